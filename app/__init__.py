@@ -1,0 +1,1 @@
+"""rdw: scale a network to a budget."""

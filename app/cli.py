@@ -1,0 +1,85 @@
+"""The `rdw` command."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+
+from app.settings import get_settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a subcommand; its exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    try:
+        return chosen.run()
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rdw",
+        description="Scale a network to a FLOPs budget. Settings come from the environment (RDW_*), see the README.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, run, text in (
+        ("serve", _serve, "migrate, then run API and workers together and stay up"),
+        ("api", _api, "run the API alone"),
+        ("worker", _worker, "run one worker"),
+        ("migrate", _migrate, "bring the database's schema up to date"),
+    ):
+        commands.add_parser(name, help=text, description=text.capitalize() + ".").set_defaults(run=run)
+    return parser
+
+
+def _serve() -> int:
+    from app.supervisor import serve
+
+    return serve(get_settings())
+
+
+def _api() -> int:
+    import uvicorn
+
+    settings = get_settings()
+    uvicorn.run(
+        "app.main:create_app", factory=True, host=settings.host, port=settings.port, access_log=False,
+        timeout_graceful_shutdown=5,
+    )  # fmt: skip
+    return 0
+
+
+def _worker() -> int:
+    """Becomes Celery's own worker: one trial at a time, in the process itself (a pool child's death would block it)."""
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "worker.celery_app",
+        "worker",
+        "--pool",
+        "solo",
+        "--loglevel",
+        "INFO",
+    ]
+    command += ["--without-gossip", "--without-mingle", "--hostname", f"rdw-{os.getpid()}@%h"]
+    os.execv(sys.executable, command)
+
+
+def _migrate() -> int:
+    from app.db.migrate import upgrade
+
+    upgrade(get_settings().database)
+    print("the schema is up to date")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

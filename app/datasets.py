@@ -1,0 +1,61 @@
+"""Which image sets there are to train on, as values. Reading them is the worker's affair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A labelled image set.
+
+    `digest` is the SHA-256 of its images and labels (how: `worker/datasets.py`); a worker refuses data with another one.
+    `folder` is, for an ImageFolder, its place below the data root.
+    """
+
+    name: str
+    kind: Literal["idx", "digits", "folder"]
+    num_classes: int
+    channels: int
+    native_px: int
+    train_images: int
+    test_images: int
+    digest: str
+    description: str
+    folder: str | None = None
+
+
+def fashion_mnist_folders(data_dir: Path) -> list[Path]:
+    """Where Fashion-MNIST may lie: Debian's package, then torchvision's download below the data directory."""
+    return [
+        Path("/usr/share/datasets/fashion-mnist"),
+        data_dir / "datasets" / "FashionMNIST" / "raw",
+    ]
+
+
+FASHION_MNIST = Dataset(
+    name="fashion-mnist",
+    kind="idx",
+    num_classes=10,
+    channels=1,
+    native_px=28,
+    train_images=60_000,
+    test_images=10_000,
+    digest="",
+    description="Articles of clothing, 28 px grey, 10 classes (Zalando, MIT licence).",
+)
+DIGITS = Dataset(
+    name="digits",
+    kind="digits",
+    num_classes=10,
+    channels=1,
+    native_px=8,
+    train_images=1_437,
+    test_images=360,
+    digest="",
+    description="Handwritten digits, 8 px grey, 10 classes, from scikit-learn's own files.",
+)
+
+BUILT_IN: dict[str, Dataset] = {d.name: d for d in (FASHION_MNIST, DIGITS)}

@@ -1,0 +1,1 @@
+"""Persistence: tables, and every query in repositories. SQLAlchemy is imported here and in `migrations/` alone."""

@@ -1,0 +1,35 @@
+"""The schema, brought up to date. Two processes that do so at once do it one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import migrations
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+
+from app.db.session import engine_for
+
+_LOCK = 7_239_461  # any number, the same for all: PostgreSQL's advisory lock
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Apply all migrations up to `revision`."""
+    with engine_for(url).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        command.upgrade(alembic_config(connection), revision)
+
+
+def downgrade(url: str, revision: str = "base") -> None:
+    """Take migrations back down to `revision`."""
+    with engine_for(url).begin() as connection:
+        command.downgrade(alembic_config(connection), revision)
+
+
+def alembic_config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

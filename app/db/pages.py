@@ -1,0 +1,58 @@
+"""Lists by page: newest first, with an opaque cursor that stays right while rows are added."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Select, tuple_
+from sqlalchemy.orm import Session
+
+Row = TypeVar("Row")
+
+
+class BadCursor(ValueError):
+    """The cursor is not one that a list gave out."""
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """Some rows, and the cursor of those that follow."""
+
+    items: list[Row]
+    next: str | None
+
+
+def by_creation(session: Session, query: Select[Any], table: Any, limit: int, cursor: str | None) -> Page[Any]:
+    """A page of `table`'s rows by (created_at, id), newest first.
+
+    Raises: BadCursor.
+    """
+    query = query.order_by(table.created_at.desc(), table.id.desc()).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(tuple_(table.created_at, table.id) < tuple_(*_decoded(cursor)))
+    rows = list(session.scalars(query))
+    more = len(rows) > limit
+    rows = rows[:limit]
+    return Page(rows, _encoded(rows[-1]) if more else None)
+
+
+def _encoded(row: Any) -> str:
+    plain = json.dumps([row.created_at.isoformat(), row.id])
+    return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str) -> tuple[datetime, str]:
+    try:
+        plain = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        created_at, row_id = plain
+        if not isinstance(row_id, str) or "\0" in row_id:
+            raise BadCursor(cursor)
+        row_id.encode()
+        return datetime.fromisoformat(created_at), row_id
+    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise BadCursor("This cursor was not given out by a list: take `next` of the page before.") from error

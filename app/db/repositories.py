@@ -1,0 +1,317 @@
+"""Every query, by what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.db.pages import Page, by_creation
+from app.db.session import database_clock
+from app.db.tables import (
+    ArchitectureRow,
+    DatasetRow,
+    EventRow,
+    ObservationRow,
+    PredictorRow,
+    StudyRow,
+    StudyTrialRow,
+    TrialRow,
+    WorkerRow,
+    new_id,
+    utc_now,
+)
+
+LIVE = ("queued", "running", "completed")
+TERMINAL = ("completed", "failed", "cancelled")
+
+
+class Repository:
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def add(self, row: Any) -> None:
+        self.session.add(row)
+        self.session.flush()
+
+
+class Architectures(Repository):
+    def get(self, name: str) -> ArchitectureRow | None:
+        return self.session.get(ArchitectureRow, name)
+
+    def all(self) -> list[ArchitectureRow]:
+        return list(self.session.scalars(select(ArchitectureRow).order_by(ArchitectureRow.name)))
+
+
+class Datasets(Repository):
+    def get(self, name: str) -> DatasetRow | None:
+        return self.session.get(DatasetRow, name)
+
+    def all(self) -> list[DatasetRow]:
+        return list(self.session.scalars(select(DatasetRow).order_by(DatasetRow.name)))
+
+
+class Studies(Repository):
+    def get(self, study_id: str) -> StudyRow | None:
+        return self.session.get(StudyRow, study_id)
+
+    def page(self, limit: int, cursor: str | None, architecture: str | None = None) -> Page[StudyRow]:
+        query = select(StudyRow)
+        if architecture is not None:
+            query = query.where(StudyRow.architecture == architecture)
+        return by_creation(self.session, query, StudyRow, limit, cursor)
+
+    def begin(self, study_id: str) -> bool:
+        """Created to started; False where somebody else did so."""
+        begun = self.session.execute(
+            update(StudyRow).where(StudyRow.id == study_id, StudyRow.state == "created").values(state="started")
+        )
+        return bool(begun.rowcount)
+
+    def adopt(self, study_id: str, trial_id: str) -> None:
+        """Count the trial as the study's; again is the same as once."""
+        if self.session.get(StudyTrialRow, (study_id, trial_id)) is None:
+            self.add(StudyTrialRow(study_id=study_id, trial_id=trial_id))
+
+    def trials_by_state(self, study_ids: Iterable[str]) -> dict[str, dict[str, int]]:
+        """How many trials of each study are in which state."""
+        query = (
+            select(StudyTrialRow.study_id, TrialRow.state, func.count())
+            .join(TrialRow, TrialRow.id == StudyTrialRow.trial_id)
+            .where(StudyTrialRow.study_id.in_(list(study_ids)))
+            .group_by(StudyTrialRow.study_id, TrialRow.state)
+        )
+        counts: dict[str, dict[str, int]] = {}
+        for study_id, state, count in self.session.execute(query):
+            counts.setdefault(study_id, {})[state] = count
+        return counts
+
+
+class Trials(Repository):
+    def get(self, trial_id: str) -> TrialRow | None:
+        return self.session.get(TrialRow, trial_id)
+
+    def live(self, fingerprint: str) -> TrialRow | None:
+        """The one trial of this fingerprint that is waiting, running or completed."""
+        query = select(TrialRow).where(TrialRow.fingerprint == fingerprint, TrialRow.state.in_(LIVE))
+        return self.session.scalars(query).first()
+
+    def add_unless_live(self, trial: TrialRow) -> tuple[TrialRow, bool]:
+        """The trial, and whether it is new: where another with its fingerprint lives, that one."""
+        found = self.live(trial.fingerprint)
+        if found is not None:
+            return found, False
+        try:
+            with self.session.begin_nested():
+                self.add(trial)
+        except IntegrityError:  # added by somebody else since we looked
+            other = self.live(trial.fingerprint)
+            if other is None:
+                raise
+            return other, False
+        return trial, True
+
+    def page(
+        self,
+        limit: int,
+        cursor: str | None,
+        *,
+        state: str | None = None,
+        study_id: str | None = None,
+        architecture: str | None = None,
+    ) -> Page[TrialRow]:
+        query = select(TrialRow) if study_id is None else self._of_study(study_id)
+        if state is not None:
+            query = query.where(TrialRow.state == state)
+        if architecture is not None:
+            query = query.where(TrialRow.architecture == architecture)
+        return by_creation(self.session, query, TrialRow, limit, cursor)
+
+    def waiting_of_study(self, study_id: str) -> list[TrialRow]:
+        query = self._of_study(study_id).where(TrialRow.state.in_(("queued", "running")))
+        return list(self.session.scalars(query))
+
+    def completed_of_study(self, study_id: str) -> list[TrialRow]:
+        query = self._of_study(study_id).where(TrialRow.state == "completed")
+        return list(self.session.scalars(query.order_by(TrialRow.finished_at)))
+
+    def shared(self, trial_id: str, study_id: str) -> bool:
+        """Whether another study counts the trial as its own as well."""
+        query = select(StudyTrialRow.study_id).where(
+            StudyTrialRow.trial_id == trial_id, StudyTrialRow.study_id != study_id
+        )
+        return self.session.execute(query).first() is not None
+
+    def claim(self, trial_id: str, owner: str, lease_seconds: float, most_attempts: int) -> TrialRow | None:
+        """Compare and swap to running under a new token; None where it is another's, finished, or tried too often."""
+        now = database_clock(self.session)
+        claimed = self.session.execute(
+            update(TrialRow)
+            .where(
+                TrialRow.id == trial_id,
+                TrialRow.attempt < most_attempts,
+                TrialRow.cancel_requested.is_(False),
+                or_(
+                    TrialRow.state == "queued",
+                    (TrialRow.state == "running") & (TrialRow.lease_expires_at < now),
+                ),
+            )
+            .values(
+                state="running",
+                attempt=TrialRow.attempt + 1,
+                token=new_id(),
+                lease_owner=owner,
+                lease_expires_at=now + lease_seconds,
+                heartbeat_at=now,
+                started_at=func.coalesce(TrialRow.started_at, utc_now()),
+            )
+        )
+        if claimed.rowcount == 0:
+            return None
+        return self.session.get(TrialRow, trial_id, populate_existing=True)
+
+    def extend(self, trial_id: str, token: str, lease_seconds: float) -> bool | None:
+        """A heartbeat: whether a cancel is wanted; None where the lease is no longer this token's."""
+        now = database_clock(self.session)
+        extended = self.session.execute(
+            update(TrialRow)
+            .where(*self._held(trial_id, token))
+            .values(lease_expires_at=now + lease_seconds, heartbeat_at=now)
+        )
+        if extended.rowcount == 0:
+            return None
+        return self.session.execute(select(TrialRow.cancel_requested).where(TrialRow.id == trial_id)).scalar_one()
+
+    def change_held(self, trial_id: str, token: str, **values: Any) -> bool:
+        """Change a running trial, if the token still holds it."""
+        changed = self.session.execute(update(TrialRow).where(*self._held(trial_id, token)).values(**values))
+        return bool(changed.rowcount)
+
+    def change_in_state(self, trial_id: str, state: str, **values: Any) -> bool:
+        """Change a trial, if it is still in `state`."""
+        changed = self.session.execute(
+            update(TrialRow).where(TrialRow.id == trial_id, TrialRow.state == state).values(**values)
+        )
+        return bool(changed.rowcount)
+
+    def expired(self, seconds: float, limit: int) -> list[TrialRow]:
+        """Running trials whose lease has run out, longest first; those not sent since then, or not within `seconds`."""
+        now = database_clock(self.session)
+        query = (
+            select(TrialRow)
+            .where(
+                TrialRow.state == "running",
+                TrialRow.lease_expires_at < now,
+                or_(
+                    TrialRow.sent_at.is_(None),
+                    TrialRow.sent_at < TrialRow.lease_expires_at,
+                    TrialRow.sent_at < now - seconds,
+                ),
+            )
+            .order_by(TrialRow.lease_expires_at)
+            .limit(limit)
+        )
+        return list(self.session.scalars(query))
+
+    def unclaimed(self, seconds: float, limit: int) -> list[TrialRow]:
+        """The oldest queued trials, those whose message was sent `seconds` ago or longer."""
+        now = database_clock(self.session)
+        oldest = (
+            select(TrialRow).where(TrialRow.state == "queued").order_by(TrialRow.created_at, TrialRow.id).limit(limit)
+        )
+        return [t for t in self.session.scalars(oldest) if t.sent_at is None or t.sent_at < now - seconds]
+
+    def mark_sent(self, trials: Iterable[TrialRow]) -> None:
+        now = database_clock(self.session)
+        for trial in trials:
+            trial.sent_at = now
+
+    @staticmethod
+    def _held(trial_id: str, token: str) -> tuple[Any, ...]:
+        return TrialRow.id == trial_id, TrialRow.token == token, TrialRow.state == "running"
+
+    @staticmethod
+    def _of_study(study_id: str) -> Select[tuple[TrialRow]]:
+        return (
+            select(TrialRow)
+            .join(StudyTrialRow, StudyTrialRow.trial_id == TrialRow.id)
+            .where(StudyTrialRow.study_id == study_id)
+        )
+
+
+class Events(Repository):
+    def record(self, trial_id: str, kind: str, data: dict[str, Any]) -> None:
+        self.add(EventRow(trial_id=trial_id, kind=kind, data=data))
+
+    def after(self, trial_id: str, last: int, limit: int = 200) -> list[EventRow]:
+        query = (
+            select(EventRow).where(EventRow.trial_id == trial_id, EventRow.id > last).order_by(EventRow.id).limit(limit)
+        )
+        return list(self.session.scalars(query))
+
+
+class Observations(Repository):
+    def of_study(self, study_id: str) -> list[ObservationRow]:
+        """Those of its trials and those imported into it, in the order in which they came."""
+        own = select(StudyTrialRow.trial_id).where(StudyTrialRow.study_id == study_id)
+        query = select(ObservationRow).where(or_(ObservationRow.study_id == study_id, ObservationRow.trial_id.in_(own)))
+        return list(self.session.scalars(query.order_by(ObservationRow.id)))
+
+
+class Predictors(Repository):
+    def get(self, predictor_id: str) -> PredictorRow | None:
+        return self.session.get(PredictorRow, predictor_id)
+
+    def active(self, architecture: str, dataset: str | None = None) -> PredictorRow | None:
+        """The active one of an architecture; the newest where several data sets have one and none is named."""
+        query = select(PredictorRow).where(PredictorRow.architecture == architecture, PredictorRow.active)
+        if dataset is not None:
+            query = query.where(PredictorRow.dataset == dataset)
+        return self.session.scalars(query.order_by(PredictorRow.created_at.desc())).first()
+
+    def page(
+        self, limit: int, cursor: str | None, architecture: str | None, study_id: str | None
+    ) -> Page[PredictorRow]:
+        query = select(PredictorRow)
+        if architecture is not None:
+            query = query.where(PredictorRow.architecture == architecture)
+        if study_id is not None:
+            query = query.where(PredictorRow.study_id == study_id)
+        return by_creation(self.session, query, PredictorRow, limit, cursor)
+
+    def next_version(self, architecture: str, dataset: str) -> int:
+        query = select(func.max(PredictorRow.version)).where(
+            PredictorRow.architecture == architecture, PredictorRow.dataset == dataset
+        )
+        return (self.session.execute(query).scalar() or 0) + 1
+
+    def activate(self, row: PredictorRow) -> None:
+        """Make this the active one of its architecture and data set."""
+        self.session.execute(
+            update(PredictorRow)
+            .where(PredictorRow.architecture == row.architecture, PredictorRow.dataset == row.dataset)
+            .values(active=False)
+        )
+        row.active = True
+        self.session.flush()
+
+
+class Workers(Repository):
+    def beat(self, name: str, threads: int, trial_id: str | None) -> None:
+        """The worker lives."""
+        row = self.session.get(WorkerRow, name) or WorkerRow(name=name)
+        row.threads, row.trial_id, row.heartbeat_at = threads, trial_id, database_clock(self.session)
+        self.add(row)
+
+    def forget(self, name: str) -> None:
+        row = self.session.get(WorkerRow, name)
+        if row is not None:
+            self.session.delete(row)
+
+    def alive(self, seconds: float) -> list[WorkerRow]:
+        """Those heard of within `seconds`."""
+        since = database_clock(self.session) - seconds
+        return list(self.session.scalars(select(WorkerRow).where(WorkerRow.heartbeat_at >= since)))

@@ -1,0 +1,234 @@
+"""The tables. A trial's row is the truth about it; a broker's message only reminds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up INTEGER keys alone
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC on every database (SQLite keeps no zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, datetime: UtcDateTime()}
+
+
+def new_id() -> str:
+    """A random id; lists sort by time of creation, then id."""
+    return uuid4().hex
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ArchitectureRow(Base):
+    """A registered baseline; the built-in ones are code."""
+
+    __tablename__ = "architectures"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    spec: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class DatasetRow(Base):
+    """A registered folder of images; the built-in sets are code."""
+
+    __tablename__ = "datasets"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    spec: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class StudyRow(Base):
+    __tablename__ = "studies"
+    __table_args__ = (Index("ix_studies_created_at_id", "created_at", "id"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(200))
+    architecture: Mapped[str] = mapped_column(String(100))
+    spec: Mapped[dict[str, Any]]  # the baseline as it was, classifier fitted to the data set
+    dataset: Mapped[str] = mapped_column(String(100))
+    recipe: Mapped[dict[str, Any]]
+    space: Mapped[dict[str, Any]]
+    size: Mapped[int]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(String(20), default="created")  # created, started, cancelled
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class TrialRow(Base):
+    """One network trained on one data set with one recipe and seed.
+
+    The lease: a worker that claims the trial becomes its owner until `lease_expires_at` (seconds since 1970 by the
+    database's clock), and its `token` has to match when it finishes.
+    """
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        Index("ix_trials_created_at_id", "created_at", "id"),
+        Index("ix_trials_state_created_at", "state", "created_at"),
+        # One live or completed trial a fingerprint: a failed or cancelled one may be tried again.
+        Index(
+            "uq_trials_fingerprint_live",
+            "fingerprint",
+            unique=True,
+            sqlite_where=text("state IN ('queued', 'running', 'completed')"),
+            postgresql_where=text("state IN ('queued', 'running', 'completed')"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    architecture: Mapped[str] = mapped_column(String(100))
+    multipliers: Mapped[dict[str, Any] | None]
+    config: Mapped[dict[str, Any]]
+    flops: Mapped[int] = mapped_column(BigInteger)
+    params: Mapped[int] = mapped_column(BigInteger)
+    ratio: Mapped[float | None]  # flops over the baseline's
+    dataset: Mapped[str] = mapped_column(String(100))
+    dataset_digest: Mapped[str] = mapped_column(String(64))
+    recipe: Mapped[dict[str, Any]]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    predicted: Mapped[dict[str, Any] | None]  # what a predictor said before the training
+    state: Mapped[str] = mapped_column(String(20), default="queued")
+    attempt: Mapped[int] = mapped_column(default=0)
+    token: Mapped[str | None] = mapped_column(String(32))
+    lease_owner: Mapped[str | None] = mapped_column(String(200))
+    lease_expires_at: Mapped[float | None] = mapped_column(Float(53))
+    heartbeat_at: Mapped[float | None] = mapped_column(Float(53))
+    sent_at: Mapped[float | None] = mapped_column(Float(53))  # when its message was last sent
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    progress: Mapped[dict[str, Any] | None]
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    request_id: Mapped[str | None] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class StudyTrialRow(Base):
+    """Which trials a study counts as its own: a trial may serve several studies."""
+
+    __tablename__ = "study_trials"
+
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), primary_key=True, index=True)
+
+
+class EventRow(Base):
+    """What happened to a trial, in order: the event stream is read from here."""
+
+    __tablename__ = "trial_events"
+    __table_args__ = (Index("ix_trial_events_trial_id_id", "trial_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"))
+    kind: Mapped[str] = mapped_column(String(20))  # state, progress, superseded
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class ObservationRow(Base):
+    """What a finished trial, or an import, says: multipliers, cost and accuracy (0 to 1)."""
+
+    __tablename__ = "observations"
+    __table_args__ = (
+        UniqueConstraint("trial_id"),  # a trial counts once, whatever happens
+        Index("ix_observations_study_id_id", "study_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    trial_id: Mapped[str | None] = mapped_column(ForeignKey("trials.id"))
+    study_id: Mapped[str | None] = mapped_column(ForeignKey("studies.id"))  # of an import
+    architecture: Mapped[str] = mapped_column(String(100))
+    dataset: Mapped[str] = mapped_column(String(100))
+    r: Mapped[float | None]  # unknown where a bare config was trained
+    d: Mapped[float | None]
+    w: Mapped[float | None]
+    ratio: Mapped[float | None]
+    resolution: Mapped[int]
+    flops: Mapped[int] = mapped_column(BigInteger)
+    params: Mapped[int] = mapped_column(BigInteger)
+    accuracy: Mapped[float]
+    seconds: Mapped[float | None]
+    provenance: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class PredictorRow(Base):
+    """A fitted pair of GPs as plain data; never changed but for `active`."""
+
+    __tablename__ = "predictors"
+    __table_args__ = (
+        UniqueConstraint("architecture", "dataset", "version"),
+        Index(
+            "uq_predictors_active",
+            "architecture",
+            "dataset",
+            unique=True,
+            sqlite_where=text("active = 1"),
+            postgresql_where=text("active"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(240), primary_key=True)
+    architecture: Mapped[str] = mapped_column(String(100))
+    dataset: Mapped[str] = mapped_column(String(100))
+    version: Mapped[int]
+    active: Mapped[bool] = mapped_column(default=False)
+    data: Mapped[dict[str, Any]]
+    quality: Mapped[dict[str, Any]]
+    provenance: Mapped[str] = mapped_column(Text)
+    study_id: Mapped[str | None] = mapped_column(ForeignKey("studies.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class WorkerRow(Base):
+    """A worker process and when it last said that it lives (seconds since 1970 by the database's clock)."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    threads: Mapped[int]
+    heartbeat_at: Mapped[float] = mapped_column(Float(53))
+    trial_id: Mapped[str | None] = mapped_column(String(32))

@@ -1,0 +1,75 @@
+"""A transaction with its repositories; jobs are sent after the commit, never before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+from sqlalchemy import text
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
+from app.db.repositories import (
+    Architectures,
+    Datasets,
+    Events,
+    Observations,
+    Predictors,
+    Studies,
+    Trials,
+    Workers,
+)
+from app.db.session import DatabaseAway, engine_for
+from app.db.tables import TrialRow
+
+Send = Callable[[list[str]], None]
+
+
+def _send_nothing(trial_ids: list[str]) -> None:
+    """For what enqueues nothing."""
+
+
+class UnitOfWork:
+    """`with UnitOfWork(url) as work: …; work.commit()`: without the commit nothing has happened.
+
+    `writes=False` promises to change nothing: on SQLite it then waits for no writer.
+    """
+
+    def __init__(self, url: str, send: Send = _send_nothing, *, writes: bool = True) -> None:
+        self._engine = engine_for(url).execution_options(writes=writes)
+        self._send = send
+        self._to_send: list[str] = []
+
+    def __enter__(self) -> UnitOfWork:
+        self.session = Session(self._engine, expire_on_commit=False)
+        self.architectures = Architectures(self.session)
+        self.datasets = Datasets(self.session)
+        self.studies = Studies(self.session)
+        self.trials = Trials(self.session)
+        self.events = Events(self.session)
+        self.observations = Observations(self.session)
+        self.predictors = Predictors(self.session)
+        self.workers = Workers(self.session)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.session.close()
+        if isinstance(error, OperationalError | InterfaceError):
+            raise DatabaseAway("The database does not answer; try again in a moment.") from error
+
+    def send(self, trials: list[TrialRow]) -> None:
+        """Enqueue these trials once the transaction is committed."""
+        self.trials.mark_sent(trials)
+        self._to_send += [trial.id for trial in trials]
+
+    def commit(self) -> None:
+        self.session.commit()
+        to_send, self._to_send = self._to_send, []
+        if to_send:
+            self._send(to_send)
+
+    def ping(self) -> None:
+        """Raises where the database does not answer."""
+        self.session.execute(text("SELECT 1"))

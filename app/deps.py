@@ -1,0 +1,44 @@
+"""What FastAPI injects into the routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+
+from app.db.unit_of_work import UnitOfWork
+from app.settings import Settings
+
+
+def settings(request: Request) -> Settings:
+    return request.app.state.settings
+
+
+def work(request: Request) -> Iterator[UnitOfWork]:
+    """A transaction that may write; what it enqueues is sent after its commit."""
+    state = request.app.state
+    with UnitOfWork(state.settings.database, state.jobs.send) as unit:
+        yield unit
+
+
+def look(request: Request) -> Iterator[UnitOfWork]:
+    """A transaction that only reads."""
+    with UnitOfWork(request.app.state.settings.database, writes=False) as unit:
+        yield unit
+
+
+def request_id(request: Request) -> str:
+    return request.state.request_id
+
+
+Work = Annotated[UnitOfWork, Depends(work, scope="function")]
+Look = Annotated[UnitOfWork, Depends(look, scope="function")]
+Config = Annotated[Settings, Depends(settings)]
+RequestId = Annotated[str, Depends(request_id)]
+Id = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+NamePath = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_.\-]{0,239}$")]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Cursor = Annotated[str | None, Query(max_length=500)]
+NameQuery = Annotated[str | None, Query(max_length=100, pattern=r"^[a-z0-9_.\-]+$")]
+K = Annotated[int, Query(ge=1, le=1000, description="At most so many networks.")]

@@ -1,0 +1,38 @@
+"""What can go wrong in the service, beside what can go wrong in scaling (`scaling/errors.py`).
+
+ServiceError
+ |-- NotFound          no such resource
+ |-- Conflict          the resource is not in a state for that, or the name is taken
+ |-- UnknownDataset    no data set of that name, or a folder that is none
+ `-- Invalid           a request that is well-formed and wrong, with a pointer to where
+"""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """Root of the service's errors."""
+
+
+class NotFound(ServiceError):
+    """No such resource."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"There is no {kind} {key!r}.")
+
+
+class Conflict(ServiceError):
+    """The resource is not in a state for that, or the name is taken."""
+
+
+class UnknownDataset(ServiceError):
+    """No data set of that name, or a folder that is none."""
+
+
+class Invalid(ServiceError):
+    """A request that is well-formed and wrong; `pointer` (JSON pointer) says where."""
+
+    def __init__(self, pointer: str, message: str) -> None:
+        super().__init__(message)
+        self.pointer = pointer
+        self.message = message

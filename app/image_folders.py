@@ -1,0 +1,94 @@
+"""Folders of images in ImageFolder layout below the data root: what is in one, and its digest.
+
+Layout: `train/<class>/*` and `test/<class>/*` (or `val/`), or `<class>/*` alone; then a share is held out for testing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from app.datasets import Dataset
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+_CHUNK = 1 << 20
+
+
+class FolderError(ValueError):
+    """The folder cannot be trained on; the message says why and names no path outside of the data root."""
+
+
+def root(data_dir: Path) -> Path:
+    """The data root: registered folders lie below it."""
+    return data_dir / "datasets"
+
+
+def located(folder: str, data_dir: Path) -> Path:
+    """The folder's place.
+
+    Raises: FolderError where it is none, or lies outside of the data root.
+    """
+    base = root(data_dir).resolve()
+    place = (base / folder).resolve()
+    if not place.is_relative_to(base) or place == base:
+        raise FolderError(f"{folder!r} lies outside of the data root.")
+    if not place.is_dir():
+        raise FolderError(f"There is no folder {folder!r} below the data root.")
+    return place
+
+
+def parts(place: Path) -> tuple[Path, Path | None]:
+    """The folder of training images, and that of test images where there is one."""
+    train = place / "train"
+    if not train.is_dir():
+        return place, None
+    held_out = next((place / name for name in ("test", "val") if (place / name).is_dir()), None)
+    return train, held_out
+
+
+def images(part: Path) -> dict[str, list[Path]]:
+    """Each class's image files, classes and files in order of their names."""
+    classes = sorted(p for p in part.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return {c.name: sorted(f for f in c.rglob("*") if f.suffix.lower() in SUFFIXES) for c in classes}
+
+
+def digest(place: Path) -> str:
+    """SHA-256 over each image file's place and content."""
+    summed = hashlib.sha256()
+    for file in sorted(f for f in place.rglob("*") if f.suffix.lower() in SUFFIXES):
+        content = hashlib.sha256()
+        with file.open("rb") as opened:
+            while chunk := opened.read(_CHUNK):
+                content.update(chunk)
+        summed.update(f"{file.relative_to(place).as_posix()}\0{content.hexdigest()}\n".encode())
+    return summed.hexdigest()
+
+
+def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
+    """The folder as a data set; its images are brought to `native_px`.
+
+    Raises: FolderError for a folder that is missing, empty, of one class, or with a class without images.
+    """
+    place = located(folder, data_dir)
+    train, test = parts(place)
+    by_class = images(train)
+    if len(by_class) < 2:
+        raise FolderError(f"{folder!r} has {len(by_class)} class folders; at least 2 are needed, one a class.")
+    for class_name, files in by_class.items():
+        if len(files) < 5:
+            raise FolderError(f"Class {class_name!r} of {folder!r} has {len(files)} images; at least 5 are needed.")
+    held_out = images(test) if test else {}
+    if test and set(held_out) - set(by_class):
+        raise FolderError(f"{folder!r} has test classes that are not among its training classes.")
+    return Dataset(
+        name=name,
+        kind="folder",
+        num_classes=len(by_class),
+        channels=3,
+        native_px=native_px,
+        train_images=sum(map(len, by_class.values())),
+        test_images=sum(map(len, held_out.values())),
+        digest=digest(place),
+        description=f"Images in {folder!r}.",
+        folder=folder,
+    )

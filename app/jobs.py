@@ -1,0 +1,118 @@
+"""Jobs: a trial's id, sent by task name. The Celery application of API and workers alike is made here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from pathlib import Path
+from time import monotonic, time
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport.filesystem import Channel, Transport
+from kombu.utils.json import dumps
+
+from app.settings import Settings
+
+TRAIN = "rdw.train"
+QUEUE = "rdw"
+
+_PROCESSED_KEPT_SECONDS = 3600
+# A broker that is away or silent must not hold up a request: the trial is queued in SQL and is sent again later.
+_IMPATIENT = {
+    "socket_connect_timeout": 1,
+    "socket_timeout": 2,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.1,
+}
+# A message may come twice after this long; the claim makes that harmless (`services/leases.py`).
+_VISIBILITY_SECONDS = 6 * 3600
+
+log = logging.getLogger("rdw.jobs")
+
+
+class AtomicFilesChannel(Channel):
+    """kombu's files transport, but a message is a whole file or none: kombu's own `_put` loses messages to readers."""
+
+    def _put(self, queue: str, payload: dict[str, object], **kwargs: object) -> None:
+        folder = Path(self.data_folder_out)
+        unique = f"{round(monotonic() * 1000)}_{uuid.uuid4()}"
+        whole = folder / f"{unique}.{queue}.msg"
+        half = folder / f"{unique}.half"
+        half.write_text(dumps(payload))
+        os.replace(half, whole)
+
+
+class AtomicFilesTransport(Transport):
+    Channel = AtomicFilesChannel
+
+
+TRANSPORT_ALIASES["rdwfiles"] = f"{__name__}:AtomicFilesTransport"
+
+
+def make_celery(settings: Settings) -> Celery:
+    """The Celery application for these settings."""
+    celery = Celery("rdw", broker=settings.broker_url or "rdwfiles://", set_as_current=False)
+    celery.conf.update(
+        task_default_queue=QUEUE,
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=not settings.embedded_broker,
+        worker_send_task_events=False,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=_transport_options(settings),
+    )
+    return celery
+
+
+class JobQueue:
+    """Sends trials to the workers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._celery = make_celery(settings)
+        self._embedded = settings.embedded_broker
+
+    def send(self, trial_ids: list[str]) -> None:
+        """Send each trial's message; where the broker is away, log it: the trials are sent again later."""
+        for trial_id in trial_ids:
+            try:
+                self._celery.send_task(TRAIN, args=[trial_id], retry=False)
+            except (OperationalError, OSError) as error:
+                log.warning("the broker took no message (%s); queued trials are sent again later", error)
+                return
+
+    def ping(self) -> None:
+        """Raises OperationalError or OSError where the broker does not answer."""
+        if not self._embedded:
+            with self._celery.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
+
+
+def prune_processed(settings: Settings) -> None:
+    """Delete the files of messages that were taken an hour ago or longer."""
+    oldest = time() - _PROCESSED_KEPT_SECONDS
+    for file in (settings.data_dir / "broker" / "processed").glob("*.msg"):
+        if file.stat().st_mtime < oldest:
+            file.unlink(missing_ok=True)
+
+
+def _transport_options(settings: Settings) -> dict[str, object]:
+    if not settings.embedded_broker:
+        return {**_IMPATIENT, "visibility_timeout": _VISIBILITY_SECONDS}
+    folders = {name: settings.data_dir / "broker" / name for name in ("messages", "processed", "control")}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "data_folder_in": str(folders["messages"]),
+        "data_folder_out": str(folders["messages"]),
+        "processed_folder": str(folders["processed"]),
+        "control_folder": str(folders["control"]),
+        "store_processed": True,
+        "polling_interval": 0.1,
+    }

@@ -1,0 +1,150 @@
+"""The HTTP service, wired. The only place where all parts meet."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import problems
+from app.db.unit_of_work import UnitOfWork
+from app.jobs import JobQueue, prune_processed
+from app.routers import architectures, datasets, health, predictors, scale, studies, trials
+from app.services import predictors as predictor_service
+from app.services.leases import reconcile
+from app.settings import Settings, get_settings
+
+log = logging.getLogger("rdw.api")
+
+_LARGEST_BODY = 8 * 1024 * 1024
+_DESCRIPTION = """Name a baseline network and a FLOPs budget, and get the resolution, depth and width that fit it, with
+the network itself; train it on real images; every training makes the next answer better. The method is that of *Model
+Rubik's Cube: Twisting Resolution, Depth and Width for TinyNets* (NeurIPS 2020).
+
+`flops` are multiply-adds of convolutions and linear layers, for one image."""
+_TAGS = [
+    {"name": "scale", "description": "A target in, a network out."},
+    {"name": "architectures", "description": "Baselines that can be scaled."},
+    {"name": "trials", "description": "Train on demand."},
+    {"name": "studies", "description": "The paper's experiments."},
+    {"name": "predictors", "description": "The Gaussian processes behind the tiny formula."},
+    {"name": "datasets", "description": "What can be trained on."},
+    {"name": "health", "description": "For operators."},
+]
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application. The database has to be migrated (`rdw migrate`)."""
+    settings = settings or get_settings()
+    app = FastAPI(
+        title="rdw",
+        version=version("rdw"),
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.state.jobs = JobQueue(settings)
+    for module in (scale, architectures, trials, studies, predictors, datasets, health):
+        app.include_router(module.router)
+    app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"), name="assets")
+    app.add_api_route("/docs", _docs, include_in_schema=False)
+    problems.add_handlers(app)
+    app.middleware("http")(_identify)
+    app.add_middleware(BodyLimit)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    stop = threading.Event()
+    watch = threading.Thread(target=_look_out, args=(settings, app.state.jobs, stop), name="reconcile", daemon=True)
+    watch.start()
+    yield
+    stop.set()
+    watch.join(timeout=5)
+
+
+def _look_out(settings: Settings, jobs: JobQueue, stop: threading.Event) -> None:
+    """See to it that the built-in predictor is there, and that lost jobs are sent again, until told to stop."""
+    while not stop.is_set():
+        try:
+            with UnitOfWork(settings.database, jobs.send) as work:
+                predictor_service.install_published(work)
+                reconcile(work, settings)
+            if settings.embedded_broker:
+                prune_processed(settings)
+        except Exception:  # the database may be away for a while; the next look may find it
+            log.warning("could not look for lost jobs", exc_info=True)
+        stop.wait(settings.reconcile_seconds)
+
+
+async def _identify(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """A request's id, the client's where it sends a usable one, goes with it into the log and the trial."""
+    given = request.headers.get("x-request-id", "")
+    usable = given.isascii() and given.isprintable() and 0 < len(given) <= 100
+    request.state.request_id = given if usable else uuid.uuid4().hex
+    response = await call_next(request)
+    response.headers["X-Request-ID"] = request.state.request_id
+    return response
+
+
+class BodyLimit:
+    """Refuses bodies above the limit before they are read into memory, declared or not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        request = Request(scope)
+        declared = request.headers.get("content-length", "0")
+        if declared.isdigit() and int(declared) > _LARGEST_BODY:
+            return await _too_large(request)(scope, receive, send)
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > _LARGEST_BODY:
+                return await _too_large(request)(scope, receive, send)
+        return await self.app(scope, _replayed(body, receive), send)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return replay
+
+
+def _too_large(request: Request) -> Response:
+    return problems.problem(request, 413, "too-large", f"A body has at most {_LARGEST_BODY:,} bytes.")
+
+
+async def _docs() -> HTMLResponse:
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="rdw",
+        swagger_js_url="/assets/swagger-ui-bundle.js",
+        swagger_css_url="/assets/swagger-ui.css",
+        swagger_favicon_url="/assets/favicon.png",
+    )

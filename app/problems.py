@@ -1,0 +1,129 @@
+"""Every error as an RFC 9457 problem document: one table, error -> (status, type), and one handler."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.db.pages import BadCursor
+from app.db.session import DatabaseAway
+from app.errors import Conflict, Invalid, NotFound, UnknownDataset
+from app.scaling.errors import (
+    InvalidNetwork,
+    NotEnoughObservations,
+    SpaceTooSmall,
+    TargetOutOfRange,
+    UnknownArchitecture,
+)
+from app.schemas.common import Problem
+
+log = logging.getLogger("rdw.problems")
+
+MEDIA_TYPE = "application/problem+json"
+
+PROBLEMS: dict[type[Exception], tuple[int, str]] = {
+    NotFound: (404, "not-found"),
+    UnknownArchitecture: (404, "not-found"),
+    Conflict: (409, "conflict"),
+    NotEnoughObservations: (409, "conflict"),
+    UnknownDataset: (422, "unknown-dataset"),
+    Invalid: (422, "validation"),
+    InvalidNetwork: (422, "validation"),
+    SpaceTooSmall: (422, "validation"),
+    BadCursor: (422, "validation"),
+    TargetOutOfRange: (422, "target-out-of-range"),
+    DatabaseAway: (503, "database-unavailable"),
+}
+
+_TITLES = {
+    "validation": "The request is not valid",
+    "not-found": "There is no such resource",
+    "conflict": "The resource is not in a state for that",
+    "target-out-of-range": "The target cannot be reached",
+    "unknown-dataset": "There is no such data set",
+    "too-large": "The request is too large",
+    "method-not-allowed": "The resource does not take this method",
+    "database-unavailable": "The database does not answer",
+    "internal": "Something went wrong on our side",
+}
+
+_BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 500: "internal"}
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": description, "content": {MEDIA_TYPE: {}}}
+    for status, description in (
+        (404, "There is no such resource."),
+        (422, "The request is not valid."),
+    )
+}
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Make every error that leaves a route a problem document."""
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    for kind in PROBLEMS:
+        app.add_exception_handler(kind, _known)
+    app.add_exception_handler(Exception, _unknown)
+
+
+def problem(request: Request, status: int, kind: str, detail: str, **more: Any) -> JSONResponse:
+    """The document; `more` are its extension members and headers."""
+    headers = more.pop("headers", None)
+    body = {
+        "type": f"/problems/{kind}",
+        "title": _TITLES[kind],
+        "status": status,
+        "detail": _printable(detail),
+        "instance": request.url.path,
+        **more,
+    }
+    return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _known(request: Request, error: Exception) -> JSONResponse:
+    status, kind = next(PROBLEMS[k] for k in type(error).__mro__ if k in PROBLEMS)
+    more: dict[str, Any] = {}
+    if isinstance(error, TargetOutOfRange):
+        more = {"least": error.least, "most": error.most}
+    if isinstance(error, Invalid | InvalidNetwork):
+        more = {"errors": [{"pointer": error.pointer, "message": _printable(error.message)}]}
+    if status == 503:
+        more = {"headers": {"Retry-After": "5"}}
+    return problem(request, status, kind, str(error), **more)
+
+
+def _validation(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = [{"pointer": _pointer(e["loc"]), "message": _printable(e["msg"])} for e in error.errors()]
+    first = f"{errors[0]['pointer']}: {errors[0]['message']}" if errors else "not valid"
+    return problem(request, 422, "validation", first, errors=errors)
+
+
+def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    kind = _BY_STATUS.get(error.status_code, "validation")
+    return problem(request, error.status_code, kind, str(error.detail), headers=error.headers)
+
+
+def _unknown(request: Request, error: Exception) -> JSONResponse:
+    log.exception("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
+    return problem(request, 500, "internal", "An unexpected error; the log has it under this request's id.")
+
+
+def _pointer(location: Sequence[int | str]) -> str:
+    """A JSON pointer into the body, or a parameter's name; the tags of unions are left out."""
+    where, *path = location
+    steps = [str(step).replace("~", "~0").replace("/", "~1") for step in path if not str(step).startswith("<")]
+    return _printable("/" + "/".join(steps) if where == "body" else "/".join(steps))
+
+
+def _printable(text: str) -> str:
+    """Lone surrogates, which JSON can carry and UTF-8 cannot, are shown escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()

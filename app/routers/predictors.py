@@ -1,0 +1,67 @@
+"""Stored predictors and their versions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from app.db.tables import PredictorRow
+from app.deps import Cursor, Limit, Look, NamePath, NameQuery, Work
+from app.errors import Invalid
+from app.problems import RESPONSES
+from app.schemas.common import Listed
+from app.schemas.predictors import CurveAnswer, CurvePoint, PredictorDetail, PredictorItem
+from app.services import predictors
+
+router = APIRouter(prefix="/v1/predictors", tags=["predictors"], responses=RESPONSES)
+
+RatioQuery = Annotated[float | None, Query(gt=0, le=1000, allow_inf_nan=False)]
+
+
+@router.get("", summary="List predictors")
+def list_predictors(
+    work: Look, limit: Limit = 50, cursor: Cursor = None, architecture: NameQuery = None
+) -> Listed[PredictorItem]:
+    """Newest first, every version."""
+    page = work.predictors.page(limit, cursor, architecture, None)
+    return Listed(items=[PredictorItem(**_fields(row)) for row in page.items], next=page.next)
+
+
+@router.get("/{id}", summary="Read a predictor")
+def read_predictor(id: NamePath, work: Look) -> PredictorDetail:
+    """Its training points, hyperparameters and fit quality (leave-one-out)."""
+    return detail(predictors.find(work, id))
+
+
+@router.get("/{id}/curve", summary="r(c), d(c) and accuracy(c)")
+def read_curve(
+    id: NamePath,
+    work: Look,
+    least: RatioQuery = None,
+    most: RatioQuery = None,
+    steps: Annotated[int, Query(ge=2, le=1000)] = 50,
+) -> CurveAnswer:
+    """Means and standard deviations, even over log c, over the data's range or the one that is asked for."""
+    predictor = predictors.restored(predictors.find(work, id))
+    known_least, known_most = predictor.range
+    low, high = least or known_least, most or known_most
+    if low > high:
+        raise Invalid("least", "least is above most")
+    items = [CurvePoint(**point) for point in predictor.curve(low, high, steps)]
+    return CurveAnswer(least=known_least, most=known_most, items=items)
+
+
+@router.post("/{id}/activate", summary="Use this version")
+def activate_predictor(id: NamePath, work: Work) -> PredictorDetail:
+    """From now on recommendations for its architecture and data set come from it; also the way back."""
+    return detail(predictors.activate(work, id))
+
+
+def detail(row: PredictorRow) -> PredictorDetail:
+    return PredictorDetail(**_fields(row), points=row.data["points"], hyperparameters=row.data["hyperparameters"])
+
+
+def _fields(row: PredictorRow) -> dict[str, Any]:
+    kept = ("id", "architecture", "dataset", "version", "active", "quality", "provenance", "study_id", "created_at")
+    return {**{k: getattr(row, k) for k in kept}, "observations": len(row.data["points"])}

@@ -1,0 +1,122 @@
+"""Train on demand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from app.db.repositories import TERMINAL
+from app.db.tables import EventRow
+from app.db.unit_of_work import UnitOfWork
+from app.deps import Cursor, Id, Limit, Look, NameQuery, RequestId, Work
+from app.problems import RESPONSES
+from app.routers.scale import resolved
+from app.scaling.architecture import Multipliers
+from app.scaling.recommend import flops_of
+from app.schemas.common import Listed, recipe_of
+from app.schemas.trials import NewTrial, State, TrialDetail, TrialItem
+from app.services import datasets, trials
+
+router = APIRouter(prefix="/v1/trials", tags=["trials"], responses=RESPONSES)
+
+_LISTEN_EVERY = 0.3  # seconds between two looks for new events
+_PING_AFTER = 50  # looks without an event before a comment keeps the connection open
+
+
+@router.post("", status_code=202, summary="Train a network", responses={200: {"model": TrialDetail}})
+def create_trial(body: NewTrial, work: Work, response: Response, request_id: RequestId) -> TrialDetail:
+    """Enqueue the training; what runs already is joined, what has completed is answered with 200."""
+    trial = trials.request(work, _plan(work, body), study_id=body.study, request_id=request_id)
+    work.commit()
+    response.headers["Location"] = f"/v1/trials/{trial.id}"
+    if trial.state == "completed":
+        response.status_code = 200
+    else:
+        response.headers["Retry-After"] = "2"
+    return TrialDetail.model_validate(trial)
+
+
+@router.get("", summary="List trials")
+def list_trials(
+    work: Look,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    state: State | None = None,
+    study: str | None = None,
+    architecture: NameQuery = None,
+) -> Listed[TrialItem]:
+    """Newest first."""
+    page = work.trials.page(limit, cursor, state=state, study_id=study, architecture=architecture)
+    return Listed(items=[TrialItem.model_validate(row) for row in page.items], next=page.next)
+
+
+@router.get("/{id}", summary="Read a trial")
+def read_trial(id: Id, work: Look) -> TrialDetail:
+    """Its state, how far it is, and, once it has completed, its result."""
+    return TrialDetail.model_validate(trials.find(work, id))
+
+
+@router.post("/{id}/cancel", status_code=202, summary="Cancel a trial")
+def cancel_trial(id: Id, work: Work) -> TrialDetail:
+    """A waiting trial is cancelled at once, a running one as soon as its worker hears of it."""
+    trial = trials.cancel(work, id)
+    work.session.refresh(trial)
+    return TrialDetail.model_validate(trial)
+
+
+def _existing(id: Id, work: Look) -> str:
+    return trials.find(work, id).id
+
+
+@router.get("/{id}/events", response_class=EventSourceResponse, summary="Follow a trial")
+async def follow_trial(
+    request: Request,
+    id: Annotated[str, Depends(_existing)],
+    last_event_id: Annotated[int, Header(ge=0, le=2**53)] = 0,
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events: `state` and `progress`, from the start or after Last-Event-ID, until the trial has ended."""
+    database, last, quiet = request.app.state.settings.database, last_event_id, 0
+    while True:
+        events, ended = await run_in_threadpool(_news, database, id, last)
+        for event in events:
+            last, quiet = event.id, 0
+            yield ServerSentEvent(id=str(event.id), event=event.kind, data=_data(event))
+        if ended and not events:
+            return
+        quiet += 1
+        if quiet % _PING_AFTER == 0:
+            yield ServerSentEvent(comment="still here")
+        await asyncio.sleep(0 if events else _LISTEN_EVERY)
+
+
+def _news(database: str, trial_id: str, last: int) -> tuple[list[EventRow], bool]:
+    with UnitOfWork(database, writes=False) as work:
+        ended = trials.find(work, trial_id).state in TERMINAL
+        return work.events.after(trial_id, last), ended
+
+
+def _data(event: EventRow) -> dict[str, Any]:
+    return {**event.data, "at": event.created_at.isoformat()}
+
+
+def _plan(work: UnitOfWork, body: NewTrial) -> trials.Plan:
+    dataset, recipe = datasets.find(work, body.dataset), recipe_of(body.recipe)
+    if body.config is not None:
+        return trials.Plan(body.config.family, body.config.to_config(), dataset, recipe, body.seed)
+    architecture = resolved(work, body.architecture).for_classes(dataset.num_classes)
+    m = body.multipliers
+    multipliers = Multipliers(m.r, m.d, m.w) if m else Multipliers(1, 1, 1)
+    return trials.Plan(
+        architecture.name,
+        architecture.scaled(multipliers),
+        dataset,
+        recipe,
+        body.seed,
+        multipliers,
+        flops_of(architecture),
+    )

@@ -1,0 +1,71 @@
+"""The families of baselines, a file each. A new file here is a new family: nothing else has to change."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import lru_cache
+
+from app.scaling import cost
+from app.scaling.architecture import Architecture, Config
+from app.scaling.errors import InvalidNetwork, UnknownArchitecture
+from app.scaling.families.family import Family
+
+
+@lru_cache(maxsize=1)
+def families() -> dict[str, Family]:
+    """Every family by its name."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__):
+        family = getattr(importlib.import_module(f"{__name__}.{module.name}"), "FAMILY", None)
+        if family is not None:
+            found[family.name] = family
+    return found
+
+
+@lru_cache(maxsize=1)
+def baselines() -> dict[str, Architecture]:
+    """Every built-in baseline by its name (timm's)."""
+    return {a.name: a for family in families().values() for a in family.baselines}
+
+
+def baseline(name: str) -> Architecture:
+    """The built-in baseline of that name.
+
+    Raises: UnknownArchitecture.
+    """
+    try:
+        return baselines()[name]
+    except KeyError:
+        raise UnknownArchitecture(name, sorted(baselines())) from None
+
+
+def family_of(config: Config) -> Family:
+    """Raises: InvalidNetwork."""
+    try:
+        return families()[config.family]
+    except KeyError:
+        known = ", ".join(sorted(families()))
+        raise InvalidNetwork("/family", f"there is no family {config.family!r}; known: {known}") from None
+
+
+def check(config: Config) -> None:
+    """Raises: InvalidNetwork where its family cannot build the network."""
+    family_of(config).check(config)
+
+
+def ledger(config: Config) -> cost.Ledger:
+    """The network's ledger: its cost for any input size."""
+    book = cost.Ledger(config.in_chans)
+    family_of(config).walk(config, book)
+    return book
+
+
+def network_cost(config: Config) -> cost.Cost:
+    """The network's exact cost."""
+    return cost.total(ledger(config), config.resolution)
+
+
+def stage_costs(config: Config) -> list[tuple[str, cost.Cost]]:
+    """The exact cost of the stem, each stage and the head, in order."""
+    return cost.by_stage(ledger(config), config.resolution)

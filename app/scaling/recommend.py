@@ -1,0 +1,143 @@
+"""The question that rdw answers: which r, d and w make this network fit that budget, and how sure are we?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import ceil, log
+from typing import Literal
+
+from app.scaling import families
+from app.scaling.architecture import Architecture, Config, Multipliers
+from app.scaling.cost import Cost
+from app.scaling.predictor import Predictor
+from app.scaling.rules import Wanted, compound, tiny_formula
+from app.scaling.width_solver import Constraints, Latitude, Mode, solve
+
+Rule = Literal["tiny_formula", "compound", "manual"]
+RULES: tuple[Rule, ...] = ("tiny_formula", "compound", "manual")
+
+_LATITUDE_PX, _LATITUDE_OF_PX = 8, 224  # 8 px of 224, in proportion for other baselines
+_LATITUDE_DEPTH = 0.05
+
+
+@dataclass(frozen=True)
+class Budget:
+    """`nearest`, or `at_most`: never above. Without a tolerance the rule's r and d are kept exactly."""
+
+    mode: Mode = "nearest"
+    tolerance: float | None = 0.005
+
+
+@dataclass(frozen=True)
+class Warning:
+    code: Literal["extrapolated", "transferred", "budget_missed"]
+    detail: str
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A network for a budget, and how it came about. `accuracy` is (mean, sd), where the predictor knows one."""
+
+    architecture: Architecture
+    rule: Rule
+    target: int | None
+    multipliers: Multipliers
+    wanted: Wanted
+    w_interval: tuple[float, float] | None
+    config: Config
+    cost: Cost
+    accuracy: tuple[float, float] | None = None
+    warnings: list[Warning] = field(default_factory=list)
+
+    @property
+    def budget_error(self) -> float | None:
+        """Signed: (flops - target) / target."""
+        return None if self.target is None else (self.cost.flops - self.target) / self.target
+
+
+def flops_of(architecture: Architecture) -> int:
+    """The unscaled baseline's multiply-adds: what c is relative to."""
+    return families.network_cost(architecture.baseline).flops
+
+
+def recommend(
+    architecture: Architecture,
+    target: int,
+    rule: Rule,
+    *,
+    predictor: Predictor | None = None,
+    manual: Wanted | None = None,
+    constraints: Constraints = Constraints(),
+    budget: Budget = Budget(),
+    transferred_from: str | None = None,
+) -> Recommendation:
+    """The network that the rule, with its width solved, gives for `target` multiply-adds.
+
+    Raises: TargetOutOfRange.
+    """
+    c = target / flops_of(architecture)
+    wanted = _wanted(architecture, target, c, rule, predictor, manual)
+    latitude = Latitude() if budget.tolerance is None else _latitude(architecture)
+    solution = solve(
+        architecture,
+        wanted.r,
+        wanted.d,
+        target,
+        latitude=latitude,
+        constraints=constraints,
+        mode=budget.mode,
+        tolerance=budget.tolerance or 0.0,
+    )
+    warnings = []
+    accuracy = None
+    if rule == "tiny_formula" and predictor is not None:
+        warnings = _predictor_warnings(predictor, c, transferred_from)
+        accuracy = predictor.accuracy.at(log(c)) if predictor.accuracy and transferred_from is None else None
+    found = Recommendation(
+        architecture, rule, target, solution.multipliers, wanted, solution.w_interval, solution.config, solution.cost,
+        accuracy, warnings,
+    )  # fmt: skip
+    error = abs(found.budget_error or 0.0)
+    if budget.tolerance is not None and error > budget.tolerance:
+        detail = f"The nearest network within reach misses the target by {error:.2%}."
+        warnings.append(Warning("budget_missed", detail))
+    return found
+
+
+def at_multipliers(architecture: Architecture, multipliers: Multipliers, target: int | None = None) -> Recommendation:
+    """The network at given (r, d, w), nothing solved."""
+    config = architecture.scaled(multipliers)
+    wanted = Wanted(multipliers.r, multipliers.d)
+    cost = families.network_cost(config)
+    return Recommendation(architecture, "manual", target, multipliers, wanted, None, config, cost)
+
+
+def _wanted(
+    architecture: Architecture, target: int, c: float, rule: Rule, predictor: Predictor | None, manual: Wanted | None
+) -> Wanted:
+    if rule == "compound":
+        return compound(architecture, target)
+    if rule == "manual" and manual is not None:
+        return manual
+    if rule == "tiny_formula" and predictor is not None:
+        return tiny_formula(predictor, c)
+    raise ValueError(f"{rule} needs a predictor, or the multipliers r and d")
+
+
+def _latitude(architecture: Architecture) -> Latitude:
+    px = architecture.baseline.resolution
+    return Latitude(px=max(1, ceil(_LATITUDE_PX * px / _LATITUDE_OF_PX)), depth=_LATITUDE_DEPTH)
+
+
+def _predictor_warnings(predictor: Predictor, c: float, transferred_from: str | None) -> list[Warning]:
+    warnings = []
+    least, most = predictor.range
+    if not least <= c <= most:
+        detail = f"c = {c:.3g} lies outside of the predictor's data, {least:.3g} to {most:.3g}: it is a guess there."
+        warnings.append(Warning("extrapolated", detail))
+    if transferred_from is not None:
+        detail = (
+            f"The predictor was fitted on {transferred_from}; whether its r and d suit another network is not known."
+        )
+        warnings.append(Warning("transferred", detail))
+    return warnings

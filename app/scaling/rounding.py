@@ -1,0 +1,74 @@
+"""How multipliers become whole numbers. Each rule stands here once.
+
+The rules are those of the TinyNet paper's code and of timm (`make_divisible`, `round_channels`,
+`_scale_stage_depth`), reproduced to the last bit: the same float operations in the same order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Channels = int | NDArray[np.int64]
+"""A number of channels, or an array of them: one entry a candidate network."""
+
+DepthRounding = Literal["round", "ceil"]
+
+_ROUND_LIMIT = 0.9  # never below 90 % of the wanted width
+
+
+@overload
+def make_divisible(value: float, divisor: int) -> int: ...
+@overload
+def make_divisible(value: NDArray[np.float64], divisor: int) -> NDArray[np.int64]: ...
+def make_divisible(value: float | NDArray[np.float64], divisor: int) -> Channels:
+    """`value` to the nearest multiple of `divisor`: at least `divisor`, never below 90 % of `value`."""
+    if isinstance(value, np.ndarray):
+        nearest = np.maximum(divisor, (value + divisor / 2).astype(np.int64) // divisor * divisor)
+        return np.where(nearest < _ROUND_LIMIT * value, nearest + divisor, nearest)
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < _ROUND_LIMIT * value else rounded
+
+
+def width_breakpoints(channels: int, divisor: int, most: float) -> NDArray[np.float64]:
+    """The widths w in (0, most] at which `make_divisible(channels * w, divisor)` takes a step.
+
+    A step from k to k + 1 times the divisor comes at half way, or, where that is earlier, where k times the
+    divisor falls below 90 %: for k up to 4.
+    """
+    steps = np.arange(1, int(channels * most / divisor) + 2)
+    wanted = np.minimum(steps * divisor / _ROUND_LIMIT, (steps + 0.5) * divisor)
+    widths = wanted / channels
+    return widths[widths <= most]
+
+
+def round_repeats(repeats: int, depth: float, rounding: DepthRounding) -> int:
+    """A stage's repeats at depth multiplier `depth`, at least 1.
+
+    `round` is Python's (half to even), as in timm's `depth_trunc='round'` and the TinyNets; `ceil` is EfficientNet's.
+    """
+    scaled = repeats * depth
+    return max(1, round(scaled) if rounding == "round" else math.ceil(scaled))
+
+
+def round_resolution(resolution: int, multiplier: float) -> int:
+    """The input side in px: int(resolution * multiplier), at least 1 (TinyNet code)."""
+    return max(1, int(resolution * multiplier))
+
+
+def short_decimal(wanted: float, low: float, high: float, accepts: Callable[[float], bool]) -> float:
+    """The number nearest to `wanted` in [low, high], with few decimals (but 4), that `accepts` says is right.
+
+    So that a multiplier read off an answer, typed back in, gives the same network again.
+    """
+    inside = min(max(wanted, low), high)
+    for digits in range(4, 17):
+        nearest, step = round(inside, digits), 10.0**-digits
+        for candidate in (nearest, round(nearest + step, digits), round(nearest - step, digits)):
+            if accepts(candidate):
+                return candidate
+    return inside

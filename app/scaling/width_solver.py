@@ -1,0 +1,192 @@
+"""A budget met by width, and by the few px and repeats that close the gap.
+
+cost(w) is a monotone step function, since channels move in multiples of a divisor. Its steps are listed once an
+architecture (`CostTable`); every candidate (repeats, px, w) near the wanted (r, d) is then costed by one small product
+and the best is kept. The cost is always that of the discrete network, never a formula's (the closed form
+w = sqrt(c / (d r^2)) is up to 1.65 times off, since stem and head do not scale).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.scaling import families
+from app.scaling.architecture import Architecture, Config, Multipliers
+from app.scaling.cost import Cost, Ledger, Part
+from app.scaling.errors import TargetOutOfRange
+from app.scaling.rounding import round_resolution, short_decimal, width_breakpoints
+
+WIDEST = 4.0  # the greatest width multiplier looked at
+_LEEWAY = 0.005  # a target this little (relative) beyond the least or the most is taken for it
+
+Mode = Literal["nearest", "at_most"]
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What the network has to keep to besides the budget: px, and learnable parameters."""
+
+    multiple_of: int = 1
+    min_resolution: int = 8
+    max_resolution: int = 1024
+    fixed_resolution: int | None = None
+    max_params: int | None = None
+
+    def allowed(self, low: int, wanted: int, high: int) -> list[int]:
+        """The px to look at, in [low, high] where any is allowed there, else the allowed one nearest to `wanted`."""
+        if self.fixed_resolution is not None:
+            return [self.fixed_resolution]
+        step = self.multiple_of
+        least = -(-self.min_resolution // step) * step
+        most = self.max_resolution // step * step
+        inside = [px for px in range(-(-low // step) * step, high + 1, step) if least <= px <= most]
+        return inside or [min(max(round(wanted / step) * step, least), most)]
+
+
+@dataclass(frozen=True)
+class Latitude:
+    """How far px and d may move from what the rule says, so that the discrete network meets the budget."""
+
+    px: int = 0
+    depth: float = 0.0
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The network found, the multipliers that give it, and all widths that would."""
+
+    multipliers: Multipliers
+    w_interval: tuple[float, float]
+    config: Config
+    cost: Cost
+
+
+class CostTable:
+    """The cost of an architecture at every width there is, by stage and by level of pixels."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        divisor = architecture.rules.divisor
+        steps = [width_breakpoints(c, divisor, WIDEST) for c in architecture.scaled_channels()]
+        edges = np.unique(np.concatenate(steps))
+        apart = np.diff(edges, prepend=0.0) > 1e-9  # equal but for float noise
+        self.edges = np.concatenate([[0.0], edges[apart], [WIDEST]])
+        self.widths = (self.edges[:-1] + self.edges[1:]) / 2
+        base = architecture.baseline
+        network = architecture.assembled(base.resolution, tuple(2 for _ in base.stages), self.widths)
+        ledger = families.ledger(network)
+        self._sides = ledger.sides
+        self._of_stage = [part.of_stage for part in ledger.parts]
+        self._flops = np.stack([_flops_by_level(part, ledger, self.widths) for part in ledger.parts])
+        self._params = np.stack([np.broadcast_to(part.params, self.widths.shape) for part in ledger.parts])
+
+    def flops(self, repeats: tuple[int, ...], resolutions: list[int]) -> NDArray[np.float64]:
+        """Multiply-adds, [px, width]: exact, since whole numbers below 2^53 are."""
+        pixels = np.array([self._sides(px) for px in resolutions], float) ** 2
+        return pixels @ np.tensordot(self._times(repeats), self._flops, 1)
+
+    def params(self, repeats: tuple[int, ...]) -> NDArray[np.float64]:
+        """Learnable parameters, [width]."""
+        return self._times(repeats) @ self._params
+
+    def _times(self, repeats: tuple[int, ...]) -> NDArray[np.float64]:
+        return np.array([1.0 if of is None else repeats[of] - 1.0 for of in self._of_stage])
+
+
+@lru_cache(maxsize=256)
+def cost_table(architecture: Architecture) -> CostTable:
+    """The architecture's table, made once."""
+    return CostTable(architecture)
+
+
+def solve(
+    architecture: Architecture,
+    r: float,
+    d: float,
+    target: int,
+    *,
+    latitude: Latitude = Latitude(),
+    constraints: Constraints = Constraints(),
+    mode: Mode = "nearest",
+    tolerance: float = 0.0,
+) -> Solution:
+    """The network at or near (r, d) that costs `target` multiply-adds (`at_most`: never more).
+
+    Of those within `tolerance` (relative) of the target the one that moves least from (r, d), then the nearest in cost;
+    where there is none, the nearest in cost.
+
+    Raises: TargetOutOfRange where the target lies beyond what any width reaches.
+    """
+    table = cost_table(architecture)
+    wanted_px = round_resolution(architecture.baseline.resolution, r)
+    resolutions = constraints.allowed(wanted_px - latitude.px, wanted_px, wanted_px + latitude.px)
+    depths = _depths(architecture, d, latitude.depth)
+    flops = np.stack([table.flops(repeats, resolutions) for _, repeats in depths])
+    allowed = np.ones_like(flops, bool)
+    if constraints.max_params is not None:
+        params = np.stack([table.params(repeats) for _, repeats in depths])
+        allowed &= (params <= constraints.max_params)[:, np.newaxis, :]
+    _check_reachable(flops[allowed], target, mode, constraints)
+    if mode == "at_most":
+        allowed &= flops <= target
+    gaps = np.where(allowed, np.abs(flops - target), np.inf)
+    moves = np.array([[abs(d_ - d) + abs(px - wanted_px) / wanted_px for px in resolutions] for d_, _ in depths])
+    met = np.argwhere(gaps <= max(tolerance * target, float(gaps.min())))
+    depth, px, width = min(met, key=lambda at: (moves[at[0], at[1]], gaps[tuple(at)]))
+    return _solution(architecture, table, r, depths[depth], resolutions[px], int(width))
+
+
+def _solution(
+    architecture: Architecture, table: CostTable, r: float, depth: tuple[float, tuple[int, ...]], px: int, width: int
+) -> Solution:
+    base = architecture.baseline.resolution
+    d, repeats = depth
+    low, high = float(table.edges[width]), float(table.edges[width + 1])
+    middle = float(table.widths[width])
+    multipliers = Multipliers(
+        r=short_decimal(r, px / base, (px + 1) / base, lambda r: round_resolution(base, r) == px),
+        d=short_decimal(d, d - 1e-4, d + 1e-4, lambda d: architecture.repeats(d) == repeats),
+        w=short_decimal(middle, low, high, lambda w: low < w < high),
+    )
+    config = architecture.assembled(px, repeats, middle)
+    return Solution(multipliers, (low, high), config, families.network_cost(config))
+
+
+def _flops_by_level(part: Part, ledger: Ledger, widths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Multiply-adds a pixel, [level, width]; levels in the order of `Ledger.sides`, the pooled one last."""
+    flops = np.zeros((len(ledger.sides(1)), len(widths)))
+    for (operator, level), per_pixel in part.counts.items():
+        if operator in ("conv", "linear"):
+            flops[level] += per_pixel
+    return flops
+
+
+def _depths(architecture: Architecture, d: float, latitude: float) -> list[tuple[float, tuple[int, ...]]]:
+    """The different repeats within `latitude` of d, each with the depth multiplier nearest to d that gives it."""
+    low, high = max(d - latitude, 0.0), d + latitude
+    half = 0.5 if architecture.rules.depth == "round" else 0.0
+    edges = {
+        (k + half) / stage.repeats
+        for stage in architecture.baseline.stages
+        for k in range(int(low * stage.repeats), int(high * stage.repeats) + 2)
+    }
+    inner = sorted(edge for edge in edges if low < edge < high)
+    nearest: dict[tuple[int, ...], float] = {architecture.repeats(d): d}
+    for left, right in pairwise([low, *inner, high]):
+        depth = min(max(d, left + 1e-9), right - 1e-9) if left < right else d
+        nearest.setdefault(architecture.repeats(depth), depth)
+    return [(depth, repeats) for repeats, depth in nearest.items()]
+
+
+def _check_reachable(flops: NDArray[np.float64], target: int, mode: Mode, constraints: Constraints) -> None:
+    if not flops.size:
+        raise TargetOutOfRange(target, 0, 0, f"with at most {constraints.max_params:,} parameters")
+    least, most = int(flops.min()), int(flops.max())
+    leeway = 0.0 if mode == "at_most" else _LEEWAY
+    if target < least * (1 - leeway) or (mode == "nearest" and target > most * (1 + leeway)):
+        raise TargetOutOfRange(target, least, most, "at these multipliers and constraints")

@@ -1,0 +1,71 @@
+"""What the resources' schemas share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+
+from app.recipes import PRESETS, Recipe
+
+Item = TypeVar("Item")
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.\-]{0,99}$")]
+RowId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Multiplier = Annotated[float, Field(gt=0, le=10)]
+Flops = Annotated[
+    int, Field(ge=1, le=10**15, description="Multiply-adds of convolutions and linear layers, one image.")
+]
+Ratio = Annotated[float, Field(gt=0, le=1000, description="Flops relative to the baseline's.")]
+Accuracy = Annotated[float, Field(ge=0, le=1, description="Top-1, from 0 to 1.")]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class Body(BaseModel):
+    """A request: nothing unknown, no NaN, no infinity."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Listed(Answer, Generic[Item]):
+    """A page of a list; `next` is the cursor of the following page, none on the last."""
+
+    items: list[Item]
+    next: str | None = None
+
+
+class FieldError(BaseModel):
+    pointer: str = Field(description="JSON pointer into the body, or the parameter's name.")
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldError] | None = None
+    least: int | None = Field(None, description="Least reachable flops (`target-out-of-range`).")
+    most: int | None = Field(None, description="Most reachable flops (`target-out-of-range`).")
+
+
+RecipeOrPreset = Annotated[
+    Annotated[Recipe, Tag("<recipe>")] | Annotated[Literal["quick", "digits-smoke"], Tag("<preset>")],
+    Discriminator(lambda given: "<preset>" if isinstance(given, str) else "<recipe>"),
+    Field(description="A recipe, or the name of a preset."),
+]
+
+
+def recipe_of(given: Recipe | str) -> Recipe:
+    return PRESETS[given] if isinstance(given, str) else given
+
+
+Plain = dict[str, Any]

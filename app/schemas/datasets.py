@@ -1,0 +1,29 @@
+"""Image sets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from app.schemas.common import Answer, Body, Name
+
+
+class NewDataset(Body):
+    """A folder of images below the data root: `<class>/*`, or `train/<class>/*` and `test/<class>/*`."""
+
+    name: Name
+    folder: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\\]+$")]
+    native_px: int = Field(64, ge=8, le=512, description="Images are brought to this side.")
+
+
+class DatasetItem(Answer):
+    name: str
+    kind: str
+    num_classes: int
+    channels: int
+    native_px: int
+    train_images: int
+    test_images: int
+    digest: str
+    description: str

@@ -1,0 +1,106 @@
+"""Predictors: the one in use, refits, and going back to an earlier version."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from app.db.tables import PredictorRow
+from app.db.unit_of_work import UnitOfWork
+from app.errors import NotFound
+from app.scaling import published
+from app.scaling.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A stored predictor, ready to answer; `transferred_from` names the architecture where it is another's."""
+
+    row: PredictorRow
+    predictor: Predictor
+    transferred_from: str | None
+
+
+def find(work: UnitOfWork, predictor_id: str) -> PredictorRow:
+    """Raises: NotFound."""
+    row = work.predictors.get(predictor_id)
+    if row is None:
+        raise NotFound("predictor", predictor_id)
+    return row
+
+
+def choose(work: UnitOfWork, architecture: str, dataset: str | None, predictor_id: str | None) -> Chosen:
+    """The named predictor; else the architecture's active one, for this data set if there is one; else the published.
+
+    Raises: NotFound.
+    """
+    if predictor_id is not None:
+        row = find(work, predictor_id)
+    else:
+        on_dataset = work.predictors.active(architecture, dataset) if dataset else None
+        row = on_dataset or work.predictors.active(architecture) or find(work, published.PREDICTOR)
+    return Chosen(row, restored(row), None if row.architecture == architecture else row.architecture)
+
+
+def restored(row: PredictorRow) -> Predictor:
+    """The predictor, from its plain data; kept, since a version never changes."""
+    if row.id not in _restored:
+        _restored[row.id] = Predictor.from_json(row.data)
+    return _restored[row.id]
+
+
+_restored: dict[str, Predictor] = {}
+
+
+def keep(
+    work: UnitOfWork,
+    predictor: Predictor,
+    *,
+    architecture: str,
+    dataset: str,
+    provenance: str,
+    predictor_id: str | None = None,
+    study_id: str | None = None,
+    active: bool = False,
+) -> PredictorRow:
+    """Store a fitted predictor as the next version for its architecture and data set."""
+    version = work.predictors.next_version(architecture, dataset)
+    row = PredictorRow(
+        id=predictor_id or f"{architecture}.{dataset}.v{version}",
+        architecture=architecture,
+        dataset=dataset,
+        version=version,
+        data=predictor.to_json(),
+        quality={name: asdict(quality) for name, quality in predictor.quality().items()},
+        provenance=provenance,
+        study_id=study_id,
+    )
+    work.predictors.add(row)
+    if active:
+        work.predictors.activate(row)
+    return row
+
+
+def activate(work: UnitOfWork, predictor_id: str) -> PredictorRow:
+    """Make this version the one in use; also the way back to an earlier one.
+
+    Raises: NotFound.
+    """
+    row = find(work, predictor_id)
+    work.predictors.activate(row)
+    work.commit()
+    return row
+
+
+def install_published(work: UnitOfWork) -> None:
+    """Fit and store the built-in predictor where it is missing."""
+    if work.predictors.get(published.PREDICTOR) is None:
+        keep(
+            work,
+            published.published_predictor(),
+            architecture=published.BASELINE,
+            dataset=published.DATASET,
+            provenance=published.PROVENANCE,
+            predictor_id=published.PREDICTOR,
+            active=True,
+        )
+        work.commit()

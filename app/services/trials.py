@@ -1,0 +1,104 @@
+"""Train on demand: a trial is what it trains, so the same request finds the same trial."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from app.datasets import Dataset
+from app.db.tables import TrialRow, utc_now
+from app.db.unit_of_work import UnitOfWork
+from app.errors import Conflict, Invalid, NotFound
+from app.recipes import Recipe
+from app.scaling import families
+from app.scaling.architecture import Config, Multipliers
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train, on what, how; `baseline_flops` and `multipliers` where it is a scaled baseline."""
+
+    architecture: str
+    config: Config
+    dataset: Dataset
+    recipe: Recipe
+    seed: int
+    multipliers: Multipliers | None = None
+    baseline_flops: int | None = None
+    predicted: dict[str, Any] | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that decides the result."""
+        decisive = [self.config.to_json(), self.dataset.digest, self.recipe.model_dump(), self.seed]
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def find(work: UnitOfWork, trial_id: str) -> TrialRow:
+    """Raises: NotFound."""
+    row = work.trials.get(trial_id)
+    if row is None:
+        raise NotFound("trial", trial_id)
+    return row
+
+
+def request(work: UnitOfWork, plan: Plan, *, study_id: str | None = None, request_id: str | None = None) -> TrialRow:
+    """The trial of this plan: the one that runs or has finished already, else a new one, to be sent at the commit.
+
+    Raises: InvalidNetwork; Invalid where the classifier does not fit the data set; NotFound for the study.
+    """
+    families.check(plan.config)
+    if plan.config.num_classes != plan.dataset.num_classes:
+        classes = f"{plan.dataset.name} has {plan.dataset.num_classes} classes, the network {plan.config.num_classes}"
+        raise Invalid("/config/num_classes", classes)
+    trial, new = work.trials.add_unless_live(_row(plan, request_id))
+    if new:
+        work.events.record(trial.id, "state", {"state": "queued"})
+        work.send([trial])
+    if study_id is not None:
+        if work.studies.get(study_id) is None:
+            raise NotFound("study", study_id)
+        work.studies.adopt(study_id, trial.id)
+    return trial
+
+
+def cancel(work: UnitOfWork, trial_id: str) -> TrialRow:
+    """Stop it: at once where it waits, else as soon as its worker hears of it.
+
+    Raises: NotFound; Conflict where it has ended already.
+    """
+    trial = find(work, trial_id)
+    if not stop(work, trial) and not trial.cancel_requested:
+        raise Conflict(f"The trial is {trial.state}: there is nothing to cancel.")
+    work.commit()
+    return trial
+
+
+def stop(work: UnitOfWork, trial: TrialRow) -> bool:
+    """Cancel a waiting trial, ask a running one to stop; False where it has ended."""
+    if work.trials.change_in_state(trial.id, "queued", state="cancelled", finished_at=utc_now()):
+        work.events.record(trial.id, "state", {"state": "cancelled"})
+        return True
+    return work.trials.change_in_state(trial.id, "running", cancel_requested=True)
+
+
+def _row(plan: Plan, request_id: str | None) -> TrialRow:
+    cost = families.network_cost(plan.config)
+    multipliers = plan.multipliers
+    return TrialRow(
+        fingerprint=plan.fingerprint,
+        architecture=plan.architecture,
+        multipliers=None if multipliers is None else {"r": multipliers.r, "d": multipliers.d, "w": multipliers.w},
+        config=plan.config.to_json(),
+        flops=cost.flops,
+        params=cost.params,
+        ratio=None if plan.baseline_flops is None else cost.flops / plan.baseline_flops,
+        dataset=plan.dataset.name,
+        dataset_digest=plan.dataset.digest,
+        recipe=plan.recipe.model_dump(),
+        seed=plan.seed,
+        predicted=plan.predicted,
+        request_id=request_id,
+    )

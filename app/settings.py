@@ -1,0 +1,58 @@
+"""All settings, from the environment (prefix RDW_). Nothing else reads it."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting with its default; the README's table says the same."""
+
+    model_config = SettingsConfigDict(env_prefix="RDW_", extra="ignore")
+
+    data_dir: Path = Field(Path("var"), description="Database, broker's files, checkpoints and data sets go below it.")
+    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data directory.")
+    broker_url: str = Field("", description="Celery broker (redis://…); empty: files in the data directory.")
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: int = Field(8000, ge=1, le=65535)
+    workers: int = Field(0, ge=0, le=64, description="Workers that `rdw serve` starts; 0: one a core, at most 2.")
+    threads: int = Field(0, ge=0, le=256, description="Torch threads a worker; 0: cores divided by workers.")
+    lease_seconds: float = Field(
+        20.0, ge=1, le=3600, description="A worker that is silent for so long has lost its trial."
+    )
+    reconcile_seconds: float = Field(2.0, ge=0.1, le=600, description="How often lost jobs are looked for.")
+    resend_seconds: float = Field(
+        15.0, ge=0.5, le=3600, description="A queued trial nobody claims is sent again after so long."
+    )
+    max_attempts: int = Field(5, ge=1, le=100, description="A trial whose worker died so often has failed.")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'rdw.sqlite3'}"
+
+    @property
+    def embedded_broker(self) -> bool:
+        return not self.broker_url
+
+    @property
+    def worker_count(self) -> int:
+        return self.workers or min(2, os.cpu_count() or 1)
+
+    @property
+    def thread_count(self) -> int:
+        return self.threads or max(1, (os.cpu_count() or 1) // self.worker_count)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    return Settings()

@@ -1,0 +1,113 @@
+"""`rdw serve`: the API and its workers as one command, each restarted when it dies, none left behind."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+
+from app.db.migrate import upgrade
+from app.settings import Settings
+
+log = logging.getLogger("rdw.serve")
+
+_LONGEST_BACKOFF = 30.0
+_SETTLED = 20.0  # a process that ran for so long starts afresh: its next restart is immediate
+_TERM_SECONDS = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Child:
+    """A process that is kept running."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    failures: int = 0
+    restart_at: float = field(default=0.0)
+
+    def keep_running(self) -> None:
+        """Start it where it does not run and its back-off is over."""
+        now = time.monotonic()
+        if self.process is not None and self.process.poll() is not None:
+            self.failures = 0 if now - self.started > _SETTLED else self.failures + 1
+            delay = min(_LONGEST_BACKOFF, 0.5 * 2**self.failures)
+            log.warning("%s ended with code %s; again in %.1f s", self.name, self.process.returncode, delay)
+            self.process, self.restart_at = None, now + delay
+        if self.process is None and now >= self.restart_at:
+            self.process = subprocess.Popen(self.command, env=self.environment, preexec_fn=_die_with_parent)
+            self.started = now
+
+
+def serve(settings: Settings) -> int:
+    """Migrate, then run until TERM or INT; 1 where the port is taken."""
+    if not _port_free(settings):
+        log.error("port %s is taken: set RDW_PORT (make: PORT=…) to another one", settings.port)
+        return 1
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.database)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    children = _children(settings)
+    log.info("API on http://%s:%s, playground at /docs, %s workers", settings.host, settings.port, len(children) - 1)
+    while not stop.is_set():
+        for child in children:
+            child.keep_running()
+        stop.wait(0.2)
+    _end(children)
+    return 0
+
+
+def _children(settings: Settings) -> list[Child]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "RDW_WORKERS": str(settings.worker_count)}
+    rdw = [sys.executable, "-m", "app.cli"]
+    api = Child("api", [*rdw, "api"], environment)
+    if importlib.util.find_spec("torch") is None:
+        log.warning("torch is not installed, so no worker starts here: pip install 'rdw[worker]' to train")
+        return [api]
+    threads = str(settings.thread_count)
+    trained = {**environment, "OMP_NUM_THREADS": threads, "RDW_THREADS": threads}
+    return [api, *(Child(f"worker {n + 1}", [*rdw, "worker"], trained) for n in range(settings.worker_count))]
+
+
+def _end(children: list[Child]) -> None:
+    """TERM to all, KILL to those that are still there after a while."""
+    running = [child.process for child in children if child.process is not None and child.process.poll() is None]
+    for process in running:
+        process.terminate()
+    deadline = time.monotonic() + _TERM_SECONDS
+    for process in running:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _port_free(settings: Settings) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError:
+            return False
+    return True
+
+
+def _die_with_parent() -> None:
+    """On Linux the kernel ends the child when the supervisor dies, however it dies; INT goes to the supervisor alone."""
+    os.setpgid(0, 0)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,1 @@
+"""Alembic migrations, on the app's settings and metadata."""

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.scaling.published import TINYNETS
+from tests.conftest import SMALL
+
+
+def scale(client: TestClient, **body) -> dict:
+    answer = client.post("/v1/scale", json={"architecture": "efficientnet_b0", **body})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize("net", TINYNETS, ids=lambda net: net.name)
+def test_the_built_in_predictor_recovers_the_published_tinynets(client: TestClient, net) -> None:
+    answer = scale(client, target={"flops": net.flops})
+
+    assert answer["multipliers"]["r"] == pytest.approx(net.multipliers.r, abs=0.03)
+    assert answer["multipliers"]["d"] == pytest.approx(net.multipliers.d, abs=0.03)
+    assert abs(answer["budget_error"]) <= 0.005
+    assert answer["predictor"]["id"] == "published-tinynets"
+    assert answer["predicted_accuracy"]["dataset"] == "imagenet-1000"
+    assert answer["predicted_accuracy"]["mean"] == pytest.approx(net.top1, abs=0.01)
+
+
+@pytest.mark.parametrize("net", TINYNETS, ids=lambda net: net.name)
+def test_the_width_solved_at_the_published_r_and_d_is_the_published_one(client: TestClient, net) -> None:
+    m = net.multipliers
+
+    answer = scale(
+        client,
+        rule="manual",
+        multipliers={"r": m.r, "d": m.d},
+        target={"flops": net.flops},
+        budget={"tolerance": None},
+    )
+
+    assert answer["multipliers"]["w"] == pytest.approx(m.w, abs=0.03)
+    assert answer["cost"]["flops"] == pytest.approx(net.flops, rel=0.02)
+    assert answer["config"]["resolution"] == int(224 * m.r)
+
+
+def test_the_multipliers_of_an_answer_typed_back_in_give_the_same_network(client: TestClient) -> None:
+    first = scale(client, target={"flops": 123_456_789})
+    m = first["multipliers"]
+
+    again = scale(client, rule="manual", multipliers={k: m[k] for k in "rdw"})
+
+    assert again["config"] == first["config"]
+
+
+def test_at_most_is_never_above(client: TestClient) -> None:
+    for millions in (24, 52, 77, 100, 150, 202, 339):
+        answer = scale(client, target={"flops": millions * 10**6}, budget={"mode": "at_most"})
+        assert answer["cost"]["flops"] <= millions * 10**6
+
+
+def test_a_ratio_is_relative_to_the_baseline(client: TestClient) -> None:
+    answer = scale(client, target={"ratio": 0.5})
+
+    assert answer["target_flops"] == round(0.5 * 385_814_752)
+
+
+def test_a_fixed_input_size_is_kept(client: TestClient) -> None:
+    answer = scale(client, target={"flops": 150_000_000}, constraints={"resolution": {"fixed": 224}})
+
+    assert answer["config"]["resolution"] == 224
+
+
+def test_a_target_out_of_range_says_what_is_reachable(client: TestClient) -> None:
+    answer = client.post("/v1/scale", json={"architecture": "efficientnet_b0", "target": {"flops": 1000}})
+
+    problem = answer.json()
+    assert (answer.status_code, problem["type"]) == (422, "/problems/target-out-of-range")
+    assert 1000 < problem["least"] < problem["most"]
+
+
+def test_beyond_the_data_the_answer_says_so(client: TestClient) -> None:
+    answer = scale(client, target={"flops": 10_000_000})
+
+    assert "extrapolated" in [w["code"] for w in answer["warnings"]]
+
+
+def test_another_architectures_predictor_is_named_as_transferred(client: TestClient) -> None:
+    answer = scale(client, architecture={**SMALL, "name": "inline"}, target={"ratio": 0.4})
+
+    assert "transferred" in [w["code"] for w in answer["warnings"]]
+    assert answer["predicted_accuracy"] is None
+
+
+def test_a_family_is_one_call(client: TestClient) -> None:
+    targets = [{"ratio": c} for c in (0.873, 0.520, 0.258, 0.134, 0.063)]
+
+    answer = client.post("/v1/scale/family", json={"architecture": "efficientnet_b0", "targets": targets})
+
+    assert [round(i["cost"]["flops"] / 1e6) for i in answer.json()["items"]] == pytest.approx(
+        [337, 201, 100, 52, 24], abs=1.5
+    )
+
+
+def test_rules_are_compared_for_one_target(client: TestClient) -> None:
+    answer = client.post("/v1/compare", json={"architecture": "efficientnet_b0", "target": {"flops": 52_000_000}})
+
+    items = {item["rule"]: item["answer"] for item in answer.json()["items"]}
+    assert set(items) == {"tiny_formula", "compound"}
+    # The paper's point: at small budgets the tiny formula keeps more resolution than compound scaling does.
+    assert items["tiny_formula"]["multipliers"]["r"] > items["compound"]["multipliers"]["r"]
+
+
+def test_cost_of_a_published_network_is_the_published_one(client: TestClient) -> None:
+    body = {"architecture": "efficientnet_b0", "multipliers": {"r": 0.84, "d": 1.1, "w": 0.75}}
+
+    answer = client.post("/v1/cost", json=body).json()
+
+    cost = answer["cost"]
+    assert round(cost["flops"] / 1e6, 1) == 200.7
+    assert round(cost["fvcore_total"] / 1e6, 1) == 209.6
+    assert round(cost["params"] / 1e6, 3) == 3.731
+    for key in ("flops", "fvcore_total", "params", "activations"):
+        assert sum(stage[key] for stage in cost["stages"]) == cost[key]
+    assert client.post("/v1/cost", json={"config": answer["config"]}).json() == answer

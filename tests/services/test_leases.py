@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from app.datasets import DIGITS
+from app.db.tables import ObservationRow, TrialRow
+from app.db.unit_of_work import UnitOfWork
+from app.recipes import PRESETS
+from app.scaling.architecture import Multipliers
+from app.scaling.recommend import flops_of
+from app.schemas.architectures import NewArchitecture
+from app.services import leases, trials
+from app.settings import Settings
+from tests.conftest import SMALL
+
+Open = Callable[[], UnitOfWork]
+RESULT: dict[str, Any] = {"accuracy": 0.9, "seconds": 1.0, "environment": {"torch": "2"}}
+
+
+@pytest.fixture
+def trial_id(work: Open) -> str:
+    architecture = NewArchitecture(**SMALL).to_architecture()
+    multipliers = Multipliers(1, 1, 1)
+    plan = trials.Plan(
+        "small",
+        architecture.scaled(multipliers),
+        DIGITS,
+        PRESETS["digits-smoke"],
+        0,
+        multipliers,
+        flops_of(architecture),
+    )
+    with work() as unit:
+        trial = trials.request(unit, plan)
+        unit.commit()
+        return trial.id
+
+
+def claimed(work: Open, trial_id: str, settings: Settings, owner: str = "a") -> leases.Claim:
+    with work() as unit:
+        claim = leases.claim(unit, trial_id, owner, settings)
+    assert claim is not None
+    return claim
+
+
+def let_the_lease_expire(work: Open, trial_id: str) -> None:
+    with work() as unit:
+        unit.session.execute(update(TrialRow).where(TrialRow.id == trial_id).values(lease_expires_at=1.0, sent_at=0.5))
+        unit.commit()
+
+
+def observed(work: Open) -> int:
+    with work() as unit:
+        return unit.session.query(ObservationRow).count()
+
+
+def state(work: Open, trial_id: str) -> str:
+    with work() as unit:
+        return trials.find(unit, trial_id).state
+
+
+def test_a_trial_is_claimed_once(work: Open, trial_id: str, settings: Settings) -> None:
+    claimed(work, trial_id, settings)
+
+    with work() as unit:
+        assert leases.claim(unit, trial_id, "b", settings) is None
+
+
+def test_an_expired_lease_can_be_claimed_by_another_worker(work: Open, trial_id: str, settings: Settings) -> None:
+    first = claimed(work, trial_id, settings)
+    let_the_lease_expire(work, trial_id)
+
+    second = claimed(work, trial_id, settings, "b")
+
+    assert second.trial.attempt == 2
+    assert second.token != first.token
+
+
+def test_finishing_stores_the_result_and_one_observation(work: Open, trial_id: str, settings: Settings) -> None:
+    claim = claimed(work, trial_id, settings)
+
+    with work() as unit:
+        assert leases.complete(unit, claim, RESULT)
+
+    with work() as unit:
+        trial = trials.find(unit, trial_id)
+        assert (trial.state, trial.result, trial.lease_owner) == ("completed", RESULT, None)
+        observation = unit.session.query(ObservationRow).one()
+        assert (observation.accuracy, observation.ratio, observation.r) == (0.9, 1.0, 1.0)
+
+
+def test_a_result_that_comes_after_the_lease_was_lost_is_kept_and_not_counted(
+    work: Open, trial_id: str, settings: Settings
+) -> None:
+    late = claimed(work, trial_id, settings)
+    let_the_lease_expire(work, trial_id)
+    current = claimed(work, trial_id, settings, "b")
+
+    with work() as unit:
+        assert not leases.complete(unit, late, RESULT)
+    assert observed(work) == 0
+    with work() as unit:
+        assert leases.complete(unit, current, RESULT)
+    with work() as unit:
+        assert not leases.complete(unit, late, RESULT)
+
+    assert observed(work) == 1
+    with work() as unit:
+        kinds = [event.kind for event in unit.events.after(trial_id, 0)]
+    assert kinds.count("superseded") == 2
+
+
+def test_a_heartbeat_extends_the_lease_and_hears_of_a_cancel(work: Open, trial_id: str, settings: Settings) -> None:
+    claim = claimed(work, trial_id, settings)
+
+    with work() as unit:
+        assert unit.trials.extend(trial_id, claim.token, 60) is False
+        unit.commit()
+    with work() as unit:
+        trials.cancel(unit, trial_id)
+    with work() as unit:
+        assert unit.trials.extend(trial_id, claim.token, 60) is True
+        assert unit.trials.extend(trial_id, "another token", 60) is None
+
+
+def test_a_running_trial_ends_cancelled_once_its_worker_hears_of_it(
+    work: Open, trial_id: str, settings: Settings
+) -> None:
+    claim = claimed(work, trial_id, settings)
+    with work() as unit:
+        trials.cancel(unit, trial_id)
+
+    with work() as unit:
+        assert leases.cancelled(unit, claim)
+
+    assert state(work, trial_id) == "cancelled"
+    assert observed(work) == 0
+
+
+def test_reconcile_sends_an_expired_trial_again_but_once(work: Open, trial_id: str, settings: Settings) -> None:
+    claimed(work, trial_id, settings)
+    let_the_lease_expire(work, trial_id)
+
+    sent: list[str] = []
+    for _ in range(3):
+        with UnitOfWork(settings.database, sent.extend) as unit:
+            leases.reconcile(unit, settings)
+
+    assert sent == [trial_id]
+
+
+def test_reconcile_leaves_a_held_trial_and_one_just_sent_alone(work: Open, trial_id: str, settings: Settings) -> None:
+    with work() as unit:
+        assert leases.reconcile(unit, settings) == 0
+    claimed(work, trial_id, settings)
+    with work() as unit:
+        assert leases.reconcile(unit, settings) == 0
+
+
+def test_reconcile_sends_a_queued_trial_whose_message_was_lost(work: Open, trial_id: str, settings: Settings) -> None:
+    with work() as unit:
+        unit.session.execute(update(TrialRow).values(sent_at=1.0))
+        unit.commit()
+
+    with work() as unit:
+        assert leases.reconcile(unit, settings) == 1
+
+
+def test_a_trial_whose_workers_keep_dying_fails_with_that_reason(
+    work: Open, trial_id: str, settings: Settings
+) -> None:
+    for _ in range(settings.max_attempts):
+        claimed(work, trial_id, settings)
+        let_the_lease_expire(work, trial_id)
+
+    with work() as unit:
+        assert leases.claim(unit, trial_id, "b", settings) is None
+    with work() as unit:
+        leases.reconcile(unit, settings)
+
+    with work() as unit:
+        trial = trials.find(unit, trial_id)
+    assert trial.state == "failed"
+    assert f"{settings.max_attempts} times" in (trial.error or "")
+
+
+def test_a_cancelled_trial_whose_worker_died_ends_cancelled(work: Open, trial_id: str, settings: Settings) -> None:
+    claimed(work, trial_id, settings)
+    with work() as unit:
+        trials.cancel(unit, trial_id)
+    let_the_lease_expire(work, trial_id)
+
+    with work() as unit:
+        leases.reconcile(unit, settings)
+
+    assert state(work, trial_id) == "cancelled"
+
+
+def test_a_trial_handed_back_is_anybodys_at_once_and_costs_no_attempt(
+    work: Open, trial_id: str, settings: Settings
+) -> None:
+    claim = claimed(work, trial_id, settings)
+
+    with work() as unit:
+        assert leases.hand_back(unit, claim)
+    with work() as unit:
+        assert leases.reconcile(unit, settings) == 1
+
+    assert claimed(work, trial_id, settings, "b").trial.attempt == 1

@@ -1,0 +1,83 @@
+"""The design can be read off the imports: they only go down, and each framework stays in its place."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# A module may import from its own layer and from those after it.
+LAYERS = [
+    ("app.cli", "app.supervisor"),
+    ("app.main",),
+    ("app.deps", "app.problems", "app.routers"),
+    ("app.schemas", "app.services"),
+    ("app.figures", "app.jobs", "app.db", "app.image_folders"),
+    ("app.errors", "app.settings", "app.recipes", "app.datasets"),
+    ("app.scaling",),
+]
+
+# Where a package may be imported, and nowhere else.
+HOMES = {
+    "torch": ("worker",),
+    "torchvision": ("worker",),
+    "timm": ("worker",),
+    "fvcore": ("worker",),
+    "sqlalchemy": ("app.db", "migrations"),
+    "alembic": ("app.db.migrate", "migrations"),
+    "celery": ("app.jobs", "worker"),
+    "kombu": ("app.jobs",),
+    "fastapi": ("app.main", "app.deps", "app.problems", "app.routers"),
+    "starlette": ("app.main", "app.problems"),
+    "matplotlib": ("app.figures",),
+    "sklearn": ("app.scaling.predictor", "worker.datasets"),
+    "pymoo": ("app.scaling.front",),
+}
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for folder in ("app", "worker", "migrations")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+}
+
+
+def within(module: str, places: tuple[str, ...]) -> bool:
+    return any(module == place or module.startswith(f"{place}.") for place in places)
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def layer(module: str) -> int | None:
+    return next((i for i, places in enumerate(LAYERS) if within(module, places)), None)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_go_down(module: str) -> None:
+    own = layer(module)
+    for name in imported(MODULES[module]):
+        assert not (module.startswith("app") and within(name, ("worker",))), f"{module} imports {name}"
+        other = layer(name)
+        if own is not None and other is not None:
+            assert other >= own, f"{module} imports {name}, which lies above it"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_framework_stays_in_its_place(module: str) -> None:
+    for name in imported(MODULES[module]):
+        homes = HOMES.get(name.partition(".")[0])
+        assert homes is None or within(module, homes), f"{module} imports {name}"
+
+
+def test_every_module_of_the_app_has_its_layer() -> None:
+    assert [m for m in MODULES if m.startswith("app.") and layer(m) is None] == []

@@ -1,0 +1,38 @@
+"""The worker's Celery application: `celery -A worker.celery_app worker --pool solo` (or `rdw worker`)."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+
+from app.jobs import TRAIN, make_celery
+from app.settings import get_settings
+from worker.leases import Heartbeat
+from worker.tasks import train_trial
+
+settings = get_settings()
+celery = make_celery(settings)
+heartbeat = Heartbeat(settings, owner=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@celery.task(name=TRAIN)
+def train(trial_id: str) -> None:
+    train_trial(settings, heartbeat, trial_id)
+
+
+@worker_ready.connect
+def _begin(**_: Any) -> None:
+    heartbeat.start()
+
+
+@worker_shutting_down.connect
+def _wind_up(**_: Any) -> None:
+    heartbeat.stopping.set()
+
+
+@worker_shutdown.connect
+def _end(**_: Any) -> None:
+    heartbeat.end()

@@ -1,0 +1,70 @@
+"""A worker's heartbeat: a thread that keeps the lease of the trial in hand and listens for what is wanted of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Literal
+
+from app.db.unit_of_work import UnitOfWork
+from app.services.leases import Claim
+from app.settings import Settings
+
+log = logging.getLogger("rdw.worker")
+
+_BEATS_PER_LEASE = 5
+
+Why = Literal["lost", "cancelled", "stopping"]
+
+
+class Heartbeat(threading.Thread):
+    """Beats for the worker, and for the claim that it holds."""
+
+    def __init__(self, settings: Settings, owner: str) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self.owner = owner
+        self.stopping = threading.Event()
+        self._settings = settings
+        self._claim: Claim | None = None
+        self._why: Why | None = None
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self.beat()
+            except Exception:  # the database may be away; the lease decides whether that matters
+                log.warning("could not send a heartbeat", exc_info=True)
+            self._ended.wait(self._settings.lease_seconds / _BEATS_PER_LEASE)
+
+    def beat(self) -> None:
+        """Say that the worker lives, extend the lease, and hear whether it is lost or a cancel is wanted."""
+        with self._lock:
+            claim = self._claim
+        with UnitOfWork(self._settings.database) as work:
+            work.workers.beat(self.owner, self._settings.thread_count, claim.trial.id if claim else None)
+            cancel = work.trials.extend(claim.trial.id, claim.token, self._settings.lease_seconds) if claim else False
+            work.commit()
+        with self._lock:
+            if self._claim is claim and cancel is not False:
+                self._why = "lost" if cancel is None else "cancelled"
+
+    def hold(self, claim: Claim) -> None:
+        with self._lock:
+            self._claim, self._why = claim, None
+
+    def release(self) -> None:
+        with self._lock:
+            self._claim = None
+
+    def why_stop(self) -> Why | None:
+        """Why the training in hand should stop, if it should."""
+        return self._why or ("stopping" if self.stopping.is_set() else None)
+
+    def end(self) -> None:
+        """Stop beating and forget the worker."""
+        self._ended.set()
+        with UnitOfWork(self._settings.database) as work:
+            work.workers.forget(self.owner)
+            work.commit()

@@ -1,0 +1,131 @@
+"""A trial from claim to finish."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from app.datasets import Dataset
+from app.db.session import DatabaseAway
+from app.db.tables import TrialRow
+from app.db.unit_of_work import UnitOfWork
+from app.errors import UnknownDataset
+from app.recipes import Recipe
+from app.scaling.architecture import Config
+from app.scaling.errors import ScalingError
+from app.services import datasets, leases
+from app.settings import Settings
+from worker.datasets import DataError, Splits, load
+from worker.leases import Heartbeat
+from worker.training import Diverged, Progress, Result, Stopped, train
+
+log = logging.getLogger("rdw.worker")
+
+_INSIST_SECONDS = 120  # how long a finished training waits for a database that is away
+
+
+def trial_folder(settings: Settings, trial_id: str) -> Path:
+    """Where a trial's checkpoint and weights lie."""
+    return settings.data_dir / "trials" / trial_id
+
+
+def train_trial(settings: Settings, heartbeat: Heartbeat, trial_id: str) -> None:
+    """Claim the trial and train it to its end. Delivered twice, the second ends at once: its claim fails."""
+    with UnitOfWork(settings.database) as work:
+        claim = leases.claim(work, trial_id, heartbeat.owner, settings)
+        dataset = datasets.find(work, claim.trial.dataset) if claim else None
+    if claim is None or dataset is None:
+        log.info("trial %s is another's, or has ended", trial_id)
+        return
+    log.info("trial %s: attempt %s (request %s)", trial_id, claim.trial.attempt, claim.trial.request_id)
+    torch.set_num_threads(settings.thread_count)
+    heartbeat.hold(claim)
+    try:
+        result = _trained(settings, heartbeat, claim, dataset)
+    except Stopped:
+        _stopped(settings, claim, heartbeat.why_stop())
+    except (DataError, Diverged, ScalingError, UnknownDataset) as error:
+        _fail(settings, claim, str(error))
+    except Exception as error:
+        log.exception("trial %s failed unexpectedly", trial_id)
+        _fail(settings, claim, f"Unexpected {type(error).__name__}; the worker's log has more.")
+    else:
+        _complete(settings, claim, result)
+    finally:
+        heartbeat.release()
+
+
+def _trained(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, dataset: Dataset) -> Result:
+    trial: TrialRow = claim.trial
+    recipe = Recipe(**trial.recipe)
+
+    def on_progress(progress: Progress) -> None:
+        try:
+            with UnitOfWork(settings.database) as work:
+                leases.report(work, claim, asdict(progress))
+        except DatabaseAway:
+            log.warning("trial %s: progress was not recorded, the database is away", trial.id)
+
+    return train(
+        Config.from_json(trial.config),
+        recipe,
+        _splits(dataset, settings.data_dir, recipe.train_images),
+        trial.seed,
+        folder=trial_folder(settings, trial.id),
+        on_progress=on_progress,
+        should_stop=lambda: heartbeat.why_stop() is not None,
+    )
+
+
+@lru_cache(maxsize=2)
+def _splits(dataset: Dataset, data_dir: Path, limit: int | None) -> Splits:
+    return load(dataset, data_dir, limit)
+
+
+def _complete(settings: Settings, claim: leases.Claim, result: Result) -> None:
+    plain = asdict(result)
+
+    def finish(work: UnitOfWork) -> None:
+        if leases.complete(work, claim, plain):
+            log.info("trial %s completed: %.4f", claim.trial.id, result.accuracy)
+        else:
+            log.warning("trial %s: the lease was lost, the result is kept as superseded", claim.trial.id)
+
+    _insist(settings, finish)
+    (trial_folder(settings, claim.trial.id) / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def _fail(settings: Settings, claim: leases.Claim, reason: str) -> None:
+    log.warning("trial %s failed: %s", claim.trial.id, reason)
+    _insist(settings, lambda work: leases.fail(work, claim, reason))
+    shutil.rmtree(trial_folder(settings, claim.trial.id), ignore_errors=True)
+
+
+def _stopped(settings: Settings, claim: leases.Claim, why: str | None) -> None:
+    log.info("trial %s stopped: %s", claim.trial.id, why)
+    if why == "cancelled":
+        _insist(settings, lambda work: leases.cancelled(work, claim))
+    elif why == "stopping":
+        _insist(settings, lambda work: leases.hand_back(work, claim))
+
+
+def _insist(settings: Settings, write: Callable[[UnitOfWork], Any]) -> None:
+    """Write, again and again where the database is away: an hour's training must not be lost to a restart of it."""
+    deadline = time.monotonic() + _INSIST_SECONDS
+    while True:
+        try:
+            with UnitOfWork(settings.database) as work:
+                write(work)
+            return
+        except DatabaseAway:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
