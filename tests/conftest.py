@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,29 +16,7 @@ from app.db.unit_of_work import UnitOfWork
 from app.main import create_app
 from app.services.predictors import install_published
 from app.settings import Settings
-
-POSTGRES = os.environ.get("RDW_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
-REDIS = os.environ.get("RDW_TEST_REDIS", "redis://127.0.0.1:6379/15")
-FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-
-
-def absent(what: str) -> None:
-    """Skip, loudly; fail where absence is an error (CI)."""
-    if os.environ.get("RDW_TEST_REQUIRE_SERVICES"):
-        pytest.fail(f"{what} is needed here and absent")
-    pytest.skip(f"NOT TESTED: {what} is absent on this machine")
-
-
-def listening(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((host, port)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.support import POSTGRES, REDIS, absent, listening
 
 
 @pytest.fixture
@@ -99,22 +75,3 @@ def client(settings: Settings) -> Iterator[TestClient]:
 def work(settings: Settings) -> Callable[[], UnitOfWork]:
     """Opens transactions on the test's database."""
     return lambda: UnitOfWork(settings.database)
-
-
-SMALL = {
-    "name": "small",
-    "baseline": {
-        "family": "efficientnet",
-        "resolution": 16,
-        "in_chans": 1,
-        "num_classes": 10,
-        "stem": {"channels": 8},
-        "stages": [
-            {"block": "ds", "repeats": 1, "channels": 8},
-            {"block": "ir", "repeats": 2, "channels": 16, "stride": 2, "expansion": 3, "se_ratio": 0.25},
-        ],
-        "head": {"channels": 32},
-        "activation": "relu",
-    },
-    "rules": {"divisor": 4},
-}

@@ -185,12 +185,12 @@ class Trials(Repository):
             return None
         return self.session.execute(select(TrialRow.cancel_requested).where(TrialRow.id == trial_id)).scalar_one()
 
-    def change_held(self, trial_id: str, token: str, **values: Any) -> bool:
+    def change_held(self, trial_id: str, token: str, /, **values: Any) -> bool:
         """Change a running trial, if the token still holds it."""
         changed = self.session.execute(update(TrialRow).where(*self._held(trial_id, token)).values(**values))
         return bool(changed.rowcount)
 
-    def change_in_state(self, trial_id: str, state: str, **values: Any) -> bool:
+    def change_in_state(self, trial_id: str, state: str, /, **values: Any) -> bool:
         """Change a trial, if it is still in `state`."""
         changed = self.session.execute(
             update(TrialRow).where(TrialRow.id == trial_id, TrialRow.state == state).values(**values)

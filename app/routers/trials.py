@@ -13,7 +13,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from app.db.repositories import TERMINAL
 from app.db.tables import EventRow
 from app.db.unit_of_work import UnitOfWork
-from app.deps import Cursor, Id, Limit, Look, NameQuery, RequestId, Work
+from app.deps import Cursor, Id, IdQuery, Limit, Look, NameQuery, RequestId, Work
 from app.problems import RESPONSES
 from app.routers.scale import resolved
 from app.scaling.architecture import Multipliers
@@ -47,7 +47,7 @@ def list_trials(
     limit: Limit = 50,
     cursor: Cursor = None,
     state: State | None = None,
-    study: str | None = None,
+    study: IdQuery = None,
     architecture: NameQuery = None,
 ) -> Listed[TrialItem]:
     """Newest first."""

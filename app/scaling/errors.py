@@ -4,6 +4,7 @@ ScalingError
  |-- UnknownArchitecture     no baseline of that name
  |-- InvalidNetwork          a spec that does not describe a network
  |-- TargetOutOfRange        no network within the constraints comes near the budget
+ |-- SpaceTooSmall         fewer different networks in a search space than were asked for
  `-- NotEnoughObservations   too little data for a front or a predictor
 """
 
@@ -43,3 +44,13 @@ class TargetOutOfRange(ScalingError):
 
 class NotEnoughObservations(ScalingError):
     """Too few (distinct) observations for what was asked."""
+
+
+class SpaceTooSmall(ScalingError):
+    """A search space holds fewer different networks than were asked for."""
+
+    def __init__(self, wanted: int, found: int) -> None:
+        super().__init__(
+            f"The search space gave {found} different networks of the {wanted} asked for: widen its ranges or ask for fewer."
+        )
+        self.found = found

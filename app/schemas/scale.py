@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from app.scaling.recommend import Budget, Recommendation, Rule
 from app.scaling.width_solver import Constraints
 from app.schemas.architectures import ArchitectureRef
-from app.schemas.common import Answer, Body, Flops, Multiplier, Ratio, RecipeOrPreset, RowId, Seed
+from app.schemas.common import Answer, Body, Flops, Multiplier, Name, Ratio, RecipeOrPreset, RowId, Seed
 from app.schemas.cost import CostSummary
 
-PredictorId = str
+PredictorId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.\-]{0,239}$")]
 
 
 class Target(Body):
@@ -85,7 +85,7 @@ class BudgetSpec(Body):
 class TrainSpec(Body):
     """Train the network found. The baseline's classifier takes the data set's number of classes first."""
 
-    dataset: str = Field(max_length=100)
+    dataset: Name
     recipe: RecipeOrPreset = "quick"
     seed: Seed = 0
     when: Literal["missing"] = Field("missing", description="A trial that ran already is answered from, not run again.")
@@ -95,7 +95,7 @@ class TrainSpec(Body):
 class ScaleOptions(Body):
     """What scaling takes besides architecture and target."""
 
-    predictor: PredictorId | None = Field(None, max_length=240, description="None: the architecture's active one.")
+    predictor: PredictorId | None = Field(None, description="None: the architecture's active one.")
     constraints: ConstraintsSpec = ConstraintsSpec()
     budget: BudgetSpec = BudgetSpec()
 

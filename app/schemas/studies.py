@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from app.schemas.architectures import ArchitectureRef
-from app.schemas.common import Accuracy, Answer, Body, Multiplier, Ratio, RecipeOrPreset, Seed, Title
+from app.schemas.common import Accuracy, Answer, Body, Multiplier, Name, Ratio, RecipeOrPreset, Seed, Title
 
 
 def _rising(pair: tuple[float, float]) -> tuple[float, float]:
@@ -33,7 +33,7 @@ class SpaceSpec(Body):
 class NewStudy(Body):
     name: Title
     architecture: ArchitectureRef
-    dataset: str = Field(max_length=100)
+    dataset: Name
     recipe: RecipeOrPreset = "quick"
     space: SpaceSpec = SpaceSpec()
     trials: int = Field(12, ge=1, le=1000)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from app.schemas.architectures import ArchitectureRef, ConfigSpec
-from app.schemas.common import Answer, Body, RecipeOrPreset, RowId, Seed
+from app.schemas.common import Answer, Body, Name, RecipeOrPreset, RowId, Seed
 from app.schemas.cost import MultipliersSpec
 
 State = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -20,7 +20,7 @@ class NewTrial(Body):
     architecture: ArchitectureRef | None = None
     multipliers: MultipliersSpec | None = None
     config: ConfigSpec | None = None
-    dataset: str = Field(max_length=100)
+    dataset: Name
     recipe: RecipeOrPreset = "quick"
     seed: Seed = 0
     study: RowId | None = Field(None, description="Count the trial as this study's.")

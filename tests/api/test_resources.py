@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from app.db.unit_of_work import UnitOfWork
 from app.services import leases
 from app.settings import Settings
-from tests.conftest import SMALL
+from tests.support import SMALL
 
 Open = Callable[[], UnitOfWork]
 STUDY = {"name": "a study", "architecture": "small", "dataset": "digits", "recipe": "digits-smoke", "trials": 6}

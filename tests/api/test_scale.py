@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.scaling.published import TINYNETS
-from tests.conftest import SMALL
+from tests.support import SMALL
 
 
 def scale(client: TestClient, **body) -> dict:

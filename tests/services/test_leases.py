@@ -15,7 +15,7 @@ from app.scaling.recommend import flops_of
 from app.schemas.architectures import NewArchitecture
 from app.services import leases, trials
 from app.settings import Settings
-from tests.conftest import SMALL
+from tests.support import SMALL
 
 Open = Callable[[], UnitOfWork]
 RESULT: dict[str, Any] = {"accuracy": 0.9, "seconds": 1.0, "environment": {"torch": "2"}}
