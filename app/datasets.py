@@ -11,7 +11,7 @@ from typing import Literal
 class Dataset:
     """A labelled image set.
 
-    `digest` is the SHA-256 of its images and labels (how: `worker/datasets.py`); a worker refuses data with another one.
+    `digest` is the SHA-256 of its images and labels (`worker/datasets.py`) or files (`image_folders.py`); a worker refuses data with another one.
     `folder` is, for an ImageFolder, its place below the data root.
     """
 
@@ -43,7 +43,7 @@ FASHION_MNIST = Dataset(
     native_px=28,
     train_images=60_000,
     test_images=10_000,
-    digest="",
+    digest="efd375b7587bddaedb1cb3a78cc981a9aff5c9ab7b56cf931d22809264bd2041",
     description="Articles of clothing, 28 px grey, 10 classes (Zalando, MIT licence).",
 )
 DIGITS = Dataset(
@@ -52,9 +52,9 @@ DIGITS = Dataset(
     num_classes=10,
     channels=1,
     native_px=8,
-    train_images=1_437,
-    test_images=360,
-    digest="",
+    train_images=1_438,
+    test_images=359,
+    digest="c712dacf0bce3c3ef1eeff5de2148d650d7a084affe5d39af7c624dd50875206",
     description="Handwritten digits, 8 px grey, 10 classes, from scikit-learn's own files.",
 )
 

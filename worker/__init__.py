@@ -1,0 +1,1 @@
+"""The worker: Celery and torch. Builds networks, trains and evaluates them."""

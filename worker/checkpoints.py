@@ -1,0 +1,39 @@
+"""A training's state on disk: a whole file or none."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+log = logging.getLogger("rdw.worker")
+
+
+def save(file: Path, state: dict[str, Any]) -> None:
+    """Write beside, then rename: a kill at any moment leaves this state or the one before."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    half = file.with_suffix(f".{os.getpid()}.half")
+    try:
+        with half.open("wb") as opened:
+            torch.save(state, opened)
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.replace(half, file)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def load(file: Path) -> dict[str, Any] | None:
+    """The state, or None where there is none or the file is damaged. Only tensors and plain values are read."""
+    if not file.exists():
+        return None
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        log.warning("the checkpoint %s is damaged (%s); the training starts anew", file.name, error)
+        return None
