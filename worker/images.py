@@ -51,7 +51,7 @@ def _prepared(pixels: Tensor, channels: int, px: int, normalisation: Normalisati
         batch = batch.expand(-1, channels, -1, -1)
     if batch.shape[-1] != px:
         batch = functional.interpolate(batch, (px, px), mode="bilinear", antialias=True, align_corners=False)
-    return batch.contiguous()
+    return batch.contiguous(memory_format=torch.channels_last)
 
 
 def _shifted(batch: Tensor, reach: int, random: torch.Generator) -> Tensor:
