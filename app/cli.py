@@ -48,6 +48,12 @@ def _api() -> int:
     import uvicorn
 
     settings = get_settings()
+    if settings.open_to_others:
+        print(
+            f"RDW_HOST={settings.host} lets other machines in: set RDW_API_KEYS first (see the README).",
+            file=sys.stderr,
+        )
+        return 1
     uvicorn.run(
         "app.main:create_app", factory=True, host=settings.host, port=settings.port, access_log=False,
         timeout_graceful_shutdown=5,

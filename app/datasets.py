@@ -11,7 +11,8 @@ from typing import Literal
 class Dataset:
     """A labelled image set.
 
-    `digest` is the SHA-256 of its images and labels (`worker/datasets.py`) or files (`image_folders.py`); a worker refuses data with another one.
+    `digest` is the SHA-256 of its images and labels (`worker/datasets.py`) or of its files (`image_folders.py`): a
+    worker refuses data with another one.
     `folder` is, for an ImageFolder, its place below the data root.
     """
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.db.unit_of_work import UnitOfWork
+from app.errors import Unauthorized
 from app.settings import Settings
 
 
@@ -26,6 +30,21 @@ def look(request: Request) -> Iterator[UnitOfWork]:
     """A transaction that only reads."""
     with UnitOfWork(request.app.state.settings.database, writes=False) as unit:
         yield unit
+
+
+def known_caller(
+    config: Annotated[Settings, Depends(settings)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
+) -> None:
+    """Where keys are configured, let in who has one.
+
+    Raises: Unauthorized.
+    """
+    if not config.key_digests:
+        return
+    digest = hashlib.sha256(bearer.credentials.encode()).hexdigest() if bearer else ""
+    if not any([hmac.compare_digest(digest, known) for known in config.key_digests]):
+        raise Unauthorized("This service asks for a key: send `Authorization: Bearer` with one.")
 
 
 def request_id(request: Request) -> str:

@@ -4,6 +4,7 @@ ServiceError
  |-- NotFound          no such resource
  |-- Conflict          the resource is not in a state for that, or the name is taken
  |-- UnknownDataset    no data set of that name, or a folder that is none
+ |-- Unauthorized      no key, or one that is not known
  `-- Invalid           a request that is well-formed and wrong, with a pointer to where
 """
 
@@ -27,6 +28,10 @@ class Conflict(ServiceError):
 
 class UnknownDataset(ServiceError):
     """No data set of that name, or a folder that is none."""
+
+
+class Unauthorized(ServiceError):
+    """No key, or one that is not known."""
 
 
 class Invalid(ServiceError):

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import problems
 from app.db.unit_of_work import UnitOfWork
+from app.deps import known_caller
 from app.jobs import JobQueue, prune_processed
 from app.routers import architectures, datasets, health, predictors, scale, studies, trials
 from app.services import predictors as predictor_service
@@ -57,8 +58,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.jobs = JobQueue(settings)
-    for module in (scale, architectures, trials, studies, predictors, datasets, health):
-        app.include_router(module.router)
+    for module in (scale, architectures, trials, studies, predictors, datasets):
+        app.include_router(module.router, dependencies=[Depends(known_caller)])
+    app.include_router(health.router)
     app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"), name="assets")
     app.add_api_route("/docs", _docs, include_in_schema=False)
     problems.add_handlers(app)

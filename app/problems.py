@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from app.db.pages import BadCursor
 from app.db.session import DatabaseAway
-from app.errors import Conflict, Invalid, NotFound, UnknownDataset
+from app.errors import Conflict, Invalid, NotFound, Unauthorized, UnknownDataset
 from app.scaling.errors import (
     InvalidNetwork,
     NotEnoughObservations,
@@ -30,6 +30,7 @@ MEDIA_TYPE = "application/problem+json"
 PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     NotFound: (404, "not-found"),
     UnknownArchitecture: (404, "not-found"),
+    Unauthorized: (401, "unauthorized"),
     Conflict: (409, "conflict"),
     NotEnoughObservations: (409, "conflict"),
     UnknownDataset: (422, "unknown-dataset"),
@@ -44,6 +45,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
 _TITLES = {
     "validation": "The request is not valid",
     "not-found": "There is no such resource",
+    "unauthorized": "A key is needed",
     "conflict": "The resource is not in a state for that",
     "target-out-of-range": "The target cannot be reached",
     "unknown-dataset": "There is no such data set",
@@ -58,6 +60,7 @@ _BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 500
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": description, "content": {MEDIA_TYPE: {}}}
     for status, description in (
+        (401, "A key is needed."),
         (404, "There is no such resource."),
         (422, "The request is not valid."),
     )
@@ -94,6 +97,8 @@ def _known(request: Request, error: Exception) -> JSONResponse:
         more = {"least": error.least, "most": error.most}
     if isinstance(error, Invalid | InvalidNetwork):
         more = {"errors": [{"pointer": error.pointer, "message": _printable(error.message)}]}
+    if status == 401:
+        more = {"headers": {"WWW-Authenticate": "Bearer"}}
     if status == 503:
         more = {"headers": {"Retry-After": "5"}}
     return problem(request, status, kind, str(error), **more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +20,9 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data directory.")
     broker_url: str = Field("", description="Celery broker (redis://…); empty: files in the data directory.")
     host: str = Field("127.0.0.1", description="Address the API listens on.")
+    api_keys: str = Field(
+        "", description="SHA-256 digests (hex) of the keys that are let in, comma-separated; empty: loopback only."
+    )
     port: int = Field(8000, ge=1, le=65535)
     workers: int = Field(0, ge=0, le=64, description="Workers that `rdw serve` starts; 0: one a core, at most 2.")
     threads: int = Field(0, ge=0, le=256, description="Torch threads a worker; 0: cores divided by workers.")
@@ -35,6 +39,23 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @field_validator("api_keys")
+    @classmethod
+    def _digests(cls, value: str) -> str:
+        for digest in filter(None, value.split(",")):
+            if not re.fullmatch(r"[0-9a-f]{64}", digest.strip()):
+                raise ValueError("RDW_API_KEYS has SHA-256 digests in hex, not keys: printf %s KEY | sha256sum")
+        return value
+
+    @property
+    def key_digests(self) -> frozenset[str]:
+        return frozenset(digest.strip() for digest in self.api_keys.split(",") if digest.strip())
+
+    @property
+    def open_to_others(self) -> bool:
+        """Whether other machines could reach the API without a key: never allowed."""
+        return not self.key_digests and self.host not in ("127.0.0.1", "::1", "localhost")
 
     @property
     def database(self) -> str:

@@ -52,6 +52,9 @@ class Child:
 
 def serve(settings: Settings) -> int:
     """Migrate, then run until TERM or INT; 1 where the port is taken."""
+    if settings.open_to_others:
+        log.error("RDW_HOST=%s lets other machines in: set RDW_API_KEYS first (see the README)", settings.host)
+        return 1
     if not _port_free(settings):
         log.error("port %s is taken: set RDW_PORT (make: PORT=…) to another one", settings.port)
         return 1
@@ -107,7 +110,7 @@ def _port_free(settings: Settings) -> bool:
 
 
 def _die_with_parent() -> None:
-    """On Linux the kernel ends the child when the supervisor dies, however it dies; INT goes to the supervisor alone."""
+    """On Linux the kernel ends the child when the supervisor dies, however; INT goes to the supervisor alone."""
     os.setpgid(0, 0)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -79,7 +80,9 @@ def main() -> int:
             folder = save_figures(client, study)
             console.rule("[bold]Where it lies")
             console.print(f"Figures: {folder}")
-            console.print(f"While the service runs (make serve): playground {base}/docs, study {base}/v1/studies/{study}")
+            console.print(
+                f"While the service runs (make serve): playground {base}/docs, study {base}/v1/studies/{study}"
+            )
     except KeyboardInterrupt:
         console.print("\nInterrupted; what was trained is kept, and the next run goes on from there.")
         return 130
@@ -152,33 +155,28 @@ def wait_until_ready(client: httpx.Client, seconds: float = 120) -> None:
 def scale_b0(client: httpx.Client) -> None:
     console.rule("[bold]1. Scale EfficientNet-B0 to 200M FLOPs (multiply-adds)")
     answer = post(client, "/v1/scale", {"architecture": "efficientnet_b0", "target": {"flops": 200_000_000}})
-    m = answer["multipliers"]
-    table = Table("", "r", "d", "w", "px", "FLOPs", "of target", "params", "top-1")
-    table.add_row(
-        "rdw",
-        f"{m['r']:.3f} ± {m['r_sd']:.3f}",
-        f"{m['d']:.3f} ± {m['d_sd']:.3f}",
-        f"{m['w']:.3f} [dim]({m['w_interval'][0]:.3f} to {m['w_interval'][1]:.3f})[/dim]",
-        str(answer["config"]["resolution"]),
-        f"{answer['cost']['flops'] / 1e6:.1f}M",
-        f"{answer['budget_error']:+.2%}",
-        f"{answer['cost']['params'] / 1e6:.2f}M",
-        f"{answer['predicted_accuracy']['mean']:.1%} ± {answer['predicted_accuracy']['sd']:.1%} predicted",
-    )
-    c, r, d, w, flops, top1 = PUBLISHED["TinyNet-B"]
-    table.add_row("TinyNet-B", str(r), str(d), str(w), "188", f"{flops}M", "", "3.73M", f"{top1}% published")
+    m, accuracy = answer["multipliers"], answer["predicted_accuracy"]
+    _, r, d, w, flops, top1 = PUBLISHED["TinyNet-B"]
+    w_low, w_high = m["w_interval"]
+    table = plain_table("", "rdw", "TinyNet-B, published")
+    table.add_row("resolution r", f"{m['r']:.3f} ± {m['r_sd']:.3f}", f"{r}")
+    table.add_row("depth d", f"{m['d']:.3f} ± {m['d_sd']:.3f}", f"{d}")
+    table.add_row("width w", f"{m['w']:.3f} (the same network from {w_low:.3f} to {w_high:.3f})", f"{w}")
+    table.add_row("input px", f"{answer['config']['resolution']}", f"{int(224 * r)}")
+    table.add_row("FLOPs", f"{answer['cost']['flops'] / 1e6:.1f}M ({answer['budget_error']:+.2%} of 200M)", f"{flops}M")
+    table.add_row("parameters", f"{answer['cost']['params'] / 1e6:.2f}M", "3.73M")
+    table.add_row("ImageNet top-1", f"{accuracy['mean']:.1%} ± {accuracy['sd']:.1%}, predicted", f"{top1}%")
     console.print(table)
     print_warnings(answer)
 
-    console.print("\nThe whole TinyNet family from its five ratios alone, [dim]published beside it[/dim]:")
+    console.print("\nThe whole TinyNet family from its five ratios alone; [dim]published[/dim] beside it:")
     ratios = [{"ratio": row[0]} for row in PUBLISHED.values()]
     family = post(client, "/v1/scale/family", {"architecture": "efficientnet_b0", "targets": ratios})["items"]
-    table = Table("", "c", "r", "d", "w", "px", "FLOPs", "top-1 predicted")
-    for (name, (c, r, d, w, flops, top1)), item in zip(PUBLISHED.items(), family, strict=True):
+    table = plain_table("", "r", "d", "w", "px", "FLOPs", "top-1 predicted")
+    for (name, (_, r, d, w, flops, top1)), item in zip(PUBLISHED.items(), family, strict=True):
         m = item["multipliers"]
         table.add_row(
             name,
-            f"{c}",
             f"{m['r']:.3f} [dim]{r}[/dim]",
             f"{m['d']:.3f} [dim]{d}[/dim]",
             f"{m['w']:.3f} [dim]{w}[/dim]",
@@ -250,13 +248,15 @@ def show(progress: Progress, shown: dict[str, TaskID], trial: dict[str, Any]) ->
 
 def report_study(client: httpx.Client, study: str) -> None:
     front = get(client, f"/v1/studies/{study}/front")
-    table = Table("r", "d", "w", "FLOPs", "accuracy", title="The front that NSGA-III keeps")
+    console.print("\nThe front that NSGA-III keeps:")
+    table = plain_table("r", "d", "w", "FLOPs", "accuracy")
     for o in front["items"]:
         row = (f"{o['r']:.3f}", f"{o['d']:.3f}", f"{o['w']:.3f}", f"{o['flops'] / 1e6:.2f}M", f"{o['accuracy']:.1%}")
         table.add_row(*row)
     console.print(table)
     found = get(client, f"/v1/studies/{study}/correlations")
-    table = Table("", "Pearson", "Spearman", title="Correlation with FLOPs on the front")
+    console.print("Correlation with FLOPs on the front:")
+    table = plain_table("", "Pearson", "Spearman")
     for name in "rdw":
         table.add_row(name, *(_number(found[name][kind]) for kind in ("pearson", "spearman")))
     console.print(table)
@@ -293,7 +293,7 @@ def train_on_demand(client: httpx.Client, study: str, dataset: str, recipe: dict
     follow(client, trial["id"], m)
     result = get(client, f"/v1/trials/{trial['id']}")["result"]
     off = (result["accuracy"] - predicted["mean"]) / predicted["sd"] if predicted["sd"] else float("nan")
-    table = Table("accuracy predicted", "measured", "off by", "test set")
+    table = plain_table("accuracy predicted", "measured", "off by", "on the test part")
     table.add_row(
         f"{predicted['mean']:.1%} ± {predicted['sd']:.1%}",
         f"{result['accuracy']:.1%}",
@@ -343,6 +343,10 @@ def get(client: httpx.Client, path: str, **query: Any) -> dict[str, Any]:
 
 def post(client: httpx.Client, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     return _checked(client.post(path, json=body))
+
+
+def plain_table(*columns: str) -> Table:
+    return Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
 
 
 def print_warnings(answer: dict[str, Any]) -> None:

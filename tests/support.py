@@ -13,6 +13,7 @@ POSTGRES = os.environ.get("RDW_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:
 REDIS = os.environ.get("RDW_TEST_REDIS", "redis://127.0.0.1:6379/15")
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
+
 def absent(what: str) -> NoReturn:
     """Skip, loudly; fail where absence is an error (CI)."""
     if os.environ.get("RDW_TEST_REQUIRE_SERVICES"):

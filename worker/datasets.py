@@ -147,9 +147,7 @@ def _read_folder(dataset: Dataset, data_dir: Path) -> tuple[_Whole, str]:
     return _Whole(whole, _folder_part(held_out, list(classes), dataset.native_px, place)), digest
 
 
-def _folder_part(
-    files: dict[str, list[Path]], classes: list[str], px: int, place: Path
-) -> tuple[Pixels, Labels]:
+def _folder_part(files: dict[str, list[Path]], classes: list[str], px: int, place: Path) -> tuple[Pixels, Labels]:
     listed = [(file, classes.index(name)) for name, of_class in files.items() for file in of_class]
     pixels = np.stack([_decoded(file, px, place) for file, _ in listed])
     return pixels, np.array([label for _, label in listed], np.int64)

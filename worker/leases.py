@@ -32,10 +32,7 @@ class Heartbeat(threading.Thread):
 
     def run(self) -> None:
         while not self._ended.is_set():
-            try:
-                self.beat()
-            except Exception:  # the database may be away; the lease decides whether that matters
-                log.warning("could not send a heartbeat", exc_info=True)
+            self._beat_if_possible()
             self._ended.wait(self._settings.lease_seconds / _BEATS_PER_LEASE)
 
     def beat(self) -> None:
@@ -51,16 +48,27 @@ class Heartbeat(threading.Thread):
                 self._why = "lost" if cancel is None else "cancelled"
 
     def hold(self, claim: Claim) -> None:
-        with self._lock:
-            self._claim, self._why = claim, None
+        """From now on beat for this claim as well."""
+        self._take(claim)
 
     def release(self) -> None:
-        with self._lock:
-            self._claim = None
+        """The claim has ended: the worker is idle."""
+        self._take(None)
 
     def why_stop(self) -> Why | None:
         """Why the training in hand should stop, if it should."""
         return self._why or ("stopping" if self.stopping.is_set() else None)
+
+    def _take(self, claim: Claim | None) -> None:
+        with self._lock:
+            self._claim, self._why = claim, None
+        self._beat_if_possible()
+
+    def _beat_if_possible(self) -> None:
+        try:
+            self.beat()
+        except Exception:  # the database may be away; the lease decides whether that matters
+            log.warning("could not send a heartbeat", exc_info=True)
 
     def end(self) -> None:
         """Stop beating and forget the worker."""

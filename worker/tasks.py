@@ -39,6 +39,9 @@ def trial_folder(settings: Settings, trial_id: str) -> Path:
 
 def train_trial(settings: Settings, heartbeat: Heartbeat, trial_id: str) -> None:
     """Claim the trial and train it to its end. Delivered twice, the second ends at once: its claim fails."""
+    if heartbeat.stopping.is_set():
+        log.info("trial %s is left to another worker: this one was told to stop", trial_id)
+        return
     with UnitOfWork(settings.database) as work:
         claim = leases.claim(work, trial_id, heartbeat.owner, settings)
         dataset = datasets.find(work, claim.trial.dataset) if claim else None

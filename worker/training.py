@@ -127,7 +127,7 @@ def train(
 ) -> Result:
     """Train to the end, from the folder's checkpoint where there is one; weights are left in `folder/weights.pt`.
 
-    The same arguments give the same bits on the same machine with the same number of threads, stopped in between or not.
+    The same arguments give the same bits on the same machine and number of threads, stopped in between or not.
     Raises: Stopped, Diverged, InvalidNetwork; ValueError where the classifier does not fit the data.
     """
     if config.num_classes != splits.num_classes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import migrations
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 
+import migrations
 from app.db.session import engine_for
 
 _LOCK = 7_239_461  # any number, the same for all: PostgreSQL's advisory lock

@@ -217,7 +217,7 @@ class Trials(Repository):
         return list(self.session.scalars(query))
 
     def unclaimed(self, seconds: float, limit: int) -> list[TrialRow]:
-        """The oldest queued trials, those whose message was sent `seconds` ago or longer."""
+        """Of the oldest queued trials those that were never sent, or `seconds` ago or longer."""
         now = database_clock(self.session)
         oldest = (
             select(TrialRow).where(TrialRow.state == "queued").order_by(TrialRow.created_at, TrialRow.id).limit(limit)

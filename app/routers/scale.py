@@ -17,8 +17,8 @@ from app.schemas.common import recipe_of
 from app.schemas.cost import CostAnswer, CostRequest
 from app.schemas.scale import (
     CompareAnswer,
-    CompareRequest,
     ComparedRule,
+    CompareRequest,
     FamilyAnswer,
     FamilyRequest,
     ManualMultipliers,

@@ -36,6 +36,7 @@ router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=RESPONSES)
 
 FigureName = Annotated[Literal[tuple(figures.FIGURES)], Path()]  # type: ignore[valid-type]
 
+_DEFAULT_REFIT = RefitRequest()
 _MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 _CSV_COLUMNS = (
     "id",
@@ -141,7 +142,7 @@ def read_figure(id: Id, name: FigureName, format: Literal["svg", "png"], work: L
 
 
 @router.post("/{id}/predictors", status_code=201, summary="Refit the predictor")
-def refit_predictor(id: Id, work: Work, response: Response, body: RefitRequest = RefitRequest()) -> PredictorDetail:
+def refit_predictor(id: Id, work: Work, response: Response, body: RefitRequest = _DEFAULT_REFIT) -> PredictorDetail:
     """Fits r(c), d(c) and accuracy(c) on the study's front: a new version, in use at once only with `activate`."""
     row = studies.refit(work, id, body.k)
     if body.activate:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from app.scaling.rounding import Channels, DepthRounding, make_divisible, round_repeats, round_resolution
+from app.scaling.rounding import Channels, DepthRounding, Floats, make_divisible, round_repeats, round_resolution
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Architecture:
             multipliers.w,
         )
 
-    def assembled(self, resolution: int, repeats: tuple[int, ...], width: Width) -> Config:
+    def assembled(self, resolution: int, repeats: tuple[int, ...], width: float | Floats) -> Config:
         """The network of `resolution` px with these repeats by stage; an array of widths gives arrays of channels."""
         stages = tuple(
             replace(stage, repeats=n, channels=self._rounded(stage.channels, width))
@@ -148,19 +148,16 @@ class Architecture:
             counts.append(base.head.channels)
         return tuple(int(c) for c in counts)
 
-    def _rounded(self, channels: Channels, width: Width) -> Channels:
+    def _rounded(self, channels: Channels, width: float | Floats) -> Channels:
         return make_divisible(channels * width, self.rules.divisor)
 
-    def _stem(self, width: Width) -> Channels:
+    def _stem(self, width: float | Floats) -> Channels:
         stem = self.baseline.stem.channels
         return stem if self.rules.stem == "fixed" else self._rounded(stem, width)
 
-    def _head(self, width: Width) -> Channels:
+    def _head(self, width: float | Floats) -> Channels:
         head = self.baseline.head.channels
         if self.rules.head == "scaled":
             return self._rounded(head, width)
         floor, rounded = min(int(head), 1280), self._rounded(head, width)
         return np.maximum(floor, rounded) if isinstance(rounded, np.ndarray) else max(floor, rounded)
-
-
-Width = float | np.ndarray[tuple[int], np.dtype[np.float64]]

@@ -51,6 +51,6 @@ class SpaceTooSmall(ScalingError):
 
     def __init__(self, wanted: int, found: int) -> None:
         super().__init__(
-            f"The search space gave {found} different networks of the {wanted} asked for: widen its ranges or ask for fewer."
+            f"The search space gave {found} different networks of {wanted} asked for: widen it, or ask for fewer."
         )
         self.found = found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
+from statistics import fmean
 
 from app.scaling.predictor import Point
 
@@ -23,9 +24,9 @@ class Observation:
 
 
 def points(observations: list[Observation]) -> list[Point]:
-    """One point a network: repeats (other seeds) are averaged, what is no number is left out."""
-    networks: dict[tuple[float, float, float, float], list[float]] = {}
+    """One point a network, in the order seen: repeats (other seeds) are averaged, what is no number is left out."""
+    networks: dict[tuple[float, float, float, int], list[Observation]] = {}
     for o in observations:
         if isfinite(o.accuracy):
-            networks.setdefault((o.c, o.r, o.d, o.w), []).append(o.accuracy)
-    return [Point(c, r, d, w, sum(seen) / len(seen)) for (c, r, d, w), seen in networks.items()]
+            networks.setdefault((o.r, o.d, o.w, o.flops), []).append(o)
+    return [Point(seen[0].c, r, d, w, fmean(o.accuracy for o in seen)) for (r, d, w, _), seen in networks.items()]

@@ -4,8 +4,8 @@ Two regressions, r(c) and d(c), on networks of an accuracy-FLOPs front; c is a n
 baseline's. The kernel is the paper's, RBF with Gaussian noise; over log c it is far better behaved than over c. A third
 regression of accuracy on log c over the same networks says what a network on the front is expected to reach.
 
-A predictor is a value: its points, hyperparameters and provenance are plain data, and one rebuilt from them predicts the
-same bits. scikit-learn finds the hyperparameters (marginal likelihood, bounded restarts, fixed seed).
+A predictor is a value: points and hyperparameters are plain data, and one rebuilt from them predicts the same bits.
+scikit-learn finds the hyperparameters (marginal likelihood, bounded restarts, fixed seed).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,7 @@ class Regression:
         return mean + scale * (across @ weights), scale * np.sqrt(np.maximum(variance, 0.0))
 
     def leave_one_out(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Each point's mean and standard deviation by the others, hyperparameters kept (Rasmussen and Williams 5.4.2)."""
+        """Each point's mean and standard deviation by the others, same hyperparameters (Rasmussen, Williams 5.4.2)."""
         factor, weights = self._solved
         inverse = cho_solve((factor, True), np.eye(len(self.x)))
         variance = 1 / np.diag(inverse)
@@ -108,7 +108,7 @@ class Regression:
 
     def _signal(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
         h = self.hyperparameters
-        return cast(NDArray[np.float64], h.variance * np.exp(-0.5 * ((a[:, None] - b[None, :]) / h.length) ** 2))
+        return h.variance * np.exp(-0.5 * ((a[:, None] - b[None, :]) / h.length) ** 2)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ BASELINE = "efficientnet_b0"
 DATASET = "imagenet-1000"
 PREDICTOR = "published-tinynets"
 PROVENANCE = (
-    "TinyNet-A to E as published in Model Rubik's Cube (NeurIPS 2020, arXiv 2010.14819): multipliers and ImageNet top-1; "
-    "c is each network's exact flops over EfficientNet-B0's."
+    "TinyNet-A to E as published in Model Rubik's Cube (NeurIPS 2020, arXiv 2010.14819): multipliers and ImageNet "
+    "top-1; c is each network's exact flops over EfficientNet-B0's."
 )
 
 

@@ -11,7 +11,7 @@ from app.scaling.architecture import Architecture, Config, Multipliers
 from app.scaling.cost import Cost
 from app.scaling.predictor import Predictor
 from app.scaling.rules import Wanted, compound, tiny_formula
-from app.scaling.width_solver import Constraints, Latitude, Mode, solve
+from app.scaling.width_solver import Constraints, Latitude, Mode, Solution, solve
 
 Rule = Literal["tiny_formula", "compound", "manual"]
 RULES: tuple[Rule, ...] = ("tiny_formula", "compound", "manual")
@@ -77,17 +77,7 @@ def recommend(
     """
     c = target / flops_of(architecture)
     wanted = _wanted(architecture, target, c, rule, predictor, manual)
-    latitude = Latitude() if budget.tolerance is None else _latitude(architecture)
-    solution = solve(
-        architecture,
-        wanted.r,
-        wanted.d,
-        target,
-        latitude=latitude,
-        constraints=constraints,
-        mode=budget.mode,
-        tolerance=budget.tolerance or 0.0,
-    )
+    solution = _solved(architecture, wanted, target, constraints, budget)
     warnings = []
     accuracy = None
     if rule == "tiny_formula" and predictor is not None:
@@ -124,9 +114,37 @@ def _wanted(
     raise ValueError(f"{rule} needs a predictor, or the multipliers r and d")
 
 
-def _latitude(architecture: Architecture) -> Latitude:
+def _solved(
+    architecture: Architecture, wanted: Wanted, target: int, constraints: Constraints, budget: Budget
+) -> Solution:
+    """The solution that meets the budget, moving ever further from the wanted r and d; else the nearest of all."""
+
+    def within(latitude: Latitude) -> Solution:
+        return solve(
+            architecture,
+            wanted.r,
+            wanted.d,
+            target,
+            latitude=latitude,
+            constraints=constraints,
+            mode=budget.mode,
+            tolerance=budget.tolerance or 0.0,
+        )
+
+    if budget.tolerance is None:
+        return within(Latitude())
+    usual, unsure = _latitudes(architecture, wanted)
+    found = within(usual)
+    met = abs(found.cost.flops - target) <= budget.tolerance * target
+    return found if met or unsure == usual else within(unsure)
+
+
+def _latitudes(architecture: Architecture, wanted: Wanted) -> tuple[Latitude, Latitude]:
+    """8 px of 224 and .05 of d; and, where the rule is less sure than that, its two standard deviations."""
     px = architecture.baseline.resolution
-    return Latitude(px=max(1, ceil(_LATITUDE_PX * px / _LATITUDE_OF_PX)), depth=_LATITUDE_DEPTH)
+    usual = Latitude(px=max(1, ceil(_LATITUDE_PX * px / _LATITUDE_OF_PX)), depth=_LATITUDE_DEPTH)
+    px_2sd, depth_2sd = int(2 * (wanted.r_sd or 0.0) * px), 2 * (wanted.d_sd or 0.0)
+    return usual, Latitude(px=max(usual.px, px_2sd), depth=max(usual.depth, depth_2sd))
 
 
 def _predictor_warnings(predictor: Predictor, c: float, transferred_from: str | None) -> list[Warning]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal, overload
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
 
 Channels = int | NDArray[np.int64]
 """A number of channels, or an array of them: one entry a candidate network."""
@@ -21,11 +23,7 @@ DepthRounding = Literal["round", "ceil"]
 _ROUND_LIMIT = 0.9  # never below 90 % of the wanted width
 
 
-@overload
-def make_divisible(value: float, divisor: int) -> int: ...
-@overload
-def make_divisible(value: NDArray[np.float64], divisor: int) -> NDArray[np.int64]: ...
-def make_divisible(value: float | NDArray[np.float64], divisor: int) -> Channels:
+def make_divisible(value: float | Floats, divisor: int) -> Channels:
     """`value` to the nearest multiple of `divisor`: at least `divisor`, never below 90 % of `value`."""
     if isinstance(value, np.ndarray):
         nearest = np.maximum(divisor, (value + divisor / 2).astype(np.int64) // divisor * divisor)
@@ -34,7 +32,7 @@ def make_divisible(value: float | NDArray[np.float64], divisor: int) -> Channels
     return rounded + divisor if rounded < _ROUND_LIMIT * value else rounded
 
 
-def width_breakpoints(channels: int, divisor: int, most: float) -> NDArray[np.float64]:
+def width_breakpoints(channels: int, divisor: int, most: float) -> Floats:
     """The widths w in (0, most] at which `make_divisible(channels * w, divisor)` takes a step.
 
     A step from k to k + 1 times the divisor comes at half way, or, where that is earlier, where k times the
@@ -43,7 +41,8 @@ def width_breakpoints(channels: int, divisor: int, most: float) -> NDArray[np.fl
     steps = np.arange(1, int(channels * most / divisor) + 2)
     wanted = np.minimum(steps * divisor / _ROUND_LIMIT, (steps + 0.5) * divisor)
     widths = wanted / channels
-    return widths[widths <= most]
+    within: Floats = widths[widths <= most]
+    return within
 
 
 def round_repeats(repeats: int, depth: float, rounding: DepthRounding) -> int:

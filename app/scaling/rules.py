@@ -34,7 +34,7 @@ def tiny_formula(predictor: Predictor, c: float) -> Wanted:
 
 
 def compound(architecture: Architecture, target: int) -> Wanted:
-    """d = 1.2^phi and r = 1.15^phi at the phi, negative too, where 1.2^phi, 1.1^phi, 1.15^phi come nearest to the target."""
+    """d = 1.2^phi and r = 1.15^phi at the phi, negative too, where compound scaling comes nearest to the target."""
     low, high = _PHI
 
     def flops(phi: float) -> int:

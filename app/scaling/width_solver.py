@@ -14,13 +14,12 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Multipliers
 from app.scaling.cost import Cost, Ledger, Part
 from app.scaling.errors import TargetOutOfRange
-from app.scaling.rounding import round_resolution, short_decimal, width_breakpoints
+from app.scaling.rounding import Floats, round_resolution, short_decimal, width_breakpoints
 
 WIDEST = 4.0  # the greatest width multiplier looked at
 _LEEWAY = 0.005  # a target this little (relative) beyond the least or the most is taken for it
@@ -85,16 +84,18 @@ class CostTable:
         self._flops = np.stack([_flops_by_level(part, ledger, self.widths) for part in ledger.parts])
         self._params = np.stack([np.broadcast_to(part.params, self.widths.shape) for part in ledger.parts])
 
-    def flops(self, repeats: tuple[int, ...], resolutions: list[int]) -> NDArray[np.float64]:
+    def flops(self, repeats: tuple[int, ...], resolutions: list[int]) -> Floats:
         """Multiply-adds, [px, width]: exact, since whole numbers below 2^53 are."""
         pixels = np.array([self._sides(px) for px in resolutions], float) ** 2
-        return pixels @ np.tensordot(self._times(repeats), self._flops, 1)
+        flops: Floats = pixels @ np.tensordot(self._times(repeats), self._flops, 1)
+        return flops
 
-    def params(self, repeats: tuple[int, ...]) -> NDArray[np.float64]:
+    def params(self, repeats: tuple[int, ...]) -> Floats:
         """Learnable parameters, [width]."""
-        return self._times(repeats) @ self._params
+        params: Floats = self._times(repeats) @ self._params
+        return params
 
-    def _times(self, repeats: tuple[int, ...]) -> NDArray[np.float64]:
+    def _times(self, repeats: tuple[int, ...]) -> Floats:
         return np.array([1.0 if of is None else repeats[of] - 1.0 for of in self._of_stage])
 
 
@@ -157,7 +158,7 @@ def _solution(
     return Solution(multipliers, (low, high), config, families.network_cost(config))
 
 
-def _flops_by_level(part: Part, ledger: Ledger, widths: NDArray[np.float64]) -> NDArray[np.float64]:
+def _flops_by_level(part: Part, ledger: Ledger, widths: Floats) -> Floats:
     """Multiply-adds a pixel, [level, width]; levels in the order of `Ledger.sides`, the pooled one last."""
     flops = np.zeros((len(ledger.sides(1)), len(widths)))
     for (operator, level), per_pixel in part.counts.items():
@@ -183,7 +184,7 @@ def _depths(architecture: Architecture, d: float, latitude: float) -> list[tuple
     return [(depth, repeats) for repeats, depth in nearest.items()]
 
 
-def _check_reachable(flops: NDArray[np.float64], target: int, mode: Mode, constraints: Constraints) -> None:
+def _check_reachable(flops: Floats, target: int, mode: Mode, constraints: Constraints) -> None:
     if not flops.size:
         raise TargetOutOfRange(target, 0, 0, f"with at most {constraints.max_params:,} parameters")
     least, most = int(flops.min()), int(flops.max())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from app.scaling.recommend import Budget, Recommendation, Rule
 from app.scaling.width_solver import Constraints
@@ -116,9 +116,8 @@ class ScaleRequest(ScaleOptions):
             raise ValueError("a target is needed: flops or ratio")
         return self
 
-    model_config = {
-        **Body.model_config,
-        "json_schema_extra": {
+    model_config = ConfigDict(
+        json_schema_extra={
             "examples": [
                 {"architecture": "efficientnet_b0", "target": {"flops": 200_000_000}},
                 {
@@ -129,8 +128,8 @@ class ScaleRequest(ScaleOptions):
                     "budget": {"tolerance": None},
                 },
             ]
-        },
-    }
+        }
+    )
 
 
 class FamilyRequest(ScaleOptions):
@@ -138,17 +137,16 @@ class FamilyRequest(ScaleOptions):
     targets: list[Target] = Field(min_length=1, max_length=100)
     rule: Literal["tiny_formula", "compound"] = "tiny_formula"
 
-    model_config = {
-        **Body.model_config,
-        "json_schema_extra": {
+    model_config = ConfigDict(
+        json_schema_extra={
             "examples": [
                 {
                     "architecture": "efficientnet_b0",
                     "targets": [{"ratio": c} for c in (0.873, 0.520, 0.258, 0.134, 0.063)],
                 }
             ]
-        },
-    }
+        }
+    )
 
 
 class CompareRequest(ScaleOptions):

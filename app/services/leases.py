@@ -6,6 +6,7 @@ is the row's. A trial whose worker fell silent past its lease is anybody's again
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,7 @@ def cancelled(work: UnitOfWork, claim: Claim) -> bool:
 
 
 def hand_back(work: UnitOfWork, claim: Claim) -> bool:
-    """Running to queued, at once and for any worker: a worker that is told to stop does not wait for its lease to expire."""
+    """Running to queued, for any worker at once: one that is told to stop does not wait for its lease to expire."""
     handed = work.trials.change_held(
         claim.trial.id, claim.token, state="queued", sent_at=None, attempt=claim.trial.attempt - 1, **_RELEASED
     )
@@ -93,7 +94,9 @@ def reconcile(work: UnitOfWork, settings: Settings) -> int:
             )
         else:
             lost.append(trial)
-    lost += work.trials.unclaimed(settings.resend_seconds, _WINDOW)
+    # While all workers are busy a queued trial that was sent is not lost: it waits its turn.
+    idle = any(worker.trial_id is None for worker in work.workers.alive(settings.lease_seconds))
+    lost += work.trials.unclaimed(settings.resend_seconds if idle else math.inf, _WINDOW)
     work.send(lost)
     work.commit()
     return len(lost)

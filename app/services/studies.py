@@ -214,7 +214,7 @@ def refit(work: UnitOfWork, study_id: str, k: int) -> PredictorRow:
         predictor,
         architecture=study.architecture,
         dataset=study.dataset,
-        provenance=f"Study {study.name!r} ({study.id}): {len(predictor.points)} networks of the front of {seen} observations.",
+        provenance=f"Study {study.name!r} ({study.id}): {len(predictor.points)} networks of {seen} observations.",
         study_id=study.id,
     )
     work.commit()

@@ -164,15 +164,17 @@ def test_reconcile_leaves_a_held_trial_and_one_just_sent_alone(work: Open, trial
 def test_reconcile_sends_a_queued_trial_whose_message_was_lost(work: Open, trial_id: str, settings: Settings) -> None:
     with work() as unit:
         unit.session.execute(update(TrialRow).values(sent_at=1.0))
+        unit.workers.beat("busy", 1, "another trial")
         unit.commit()
+    with work() as unit:
+        assert leases.reconcile(unit, settings) == 0, "all workers are busy: it waits its turn"
 
     with work() as unit:
+        unit.workers.beat("idle", 1, None)
         assert leases.reconcile(unit, settings) == 1
 
 
-def test_a_trial_whose_workers_keep_dying_fails_with_that_reason(
-    work: Open, trial_id: str, settings: Settings
-) -> None:
+def test_a_trial_whose_workers_keep_dying_fails_with_that_reason(work: Open, trial_id: str, settings: Settings) -> None:
     for _ in range(settings.max_attempts):
         claimed(work, trial_id, settings)
         let_the_lease_expire(work, trial_id)

@@ -1,0 +1,73 @@
+"""The analytic cost and fvcore agree to the last digit, by operator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.scaling.architecture import Architecture, Config, Multipliers
+from app.scaling.families import baseline, baselines, network_cost
+from tests.worker.support import SMALL, TINY
+from worker.measuring import Measured, measure
+
+multipliers = st.builds(Multipliers, r=st.floats(0.2, 1.5), d=st.floats(0.3, 2.0), w=st.floats(0.2, 1.5))
+
+
+def predicted(config: Config) -> Measured:
+    cost = network_cost(config)
+    counted = {operator: count for operator, count in cost.by_operator.items() if count}
+    return Measured(counted, params=cost.params, activations=cost.activations)
+
+
+def at(architecture: Architecture, resolution: int) -> Architecture:
+    return replace(architecture, baseline=replace(architecture.baseline, resolution=resolution))
+
+
+@given(multipliers)
+@settings(deadline=None, max_examples=12)
+def test_fvcore_agrees_on_efficientnet_b0_at_any_multipliers(multipliers: Multipliers) -> None:
+    config = at(baseline("efficientnet_b0"), 48).scaled(multipliers)
+
+    assert measure(config) == predicted(config)
+
+
+@given(multipliers)
+@settings(deadline=None, max_examples=12)
+def test_fvcore_agrees_where_stem_and_head_scale_too(multipliers: Multipliers) -> None:
+    config = at(baseline("efficientnet_b1"), 48).scaled(multipliers)
+
+    assert measure(config) == predicted(config)
+
+
+@given(multipliers)
+@settings(deadline=None, max_examples=30)
+def test_fvcore_agrees_on_channels_in_fours_and_unequal_stages(multipliers: Multipliers) -> None:
+    config = SMALL.scaled(multipliers)
+
+    assert measure(config) == predicted(config)
+
+
+@given(st.integers(8, 40), st.integers(1, 4), st.integers(1, 20))
+@settings(deadline=None, max_examples=15)
+def test_fvcore_agrees_at_any_input_and_any_number_of_classes(px: int, channels: int, classes: int) -> None:
+    config = replace(TINY, resolution=px, in_chans=channels, num_classes=classes)
+
+    assert measure(config) == predicted(config)
+
+
+@pytest.mark.parametrize("name", [name for name in baselines() if name < "efficientnet_b4" or name > "t"])
+def test_fvcore_agrees_on_the_published_networks_at_their_own_size(name: str) -> None:
+    config = baseline(name).baseline
+
+    assert measure(config) == predicted(config)
+
+
+def test_measuring_says_nothing_about_operators_it_does_not_count(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    measure(TINY)
+
+    assert not any([*capsys.readouterr(), *caplog.messages])
