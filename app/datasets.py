@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +27,11 @@ class Dataset:
     digest: str
     description: str
     folder: str | None = None
+
+
+def held_out(images: int) -> int:
+    """How many images are set aside for testing where a set has no test part of its own: a fifth of them."""
+    return math.ceil(images / 5)
 
 
 def fashion_mnist_folders(data_dir: Path) -> list[Path]:
@@ -53,8 +59,8 @@ DIGITS = Dataset(
     num_classes=10,
     channels=1,
     native_px=8,
-    train_images=1_438,
-    test_images=359,
+    train_images=1_437,
+    test_images=360,
     digest="c712dacf0bce3c3ef1eeff5de2148d650d7a084affe5d39af7c624dd50875206",
     description="Handwritten digits, 8 px grey, 10 classes, from scikit-learn's own files.",
 )

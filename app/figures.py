@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from app.scaling.front import correlations, non_dominated
@@ -155,7 +156,8 @@ def predicted_against_measured(pairs: list[tuple[float, float, float]]) -> Figur
         axes.vlines(measured[these], low[these], high[these], color=colour, linewidth=1.4)
         axes.plot(measured[these], mean[these], "o", color=colour, label=f"{these.sum()} {what}")
     least, most = min(low.min(), measured.min()), max(high.max(), measured.max())
-    _draw_identity(axes, least - 0.05 * (most - least), most + 0.2 * (most - least))
+    span = max(most - least, 1.0)
+    _draw_identity(axes, least - 0.05 * span, most + 0.2 * span)
     _key(figure, axes)
     return figure
 
@@ -177,7 +179,9 @@ def render(figure: Figure, format: Literal["svg", "png"]) -> bytes:
 
 
 def _panels(n: int, share_y: bool = False, size: tuple[float, float] | None = None) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=size or ((6.4, 4.4) if n == 1 else (3.7 * n, 3.7)), layout="constrained")
+    figure = Figure(
+        figsize=size or ((6.4, 4.4) if n == 1 else (3.8 * n, 3.7)), layout=ConstrainedLayoutEngine(wspace=0.05)
+    )
     return figure, list(figure.subplots(1, n, sharey=share_y, squeeze=False)[0])
 
 
@@ -209,7 +213,7 @@ def _draw_identity(axes: Axes, least: float, most: float) -> None:
     axes.annotate(
         "predicted = measured",
         (most, most),
-        (-8, -4),
+        (-4, -12),
         textcoords="offset points",
         rotation=45,
         rotation_mode="anchor",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from app.datasets import Dataset
+from app.datasets import Dataset, held_out
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 _CHUNK = 1 << 20
@@ -52,9 +52,9 @@ def images(part: Path) -> dict[str, list[Path]]:
     return {c.name: sorted(f for f in c.rglob("*") if f.suffix.lower() in SUFFIXES) for c in classes}
 
 
-def digest(place: Path) -> str:
-    """SHA-256 over each image file's place and content."""
-    summed = hashlib.sha256()
+def digest(place: Path, native_px: int) -> str:
+    """SHA-256 over the side that images are brought to, and each image file's place and content."""
+    summed = hashlib.sha256(f"{native_px} px\n".encode())
     for file in sorted(f for f in place.rglob("*") if f.suffix.lower() in SUFFIXES):
         content = hashlib.sha256()
         with file.open("rb") as opened:
@@ -67,7 +67,7 @@ def digest(place: Path) -> str:
 def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
     """The folder as a data set; its images are brought to `native_px`.
 
-    Raises: FolderError for a folder that is missing, empty, of one class, or with a class without images.
+    Raises: FolderError for a folder that is missing, empty, of one class, or with too few images in a part.
     """
     place = located(folder, data_dir)
     train, test = parts(place)
@@ -77,18 +77,22 @@ def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
     for class_name, files in by_class.items():
         if len(files) < 5:
             raise FolderError(f"Class {class_name!r} of {folder!r} has {len(files)} images; at least 5 are needed.")
-    held_out = images(test) if test else {}
-    if test and set(held_out) - set(by_class):
+    tested = images(test) if test else {}
+    if set(tested) - set(by_class):
         raise FolderError(f"{folder!r} has test classes that are not among its training classes.")
+    if test and not any(tested.values()):
+        raise FolderError(f"{test.name!r} of {folder!r} has no images.")
+    whole = sum(map(len, by_class.values()))
+    aside = sum(map(len, tested.values())) if test else held_out(whole)
     return Dataset(
         name=name,
         kind="folder",
         num_classes=len(by_class),
         channels=3,
         native_px=native_px,
-        train_images=sum(map(len, by_class.values())),
-        test_images=sum(map(len, held_out.values())),
-        digest=digest(place),
+        train_images=whole if test else whole - aside,
+        test_images=aside,
+        digest=digest(place, native_px),
         description=f"Images in {folder!r}.",
         folder=folder,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import problems
@@ -64,8 +65,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"), name="assets")
     app.add_api_route("/docs", _docs, include_in_schema=False)
     problems.add_handlers(app)
-    app.middleware("http")(_identify)
     app.add_middleware(BodyLimit)
+    app.add_middleware(RequestIds)
     return app
 
 
@@ -94,18 +95,30 @@ def _look_out(settings: Settings, jobs: JobQueue, stop: threading.Event) -> None
         stop.wait(settings.reconcile_seconds)
 
 
-async def _identify(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+class RequestIds:
     """A request's id, the client's where it sends a usable one, goes with it into the log and the trial."""
-    given = request.headers.get("x-request-id", "")
-    usable = given.isascii() and given.isprintable() and 0 < len(given) <= 100
-    request.state.request_id = given if usable else uuid.uuid4().hex
-    response = await call_next(request)
-    response.headers["X-Request-ID"] = request.state.request_id
-    return response
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        given = Headers(scope=scope).get("x-request-id", "")
+        usable = given.isascii() and given.isprintable() and 0 < len(given) <= 100
+        request_id = given if usable else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        await self.app(scope, receive, send_with_id)
 
 
 class BodyLimit:
-    """Refuses bodies above the limit before they are read into memory, declared or not."""
+    """Refuses bodies above the limit with a problem document (FastAPI's own limit answers in plain text)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -113,8 +114,16 @@ def _validation(request: Request, error: Exception) -> JSONResponse:
 
 def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    kind = _BY_STATUS.get(error.status_code, "validation")
-    return problem(request, error.status_code, kind, str(error.detail), headers=error.headers)
+    status = 422 if error.status_code == 400 else error.status_code  # a body that is no JSON at all
+    headers = {"Allow": _allowed(request)} if status == 405 else error.headers
+    return problem(request, status, _BY_STATUS.get(status, "validation"), str(error.detail), headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all operations at this path: the router names those of the first alone."""
+    paths = request.app.openapi()["paths"]
+    here = [p for p in paths if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", p), request.url.path)]
+    return ", ".join(sorted({method.upper() for path in here for method in paths[path]}))
 
 
 def _unknown(request: Request, error: Exception) -> JSONResponse:

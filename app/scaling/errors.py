@@ -4,7 +4,7 @@ ScalingError
  |-- UnknownArchitecture     no baseline of that name
  |-- InvalidNetwork          a spec that does not describe a network
  |-- TargetOutOfRange        no network within the constraints comes near the budget
- |-- SpaceTooSmall         fewer different networks in a search space than were asked for
+ |-- SpaceTooSmall           a search space holds fewer different networks than were asked for
  `-- NotEnoughObservations   too little data for a front or a predictor
 """
 
@@ -42,10 +42,6 @@ class TargetOutOfRange(ScalingError):
         self.most = most
 
 
-class NotEnoughObservations(ScalingError):
-    """Too few (distinct) observations for what was asked."""
-
-
 class SpaceTooSmall(ScalingError):
     """A search space holds fewer different networks than were asked for."""
 
@@ -54,3 +50,7 @@ class SpaceTooSmall(ScalingError):
             f"The search space gave {found} different networks of {wanted} asked for: widen it, or ask for fewer."
         )
         self.found = found
+
+
+class NotEnoughObservations(ScalingError):
+    """Too few (distinct) observations for what was asked."""

@@ -70,12 +70,8 @@ class CostTable:
     """The cost of an architecture at every width there is, by stage and by level of pixels."""
 
     def __init__(self, architecture: Architecture) -> None:
-        divisor = architecture.rules.divisor
-        steps = [width_breakpoints(c, divisor, WIDEST) for c in architecture.scaled_channels()]
-        edges = np.unique(np.concatenate(steps))
-        apart = np.diff(edges, prepend=0.0) > 1e-9  # equal but for float noise
-        self.edges = np.concatenate([[0.0], edges[apart], [WIDEST]])
-        self.widths = (self.edges[:-1] + self.edges[1:]) / 2
+        self.edges = _edges(architecture)
+        self.widths = _middles(self.edges)
         base = architecture.baseline
         network = architecture.assembled(base.resolution, tuple(2 for _ in base.stages), self.widths)
         ledger = families.ledger(network)
@@ -156,6 +152,23 @@ def _solution(
     )
     config = architecture.assembled(px, repeats, middle)
     return Solution(multipliers, (low, high), config, families.network_cost(config))
+
+
+def _edges(architecture: Architecture) -> Floats:
+    """0, the widths at which the network changes, and WIDEST."""
+    divisor = architecture.rules.divisor
+    steps = [width_breakpoints(c, divisor, WIDEST) for c in architecture.scaled_channels()]
+    sorted_steps = np.unique(np.concatenate([[0.0], *steps, [WIDEST]]))
+    edges = sorted_steps[np.diff(sorted_steps, append=np.inf) > 1e-9]  # the others are equal but for float noise
+    network = architecture.assembled(1, architecture.repeats(1.0), _middles(edges))
+    counts = [network.stem.channels, *(stage.channels for stage in network.stages), network.head.channels]
+    changes = [np.diff(np.broadcast_to(count, len(edges) - 1)) != 0 for count in counts]
+    return edges[[True, *np.any(changes, axis=0), True]]  # a floored head has steps that change nothing
+
+
+def _middles(edges: Floats) -> Floats:
+    middles: Floats = (edges[:-1] + edges[1:]) / 2
+    return middles
 
 
 def _flops_by_level(part: Part, ledger: Ledger, widths: Floats) -> Floats:

@@ -37,10 +37,11 @@ class Service:
             **settings,
         }
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
+        self._opened_log = self.log_file.open("ab")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "app.cli", "serve"],
             env=environment,
-            stdout=self.log_file.open("ab"),
+            stdout=self._opened_log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
@@ -82,6 +83,8 @@ class Service:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(30)
+        self.client.close()
+        self._opened_log.close()
 
 
 @contextmanager
