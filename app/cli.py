@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import socket
 import sys
 
 from app.settings import get_settings
@@ -33,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         ("api", _api, "run the API alone"),
         ("worker", _worker, "run one worker"),
         ("migrate", _migrate, "bring the database's schema up to date"),
+        ("alive", _alive, "exit with 0 if a worker on this host sent a heartbeat lately"),
     ):
         commands.add_parser(name, help=text, description=text.capitalize() + ".").set_defaults(run=run)
     return parser
@@ -85,6 +87,18 @@ def _migrate() -> int:
     upgrade(get_settings().database)
     print("the schema is up to date")
     return 0
+
+
+def _alive() -> int:
+    from app.db.unit_of_work import UnitOfWork
+
+    settings = get_settings()
+    with UnitOfWork(settings.database, writes=False) as work:
+        here = [
+            w.name for w in work.workers.alive(settings.lease_seconds) if w.name.startswith(f"{socket.gethostname()}:")
+        ]
+    print(f"alive: {', '.join(here) or 'none'}")
+    return 0 if here else 1
 
 
 if __name__ == "__main__":

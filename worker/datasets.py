@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from app import image_folders
-from app.datasets import Dataset, fashion_mnist_folders
+from app.datasets import Dataset, fashion_mnist_folders, held_out
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",
@@ -24,7 +25,7 @@ IDX_FILES = (
     "t10k-labels-idx1-ubyte.gz",
 )
 _SPLIT_SEED = 0
-_VALIDATION_SHARE, _TEST_SHARE = 0.1, 0.2
+_VALIDATION_SHARE = 0.1
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -70,17 +71,12 @@ def load(dataset: Dataset, data_dir: Path, limit: int | None = None) -> Splits:
     Validation is a balanced tenth of the training part; test the set's own, or a balanced fifth.
     Raises: DataError.
     """
-    whole, digest = _READERS[dataset.kind](dataset, data_dir)
-    if digest != dataset.digest:
-        raise DataError(
-            f"The images of {dataset.name!r} are not those the trial was asked for (digest {digest[:12]}…, "
-            f"wanted {dataset.digest[:12]}…): restore them, or register the folder anew under another name."
-        )
+    whole = _READERS[dataset.kind](dataset, data_dir)
     pixels, labels = whole.train
     test = whole.test
     if test is None:
-        held_out, rest = _balanced(labels, round(_TEST_SHARE * len(labels)))
-        test, pixels, labels = (pixels[held_out], labels[held_out]), pixels[rest], labels[rest]
+        aside, rest = _balanced(labels, held_out(len(labels)))
+        test, pixels, labels = (pixels[aside], labels[aside]), pixels[rest], labels[rest]
     validation, rest = _balanced(labels, round(_VALIDATION_SHARE * len(labels)))
     chosen = rest if limit is None or limit >= len(rest) else rest[_balanced(labels[rest], limit)[0]]
     return Splits(
@@ -88,8 +84,23 @@ def load(dataset: Dataset, data_dir: Path, limit: int | None = None) -> Splits:
         _images(pixels[validation], labels[validation]),
         _images(*test),
         dataset.num_classes,
-        digest,
+        dataset.digest,
     )
+
+
+def _check(dataset: Dataset, digest: str) -> None:
+    """Raises: DataError where the images read are not those that the set stands for."""
+    if digest == dataset.digest:
+        return
+    cure = "restore them, or register the folder under another name" if dataset.folder else _fetch(dataset)
+    raise DataError(
+        f"The images of {dataset.name!r} are not those the trial was asked for (digest {digest[:12]}…, "
+        f"wanted {dataset.digest[:12]}…): {cure}."
+    )
+
+
+def _fetch(dataset: Dataset) -> str:
+    return f"run `python -m worker.fetch {dataset.name}` on the worker's machine"
 
 
 def _balanced(labels: Labels, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -103,16 +114,17 @@ def _balanced(labels: Labels, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp
     return np.sort(order[:n]), np.sort(order[n:])
 
 
-def _read_idx(dataset: Dataset, data_dir: Path) -> tuple[_Whole, str]:
+def _read_idx(dataset: Dataset, data_dir: Path) -> _Whole:
     for folder in fashion_mnist_folders(data_dir):
         if all((folder / name).is_file() for name in IDX_FILES):
             break
     else:
-        raise DataError(f"{dataset.name} is not on this machine: run `python -m worker.fetch {dataset.name}` there.")
+        raise DataError(f"{dataset.name} is not there: {_fetch(dataset)}.")
     train_pixels, train_labels, test_pixels, test_labels = (_idx(folder / name) for name in IDX_FILES)
     train = (train_pixels[:, None], train_labels.astype(np.int64))
     test = (test_pixels[:, None], test_labels.astype(np.int64))
-    return _Whole(train, test), _digest(*train, *test)
+    _check(dataset, _digest(*train, *test))
+    return _Whole(train, test)
 
 
 def _idx(file: Path) -> Pixels:
@@ -121,49 +133,47 @@ def _idx(file: Path) -> Pixels:
         raw = gzip.decompress(file.read_bytes())
         shape = np.frombuffer(raw, ">u4", count=raw[3], offset=4)
         return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
-    except (OSError, EOFError, ValueError, IndexError) as error:
+    except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
         raise DataError(f"{file.name} is damaged; fetch the set again.") from error
 
 
-def _read_digits(dataset: Dataset, data_dir: Path) -> tuple[_Whole, str]:
+def _read_digits(dataset: Dataset, data_dir: Path) -> _Whole:
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]
     labels = digits.target.astype(np.int64)
-    return _Whole((pixels, labels), None), _digest(pixels, labels)
+    _check(dataset, _digest(pixels, labels))
+    return _Whole((pixels, labels), None)
 
 
-def _read_folder(dataset: Dataset, data_dir: Path) -> tuple[_Whole, str]:
+def _read_folder(dataset: Dataset, data_dir: Path) -> _Whole:
     try:
         place = image_folders.located(dataset.folder or "", data_dir)
-        train, test = image_folders.parts(place)
-        digest = image_folders.digest(place)
-        classes = image_folders.images(train)
-        whole = _folder_part(classes, list(classes), dataset.native_px, place)
-        held_out = image_folders.images(test) if test else None
     except image_folders.FolderError as error:
         raise DataError(str(error)) from error
-    if held_out is None:
-        return _Whole(whole, None), digest
-    return _Whole(whole, _folder_part(held_out, list(classes), dataset.native_px, place)), digest
+    _check(dataset, image_folders.digest(place, dataset.native_px))
+    train, test = image_folders.parts(place)
+    classes = list(image_folders.images(train))
+    root, px = image_folders.root(data_dir).resolve(), dataset.native_px
+    return _Whole(_folder_part(train, classes, px, root), _folder_part(test, classes, px, root) if test else None)
 
 
-def _folder_part(files: dict[str, list[Path]], classes: list[str], px: int, place: Path) -> tuple[Pixels, Labels]:
-    listed = [(file, classes.index(name)) for name, of_class in files.items() for file in of_class]
-    pixels = np.stack([_decoded(file, px, place) for file, _ in listed])
+def _folder_part(part: Path, classes: list[str], px: int, root: Path) -> tuple[Pixels, Labels]:
+    listed = [(file, classes.index(name)) for name, files in image_folders.images(part).items() for file in files]
+    pixels = np.stack([_decoded(file, px, root) for file, _ in listed])
     return pixels, np.array([label for _, label in listed], np.int64)
 
 
-def _decoded(file: Path, px: int, place: Path) -> Pixels:
+def _decoded(file: Path, px: int, root: Path) -> Pixels:
     """RGB [3, px, px]: the middle square, resized with antialiasing."""
     try:
         with Image.open(file) as opened:
             image = opened.convert("RGB")
-    except OSError as error:
-        raise DataError(f"{file.relative_to(place.parent)} is no image that can be read: mend or remove it.") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all that PIL raises
+        raise DataError(f"{file.relative_to(root)} is no image that can be read: mend or remove it.") from error
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.resize((px, px), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
-    return np.asarray(square).transpose(2, 0, 1)
+    square = image.crop((left, top, left + side, top + side))
+    return np.asarray(square.resize((px, px), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
 
 
 def _digest(*arrays: NDArray[np.generic]) -> str:
@@ -176,7 +186,7 @@ def _digest(*arrays: NDArray[np.generic]) -> str:
 
 
 def _images(pixels: Pixels, labels: Labels) -> Images:
-    return Images(torch.from_numpy(np.ascontiguousarray(pixels).copy()), torch.from_numpy(labels.copy()))
+    return Images(torch.tensor(pixels), torch.tensor(labels))
 
 
 _READERS = {"idx": _read_idx, "digits": _read_digits, "folder": _read_folder}

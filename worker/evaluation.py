@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
-_BATCH = 512
+from worker.images import Inputs
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,15 @@ class Score:
 
 
 @torch.inference_mode()
-def evaluate(network: nn.Module, pixels: Tensor, labels: Tensor) -> Score:
-    """Score a network on prepared images [n, channels, px, px]; its mode is put back afterwards."""
+def evaluate(network: nn.Module, images: Inputs) -> Score:
+    """Score a network; its mode is put back afterwards."""
     training = network.training
     network.eval()
-    batches = pixels.split(_BATCH)
-    logits = torch.cat([network(batch) for batch in batches])
+    logits = torch.cat([network(images[batch]) for batch in images.batches()])
     network.train(training)
-    best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
+    best = logits.topk(min(5, logits.shape[1]), dim=1).indices == images.labels[:, None]
     return Score(
         top1=float(best[:, 0].double().mean()),
         top5=float(best.any(1).double().mean()),
-        loss=float(functional.cross_entropy(logits.double(), labels)),
+        loss=float(functional.cross_entropy(logits.double(), images.labels)),
     )

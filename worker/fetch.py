@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 
 from app.datasets import DIGITS, FASHION_MNIST, fashion_mnist_folders
@@ -54,10 +56,14 @@ def _by_apt(data_dir: Path) -> str | None:
         return "there is no apt-get"
     if os.geteuid() != 0:
         return "you are not root"
-    install = ["apt-get", "install", "-y", "-qq", _DEBIAN]
-    for command in (install, ["apt-get", "update", "-qq"], install):
+    quiet = ["apt-get", "-y", "-qq", "-o", "Acquire::Retries=0", "-o", f"Acquire::http::Timeout={_SOCKET_SECONDS}"]
+    install = [*quiet, "install", "--reinstall", _DEBIAN]  # anew where it is there and damaged
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (install, [*quiet, "update"], install):
         try:
-            done = subprocess.run(command, capture_output=True, timeout=_APT_SECONDS, stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                command, capture_output=True, timeout=_APT_SECONDS, stdin=subprocess.DEVNULL, env=environment
+            )
         except subprocess.TimeoutExpired:
             return "apt-get took too long"
         if command is install and done.returncode == 0:
@@ -74,8 +80,9 @@ def _by_torchvision(data_dir: Path) -> str | None:
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".half-") as half:
         try:
-            FashionMNIST(half, download=True)
-        except (OSError, RuntimeError) as error:
+            with contextlib.redirect_stdout(sys.stderr):
+                FashionMNIST(half, download=True)
+        except (OSError, EOFError, RuntimeError, HTTPException) as error:
             return f"{type(error).__name__} while downloading"
         target = root / "FashionMNIST"
         shutil.rmtree(target, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +12,9 @@ from torch.nn import functional
 from app.recipes import Recipe
 from worker.datasets import Images
 
-_CHUNK = 2048
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's
+_AT_ONCE_BYTES = 1 << 30
+_BATCH, _BATCH_PIXELS = 512, 1 << 20  # the most images in a batch, and the most pixels, on the larger of both sides
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,44 @@ class Normalisation:
 
     @classmethod
     def of(cls, images: Images) -> Normalisation:
-        pixels = images.pixels.flatten()[:: max(1, images.pixels.numel() // 10_000_000)].double()
+        """Over all images; of large sets over an even choice."""
+        pixels = images.pixels[:: max(1, images.pixels.numel() // 10_000_000)].double()
         return cls(float(pixels.mean()), max(float(pixels.std()), 1.0))
 
 
-def prepared(images: Images, channels: int, px: int, normalisation: Normalisation) -> Tensor:
-    """All images as float32 [n, channels, px, px], resized with antialiasing."""
-    chunks = images.pixels.split(_CHUNK)
-    return torch.cat([_prepared(chunk, channels, px, normalisation) for chunk in chunks])
+class Inputs:
+    """Images as a network takes them, float32 [n, channels, px, px]: prepared once, or by the batch where too many."""
+
+    def __init__(self, images: Images, channels: int, px: int, normalisation: Normalisation) -> None:
+        self.labels = images.labels
+        self._pixels, self._channels, self._px, self._normalisation = images.pixels, channels, px, normalisation
+        self._prepared: Tensor | None = None
+        if 4 * len(images) * channels * px * px <= _AT_ONCE_BYTES:
+            self._prepared = torch.cat([self[batch] for batch in self.batches()])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, chosen: Tensor | slice) -> Tensor:
+        """The chosen images: resized with antialiasing, grey repeated or colours weighed to the channels wanted."""
+        if self._prepared is not None:
+            return self._prepared[chosen]
+        batch = (self._pixels[chosen].float() - self._normalisation.mean) / self._normalisation.sd
+        if self._channels == 1 and batch.shape[1] == 3:
+            batch = (batch * torch.tensor(_LUMINANCE)[:, None, None]).sum(1, keepdim=True)
+        elif batch.shape[1] == 1:
+            batch = batch.expand(-1, self._channels, -1, -1)
+        if batch.shape[-1] != self._px:
+            size = (self._px, self._px)
+            batch = functional.interpolate(batch, size, mode="bilinear", antialias=True, align_corners=False)
+        return batch.contiguous(memory_format=torch.channels_last)
+
+    def batches(self) -> Iterator[slice]:
+        """All images in order, few enough at a time for any memory."""
+        side = max(self._px, self._pixels.shape[-1])
+        size = min(_BATCH, max(1, _BATCH_PIXELS // side**2))
+        for start in range(0, len(self), size):
+            yield slice(start, start + size)
 
 
 def augmented(batch: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
@@ -41,17 +73,6 @@ def augmented(batch: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
         batch = torch.where(mirrored[:, None, None, None], batch.flip(-1), batch)
     reach = round(recipe.shift * batch.shape[-1])
     return _shifted(batch, reach, random) if reach else batch
-
-
-def _prepared(pixels: Tensor, channels: int, px: int, normalisation: Normalisation) -> Tensor:
-    batch = (pixels.float() - normalisation.mean) / normalisation.sd
-    if channels == 1 and batch.shape[1] == 3:
-        batch = (batch * torch.tensor(_LUMINANCE)[:, None, None]).sum(1, keepdim=True)
-    elif batch.shape[1] == 1 and channels > 1:
-        batch = batch.expand(-1, channels, -1, -1)
-    if batch.shape[-1] != px:
-        batch = functional.interpolate(batch, (px, px), mode="bilinear", antialias=True, align_corners=False)
-    return batch.contiguous(memory_format=torch.channels_last)
 
 
 def _shifted(batch: Tensor, reach: int, random: torch.Generator) -> Tensor:

@@ -20,14 +20,15 @@ def optimiser(network: nn.Module, recipe: Recipe) -> Optimizer:
 
 
 def schedule(optimizer: Optimizer, recipe: Recipe, steps_an_epoch: int) -> CosineLRScheduler:
-    """By the step: a linear rise over the warm-up, then half a cosine down to a hundredth."""
+    """By the step: a linear rise to the recipe's rate over the warm-up, then half a cosine down to a hundredth of it."""
     steps = recipe.epochs * steps_an_epoch
     warmup = min(round(recipe.warmup_epochs * steps_an_epoch), steps - 1)
     return CosineLRScheduler(
         optimizer,
-        t_initial=steps,
+        t_initial=steps - warmup,
         lr_min=recipe.lr / 100,
         warmup_t=warmup,
+        warmup_prefix=True,
         warmup_lr_init=recipe.lr / 100,
         t_in_epochs=False,
     )

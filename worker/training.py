@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import torch
 from timm.utils import ModelEmaV3
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from app.recipes import Recipe
@@ -22,7 +22,7 @@ from app.scaling.architecture import Config
 from worker import checkpoints
 from worker.datasets import Splits
 from worker.evaluation import evaluate
-from worker.images import Normalisation, augmented, prepared
+from worker.images import Inputs, Normalisation, augmented
 from worker.networks import build
 from worker.recipe import optimiser, schedule
 
@@ -42,6 +42,7 @@ class Diverged(Exception):
 
     def __init__(self, epoch: int, step: int) -> None:
         super().__init__(f"The loss became NaN or infinite in epoch {epoch}, step {step}: lower the learning rate.")
+        self.epoch, self.step = epoch, step
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,9 @@ class Result:
 
 @dataclass
 class Run:
-    """A training under way, all of its state in one place."""
+    """A training under way, all of its state in one place. `of` says what decides the result."""
 
+    of: dict[str, Any]
     network: nn.Module
     recipe: Recipe
     optimizer: torch.optim.Optimizer
@@ -88,6 +90,7 @@ class Run:
 
     def state(self) -> dict[str, Any]:
         return {
+            "of": self.of,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema.module.state_dict() if self.ema else None,
@@ -108,11 +111,11 @@ class Run:
 
 @dataclass(frozen=True)
 class _Data:
-    """Prepared images and labels."""
+    """The three parts as the network takes them."""
 
-    train: tuple[Tensor, Tensor]
-    validation: tuple[Tensor, Tensor]
-    test: tuple[Tensor, Tensor]
+    train: Inputs
+    validation: Inputs
+    test: Inputs
 
 
 def train(
@@ -134,10 +137,10 @@ def train(
         raise ValueError(f"the network has {config.num_classes} classes, the data {splits.num_classes}")
     torch.use_deterministic_algorithms(True)
     data = _prepared(config, splits)
-    run = _begun(config, recipe, seed, len(splits.train))
+    run = _begun(config, recipe, splits, seed)
     checkpoint = folder / "checkpoint.pt"
     state = checkpoints.load(checkpoint)
-    if state is not None:
+    if state is not None and state["of"] == run.of:
         run.resume(state)
         log.info("resumed after epoch %s of %s", run.epoch, recipe.epochs)
     while run.epoch < recipe.epochs:
@@ -147,7 +150,9 @@ def train(
     return _finished(run, data, seed, splits.digest, folder)
 
 
-def _begun(config: Config, recipe: Recipe, seed: int, images: int) -> Run:
+def _begun(config: Config, recipe: Recipe, splits: Splits, seed: int) -> Run:
+    of = {"config": config.to_json(), "recipe": recipe.model_dump(), "data": splits.digest, "seed": seed}
+    images = len(splits.train)
     torch.manual_seed(seed)
     network = build(config, drop_rate=recipe.dropout, drop_path_rate=recipe.drop_path)
     network = network.to(memory_format=torch.channels_last)  # depthwise convolutions are faster so, on CPUs too
@@ -155,7 +160,7 @@ def _begun(config: Config, recipe: Recipe, seed: int, images: int) -> Run:
     # A last batch of one image is left out: batch norm has nothing to normalise over.
     steps = images // recipe.batch_size + (images % recipe.batch_size > 1)
     ema = ModelEmaV3(network, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
-    return Run(network, recipe, optimizer, schedule(optimizer, recipe, steps), ema, steps)
+    return Run(of, network, recipe, optimizer, schedule(optimizer, recipe, steps), ema, steps)
 
 
 def _epoch(
@@ -166,9 +171,9 @@ def _epoch(
     should_stop: Callable[[], bool],
 ) -> None:
     """One pass over the training images, in an order of this seed and epoch."""
-    recipe, (pixels, labels) = run.recipe, data.train
+    recipe, images = run.recipe, data.train
     random = torch.Generator().manual_seed(seed * 1_000_003 + run.epoch)
-    order = torch.randperm(len(labels), generator=random)
+    order = torch.randperm(len(images), generator=random)
     began = reported = time.monotonic()
     summed, seen = 0.0, 0
     run.network.train()
@@ -176,8 +181,8 @@ def _epoch(
         if should_stop():
             raise Stopped
         run.scheduler.step_update(run.epoch * run.steps + step)
-        batch = augmented(pixels[chosen], recipe, random)
-        loss = functional.cross_entropy(run.network(batch), labels[chosen], label_smoothing=recipe.label_smoothing)
+        logits = run.network(augmented(images[chosen], recipe, random))
+        loss = functional.cross_entropy(logits, images.labels[chosen], label_smoothing=recipe.label_smoothing)
         value = loss.item()
         if not math.isfinite(value):
             raise Diverged(run.epoch + 1, step + 1)
@@ -196,7 +201,9 @@ def _epoch(
 
 
 def _validated(run: Run, data: _Data) -> dict[str, float]:
-    score = evaluate(run.network, *data.validation)
+    score = evaluate(run.network, data.validation)
+    if not math.isfinite(score.loss):  # the last step's update may be the one too many
+        raise Diverged(run.epoch, run.steps)
     return {"validation_accuracy": score.top1, "validation_loss": score.loss}
 
 
@@ -205,14 +212,14 @@ def _finished(run: Run, data: _Data, seed: int, digest: str, folder: Path) -> Re
     networks: list[tuple[Weights, nn.Module]] = [("raw", run.network)]
     if run.ema:
         networks.append(("ema", run.ema.module))
-    scored = [(evaluate(network, *data.validation), weights, network) for weights, network in networks]
+    scored = [(evaluate(network, data.validation), weights, network) for weights, network in networks]
     score, weights, network = max(scored, key=lambda one: (one[0].top1, -one[0].loss))
     checkpoints.save(folder / "weights.pt", network.state_dict())
     return Result(
         accuracy=score.top1,
         top5=score.top5,
         loss=score.loss,
-        test_accuracy=evaluate(network, *data.test).top1,
+        test_accuracy=evaluate(network, data.test).top1,
         weights=weights,
         seconds=run.seconds,
         history=run.history,
@@ -222,11 +229,8 @@ def _finished(run: Run, data: _Data, seed: int, digest: str, folder: Path) -> Re
 
 def _prepared(config: Config, splits: Splits) -> _Data:
     normalisation = Normalisation.of(splits.train)
-    parts = [
-        (prepared(part, config.in_chans, config.resolution, normalisation), part.labels)
-        for part in (splits.train, splits.validation, splits.test)
-    ]
-    return _Data(*parts)
+    parts = (splits.train, splits.validation, splits.test)
+    return _Data(*(Inputs(part, config.in_chans, config.resolution, normalisation) for part in parts))
 
 
 def _whole_epoch(run: Run, images: int) -> Progress:

@@ -18,6 +18,7 @@ RULES: tuple[Rule, ...] = ("tiny_formula", "compound", "manual")
 
 _LATITUDE_PX, _LATITUDE_OF_PX = 8, 224  # 8 px of 224, in proportion for other baselines
 _LATITUDE_DEPTH = 0.05
+_BESIDE_DATA = 0.02  # c this little (relative) beyond the data is no guess: published FLOPs are off by as much
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _latitudes(architecture: Architecture, wanted: Wanted) -> tuple[Latitude, La
 def _predictor_warnings(predictor: Predictor, c: float, transferred_from: str | None) -> list[Warning]:
     warnings = []
     least, most = predictor.range
-    if not least <= c <= most:
+    if not least * (1 - _BESIDE_DATA) <= c <= most * (1 + _BESIDE_DATA):
         detail = f"c = {c:.3g} lies outside of the predictor's data, {least:.3g} to {most:.3g}: it is a guess there."
         warnings.append(Warning("extrapolated", detail))
     if transferred_from is not None:

@@ -16,7 +16,6 @@ from tests.worker.support import SMALL
 from worker.networks import build
 
 
-
 def shapes(network: nn.Module) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in network.state_dict().items()}
 

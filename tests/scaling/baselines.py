@@ -1,0 +1,31 @@
+"""Baselines to scale in tests: the paper's, one with other rules, and small ones with odd channel counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.scaling import families
+from app.scaling.architecture import EFFICIENTNET_RULES, Architecture, Config, Head, ScalingRules, Stage, Stem
+
+B0 = families.baseline("efficientnet_b0")
+B0_AS_EFFICIENTNET = replace(B0, rules=EFFICIENTNET_RULES)
+SMALL = Architecture(
+    "small",
+    Config(
+        family="efficientnet",
+        resolution=33,
+        stem=Stem(10),
+        stages=(
+            Stage("ds", 1, 17, se_ratio=0.25),
+            Stage("ir", 3, 20, kernel=5, stride=2, expansion=3),
+            Stage("ir", 2, 46, stride=2, expansion=4, se_ratio=0.25),
+        ),
+        head=Head(100),
+        in_chans=1,
+        num_classes=10,
+    ),
+    ScalingRules(divisor=4),
+)
+SMALL_SCALED_WHOLE = replace(SMALL, rules=ScalingRules(divisor=8, depth="ceil", stem="scaled", head="scaled"))
+
+ARCHITECTURES = (B0, B0_AS_EFFICIENTNET, SMALL, SMALL_SCALED_WHOLE)

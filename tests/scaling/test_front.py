@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import math
+import warnings
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
+from pymoo.core.population import Population
+from pymoo.core.problem import Problem
+from pymoo.util.ref_dirs import get_reference_directions
+
+from app.scaling.front import correlations, hypervolume, non_dominated, select_front
+from app.scaling.observations import Observation
+
+# Few different values, so that ties and doubles are drawn often.
+NETWORKS = st.lists(
+    st.tuples(st.integers(1, 30).map(lambda n: n * 10**6), st.integers(1, 30).map(lambda n: n / 30)), max_size=40
+)
+
+
+def observed(networks: list[tuple[int, float]]) -> list[Observation]:
+    return [Observation(0.8, 1.0, 1.0, flops / 4e8, flops, 1, accuracy) for flops, accuracy in networks]
+
+
+def many(n: int = 300, seed: int = 0) -> list[Observation]:
+    """Networks below a saturating curve from 20 to 400 million."""
+    random = np.random.default_rng(seed)
+    flops = np.exp(random.uniform(np.log(2e7), np.log(4e8), n))
+    accuracy = 0.8 - 0.2 * (flops / 2e7) ** -0.45 - random.exponential(0.02, n)
+    return observed([(int(f), float(a)) for f, a in zip(flops, accuracy, strict=True)])
+
+
+def on_the_curve(n: int = 300) -> list[Observation]:
+    """Networks of which none dominates another one."""
+    flops = np.geomspace(2e7, 4e8, n)
+    return observed([(int(f), float(0.8 - 0.2 * (f / 2e7) ** -0.45)) for f in flops])
+
+
+def front_of(observations: list[Observation]) -> list[int]:
+    return non_dominated([o.flops for o in observations], [o.accuracy for o in observations])
+
+
+def dominates(a: tuple[int, float], b: tuple[int, float]) -> bool:
+    return a[0] <= b[0] and a[1] >= b[1] and a != b
+
+
+@settings(deadline=None)
+@given(NETWORKS)
+def test_the_front_is_what_nothing_dominates(networks: list[tuple[int, float]]) -> None:
+    brute = [i for i, own in enumerate(networks) if not any(dominates(other, own) for other in networks)]
+
+    assert non_dominated([f for f, _ in networks], [a for _, a in networks]) == brute
+
+
+@settings(deadline=None)
+@given(NETWORKS, st.integers(1, 25), st.integers(1, 8))
+def test_a_selection_is_of_the_size_asked_for_sorted_by_flops_and_has_no_doubles(
+    networks: list[tuple[int, float]], k: int, least: int
+) -> None:
+    observations = observed(networks)
+    selected = select_front(observations, k, least)
+
+    assert len(selected) == len(set(selected)) == min(k, max(len(front_of(observations)), min(least, len(networks))))
+    assert all(observations[a].flops <= observations[b].flops for a, b in pairwise(selected))
+
+
+@settings(deadline=None)
+@given(NETWORKS, st.integers(5, 25))
+def test_only_a_front_that_is_too_short_is_filled_up(networks: list[tuple[int, float]], k: int) -> None:
+    observations = observed(networks)
+    front, selected = set(front_of(observations)), set(select_front(observations, k))
+
+    if len(front) >= 5:
+        assert selected <= front
+    else:
+        assert selected >= front
+
+
+@settings(deadline=None)
+@given(NETWORKS)
+def test_what_fills_up_comes_from_the_next_fronts_in_their_order(networks: list[tuple[int, float]]) -> None:
+    observations = observed(networks)
+    selected, left = set(select_front(observations, 20, least=8)), list(range(len(networks)))
+    while left:
+        front = {left[i] for i in front_of([observations[i] for i in left])}
+        if not front <= selected:
+            assert selected.isdisjoint(set(left) - front)
+            return
+        left = [i for i in left if i not in front]
+
+
+def test_the_selection_is_that_of_nsga_iii() -> None:
+    observations = many(600)
+    objectives = np.array([[np.log10(o.flops), -o.accuracy] for o in observations])
+    directions = get_reference_directions("das-dennis", 2, n_partitions=9)
+    with warnings.catch_warnings():
+        survivors = ReferenceDirectionSurvival(directions).do(
+            Problem(n_var=1, n_obj=2),
+            Population.new(F=objectives, i=np.arange(600)),
+            n_survive=10,
+            random_state=np.random.default_rng(0),
+        )
+    assert len(front_of(observations)) > 10
+
+    assert select_front(observations, k=10) == sorted(survivors.get("i"), key=lambda i: observations[i].flops)
+
+
+def test_the_selection_is_the_same_each_time() -> None:
+    assert select_front(many(), k=7) == select_front(many(), k=7)
+
+
+def test_the_selection_keeps_both_ends_and_spreads_between_them() -> None:
+    observations = on_the_curve()
+    selected = select_front(observations)
+    decades = [math.log10(observations[i].flops) for i in selected]
+
+    assert len(selected) == 20
+    assert (selected[0], selected[-1]) == (0, len(observations) - 1)
+    assert max(b - a for a, b in pairwise(decades)) < 0.15
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_what_has_no_accuracy_is_never_selected(broken: float) -> None:
+    observations = [*observed([(10, broken)]), *observed([(20, 0.5), (30, 0.6)]), *observed([(40, broken)])]
+
+    assert select_front(observations) == [1, 2]
+    assert select_front(observed([(10, broken)])) == []
+
+
+def test_selecting_leaves_the_warnings_of_the_process_alone() -> None:
+    before = list(warnings.filters)
+    select_front(many(), k=5)
+
+    assert warnings.filters == before
+
+
+@settings(deadline=None)
+@given(NETWORKS)
+def test_the_hypervolume_is_the_area_below_the_staircase(networks: list[tuple[int, float]]) -> None:
+    worst, area, reached = (2e7, 0.2), 0.0, 0.2
+    front = sorted(networks[i] for i in non_dominated([f for f, _ in networks], [a for _, a in networks]))
+    for flops, accuracy in front:
+        if flops < worst[0] and accuracy > reached:
+            area += (accuracy - reached) * (math.log10(worst[0]) - math.log10(flops))
+            reached = accuracy
+
+    assert hypervolume([f for f, _ in networks], [a for _, a in networks], worst) == pytest.approx(area, abs=1e-12)
+
+
+def test_correlations_are_those_of_the_textbook() -> None:
+    random = np.random.default_rng(0)
+    flops = random.integers(10**7, 4 * 10**8, 15)
+    observations = [
+        Observation(float(f**0.5), float(-np.log(f)), float(random.uniform()), 0.5, int(f), 1, 0.5) for f in flops
+    ]
+    found = correlations(observations)
+
+    assert found["r"]["spearman"] == pytest.approx(1)
+    assert found["d"]["spearman"] == pytest.approx(-1)
+    assert abs(found["w"]["spearman"] or 1) < 0.6
+    for name in ("r", "d", "w"):
+        expected = np.corrcoef([getattr(o, name) for o in observations], flops)[0, 1]
+        assert found[name]["pearson"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "observations",
+    [
+        [],
+        many(2),
+        many(20),  # r, d and w are constant
+        [Observation(r, r, r, 0.5, 10**6, 1, 0.5) for r in (0.1, 0.2, 0.3)],  # flops are
+        [
+            Observation(r, r, r, 0.5, f, 1, 0.5) for r, f in ((0.3, 1), (0.1 + 0.2, 2), (0.3, 3))
+        ],  # constant but for noise
+    ],
+)
+def test_a_correlation_that_is_not_defined_is_none(observations: list[Observation]) -> None:
+    undefined = {"pearson": None, "spearman": None}
+
+    assert correlations(observations) == {"r": undefined, "d": undefined, "w": undefined}

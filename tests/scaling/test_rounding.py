@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from timm.layers import make_divisible as timm_make_divisible
+from timm.models._efficientnet_builder import _scale_stage_depth, round_channels
+
+from app.scaling.rounding import (
+    DepthRounding,
+    make_divisible,
+    round_repeats,
+    round_resolution,
+    short_decimal,
+    width_breakpoints,
+)
+
+VALUES = st.floats(0.01, 8192) | st.integers(1, 8192)
+DIVISORS = st.integers(1, 32)
+CHANNELS = st.integers(1, 2048)
+
+
+@settings(deadline=None)
+@given(VALUES, DIVISORS)
+def test_channels_are_rounded_as_timm_does(value: float, divisor: int) -> None:
+    assert make_divisible(value, divisor) == timm_make_divisible(value, divisor)
+
+
+@settings(deadline=None)
+@given(CHANNELS, st.floats(0.01, 4))
+def test_a_width_multiplier_rounds_as_in_timm(channels: int, width: float) -> None:
+    assert make_divisible(channels * width, 8) == round_channels(channels, width, 8)
+
+
+@settings(deadline=None)
+@given(st.lists(VALUES, min_size=1, max_size=50), DIVISORS)
+def test_an_array_is_rounded_as_its_values_are_one_by_one(values: list[float], divisor: int) -> None:
+    rounded = make_divisible(np.array(values, float), divisor)
+
+    assert isinstance(rounded, np.ndarray)
+    assert rounded.tolist() == [make_divisible(float(value), divisor) for value in values]
+
+
+@settings(deadline=None)
+@given(VALUES, DIVISORS)
+def test_rounded_channels_are_a_multiple_at_least_one_divisor_and_not_far_below(value: float, divisor: int) -> None:
+    rounded = make_divisible(value, divisor)
+
+    assert rounded % divisor == 0
+    assert rounded >= divisor
+    assert rounded >= 0.9 * value
+
+
+@settings(deadline=None)
+@given(CHANNELS, DIVISORS)
+def test_channels_step_at_each_breakpoint_by_one_divisor(channels: int, divisor: int) -> None:
+    steps = width_breakpoints(channels, divisor, 4.0)
+    below = make_divisible(channels * steps * (1 - 1e-9), divisor)
+    above = make_divisible(channels * steps * (1 + 1e-9), divisor)
+
+    assert np.all(above - below == divisor)
+
+
+@settings(deadline=None)
+@given(CHANNELS, DIVISORS)
+def test_channels_keep_still_between_breakpoints(channels: int, divisor: int) -> None:
+    steps = width_breakpoints(channels, divisor, 4.0)
+    edges = np.concatenate([[1e-6], steps[steps < 4.0], [4.0]])
+    just_after = make_divisible(channels * edges[:-1] * (1 + 1e-9), divisor)
+    just_before = make_divisible(channels * edges[1:] * (1 - 1e-9), divisor)
+
+    assert np.array_equal(just_after, just_before)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 12), st.floats(0.05, 5), st.sampled_from(["round", "ceil"]))
+def test_repeats_are_rounded_as_timm_does(repeats: int, depth: float, rounding: DepthRounding) -> None:
+    blocks = _scale_stage_depth([{}], [repeats], depth, rounding)
+
+    assert round_repeats(repeats, depth, rounding) == len(blocks)
+
+
+def test_half_a_repeat_goes_to_the_even_number() -> None:
+    assert [round_repeats(n, 0.5, "round") for n in (1, 3, 5, 7)] == [1, 2, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "px"), [(0.86, 192), (0.84, 188), (0.825, 184), (0.68, 152), (0.475, 106), (1.0, 224), (1e-9, 1)]
+)
+def test_the_resolution_is_cut_to_whole_px(multiplier: float, px: int) -> None:
+    assert round_resolution(224, multiplier) == px
+
+
+def test_a_decimal_is_no_longer_than_it_has_to_be() -> None:
+    assert short_decimal(0.123456, 0.1, 0.2, lambda w: True) == 0.1235
+    assert short_decimal(0.123456, 0.123451, 0.123459, lambda w: 0.123451 < w < 0.123459) == 0.123456
+
+
+@settings(deadline=None)
+@given(st.floats(0.01, 4), st.floats(1e-9, 0.5), st.floats(-1, 2))
+def test_a_decimal_is_always_one_that_is_accepted(low: float, size: float, where: float) -> None:
+    high = low + size
+
+    assert low < short_decimal(low + where * size, low, high, lambda w: low < w < high) < high

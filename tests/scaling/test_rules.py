@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.scaling import families
+from app.scaling.architecture import Architecture, Multipliers, ScalingRules
+from app.scaling.published import published_predictor
+from app.scaling.recommend import flops_of
+from app.scaling.rules import compound, compound_multipliers, tiny_formula
+from tests.scaling.baselines import ARCHITECTURES, B0
+
+B0_CEIL = replace(B0, rules=ScalingRules(depth="ceil"))
+B0_HEAD = replace(B0, rules=ScalingRules(head="scaled"))
+
+
+def flops_at(architecture: Architecture, multipliers: Multipliers) -> int:
+    return families.network_cost(architecture.scaled(multipliers)).flops
+
+
+@pytest.mark.parametrize(("phi", "millions"), [(-1, 247), (-2, 137), (-3, 87), (-4, 42)])
+def test_literal_compound_shrinking_of_b0_costs_what_was_measured(phi: int, millions: int) -> None:
+    assert flops_at(B0, compound_multipliers(phi)) / 1e6 == pytest.approx(millions, abs=0.5)
+
+
+@pytest.mark.parametrize(("phi", "millions"), [(-1, 302), (-2, 182), (-3, 111), (-4, 50)])
+def test_compound_shrinking_with_depth_rounded_up_costs_what_was_measured(phi: int, millions: int) -> None:
+    assert flops_at(B0_CEIL, compound_multipliers(phi)) / 1e6 == pytest.approx(millions, abs=0.75)
+
+
+@pytest.mark.parametrize(("target", "phi"), [(201e6, -1.2), (98e6, -2.5), (52e6, -3.85), (24e6, -5.4)])
+def test_the_phi_of_the_papers_targets_is_the_measured_one(target: float, phi: float) -> None:
+    assert compound(B0_HEAD, int(target)).phi == pytest.approx(phi, abs=0.1)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from(ARCHITECTURES), st.floats(0.1, 8))
+def test_compound_lies_on_its_curve(architecture: Architecture, ratio: float) -> None:
+    found = compound(architecture, round(ratio * flops_of(architecture)))
+    assert found.phi is not None
+
+    assert found.r == pytest.approx(1.15**found.phi)
+    assert found.d == pytest.approx(1.2**found.phi)
+    assert (found.r_sd, found.d_sd) == (None, None)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from(ARCHITECTURES), st.floats(0.1, 8), st.floats(-3, 3))
+def test_no_other_phi_comes_nearer_to_the_target(architecture: Architecture, ratio: float, off: float) -> None:
+    target = round(ratio * flops_of(architecture))
+    phi = compound(architecture, target).phi
+    assert phi is not None
+    miss = abs(flops_at(architecture, compound_multipliers(phi)) - target)
+
+    assert miss <= abs(flops_at(architecture, compound_multipliers(phi + off)) - target)
+
+
+def test_phi_one_is_efficientnets_first_step() -> None:
+    assert compound_multipliers(1) == Multipliers(r=1.15, d=1.2, w=1.1)
+    assert compound_multipliers(0) == Multipliers(1, 1, 1)
+
+
+@settings(deadline=None)
+@given(st.floats(0.05, 1.0))
+def test_the_tiny_formula_is_the_predictors_mean_and_deviation(c: float) -> None:
+    predictor = published_predictor()
+    wanted = tiny_formula(predictor, c)
+
+    assert (wanted.r, wanted.r_sd) == predictor.r.at(math.log(c))
+    assert (wanted.d, wanted.d_sd) == predictor.d.at(math.log(c))
+    assert wanted.phi is None
+
+
+@pytest.mark.parametrize("c", [1e-9, 1e-4, 1e4])
+def test_the_tiny_formula_stays_positive_however_far_it_extrapolates(c: float) -> None:
+    wanted = tiny_formula(published_predictor(), c)
+
+    assert wanted.r > 0
+    assert wanted.d > 0

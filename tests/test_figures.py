@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from app import figures
+from app.scaling.front import correlations, select_front
+from app.scaling.observations import Observation
+from app.scaling.published import published_predictor
+
+
+def observed(n: int = 30, least: float = 2e7, most: float = 4e8) -> list[Observation]:
+    random = np.random.default_rng(5)
+    flops = np.exp(random.uniform(np.log(least), np.log(most), n))
+    return [
+        Observation(*random.uniform(0.4, 1.2, 3), f / 4e8, int(f), 1, float(0.8 - 0.2 * (f / 2e7) ** -0.45))
+        for f in flops
+    ]
+
+
+def front_of(observations: list[Observation]) -> list[Observation]:
+    return [observations[i] for i in select_front(observations)]
+
+
+PAIRS = [(0.70, 0.01, 0.71), (0.60, 0.01, 0.60), (0.65, 0.01, 0.62), (0.5, 0.002, 0.505)]
+
+# Each figure, as it is usually drawn and with nothing to draw yet.
+USUAL: dict[str, tuple[Any, ...]] = {
+    "accuracy-against-multipliers": (observed(),),
+    "accuracy-against-flops": (observed(), front_of(observed())),
+    "multipliers-against-flops": (front_of(observed()),),
+    "predictor-curve": (published_predictor(),),
+    "predicted-against-measured": (PAIRS,),
+}
+EMPTY: dict[str, tuple[Any, ...]] = {
+    "accuracy-against-multipliers": ([],),
+    "accuracy-against-flops": ([], []),
+    "multipliers-against-flops": ([],),
+    "predicted-against-measured": ([],),
+}
+
+
+def texts(figure: Figure) -> list[str]:
+    return [legend_text.get_text() for legend in figure.legends for legend_text in legend.get_texts()]
+
+
+def ticks(axes: Axes, figure: Figure) -> list[str]:
+    """The labels of the ticks that are seen on the x axis."""
+    figure.draw_without_rendering()
+    low, high = axes.get_xlim()
+    return [
+        tick.label1.get_text()
+        for tick in axes.xaxis.get_major_ticks()
+        if low <= tick.get_loc() <= high  # type: ignore[operator]
+    ]
+
+
+def line(axes: Axes, label: str) -> Any:
+    return next(found for found in axes.lines if found.get_label() == label)
+
+
+def test_every_figure_is_tried_here() -> None:
+    assert USUAL.keys() == figures.FIGURES.keys()
+
+
+@pytest.mark.parametrize("name", USUAL)
+@pytest.mark.parametrize("format", ["svg", "png"])
+def test_the_same_values_give_the_same_bytes(name: str, format: Literal["svg", "png"]) -> None:
+    draw = figures.FIGURES[name]
+
+    assert figures.render(draw(*USUAL[name]), format) == figures.render(draw(*USUAL[name]), format)
+
+
+@pytest.mark.parametrize("name", [n for n in USUAL if n != "predictor-curve"])
+def test_one_figure_does_not_depend_on_the_others(name: str) -> None:
+    alone = figures.render(figures.FIGURES[name](*USUAL[name]), "svg")
+    figures.render(figures.predictor_curve(published_predictor()), "svg")
+
+    assert figures.render(figures.FIGURES[name](*USUAL[name]), "svg") == alone
+
+
+def test_another_process_gives_the_same_bytes_and_needs_no_pyplot() -> None:
+    script = (
+        "import sys; from app import figures; from app.scaling.published import published_predictor as p; "
+        "sys.stdout.buffer.write(figures.render(figures.predictor_curve(p()), 'svg')); "
+        "sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "12345"}
+    root = Path(__file__).parent.parent
+    other = subprocess.run([sys.executable, "-c", script], env=environment, cwd=root, capture_output=True, check=True)
+
+    assert other.stdout == figures.render(figures.predictor_curve(published_predictor()), "svg")
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_a_png_is_a_picture_with_something_in_it(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "figure.png"
+    file.write_bytes(figures.render(figures.FIGURES[name](*USUAL[name]), "png"))
+    picture = imread(file)
+
+    assert picture.shape[0] > 400 and picture.shape[1] > 600
+    assert 0.005 < (picture[..., :3].min(axis=2) < 0.9).mean() < 0.5
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_an_svg_is_svg_and_undated(name: str) -> None:
+    svg = figures.render(figures.FIGURES[name](*USUAL[name]), "svg").decode()
+
+    assert "<svg" in svg
+    assert "<dc:date>" not in svg
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_with_nothing_to_draw_the_figure_says_so(name: str) -> None:
+    figure = figures.FIGURES[name](*EMPTY[name])
+
+    assert figure.axes == []
+    assert "yet" in figure.texts[0].get_text()
+    assert figures.render(figure, "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_few_networks_can_be_drawn(n: int) -> None:
+    few = observed(n)
+
+    for figure in (
+        figures.accuracy_against_multipliers(few),
+        figures.accuracy_against_flops(few, front_of(few)),
+        figures.multipliers_against_flops(front_of(few)),
+        figures.predicted_against_measured(PAIRS[:n]),
+    ):
+        assert figures.render(figure, "svg")
+
+
+def test_accuracy_is_drawn_against_each_multiplier() -> None:
+    observations = observed()
+    figure = figures.accuracy_against_multipliers(observations)
+
+    for axes, name, label in zip(figure.axes, "rdw", ["resolution", "depth", "width"], strict=False):
+        points = np.asarray(axes.collections[0].get_offsets())
+        assert axes.get_xlabel() == f"{label} multiplier {name}"
+        assert points == pytest.approx(np.array([[getattr(o, name), 100 * o.accuracy] for o in observations]))
+    assert figure.axes[0].get_ylabel() == "accuracy (%)"
+    assert figure.axes[3].get_ylabel() == "multiply-adds (millions)"
+
+
+def test_networks_of_one_cost_need_no_colour_bar() -> None:
+    figure = figures.accuracy_against_multipliers(observed(least=1.9e8, most=1.95e8))
+
+    assert len(figure.axes) == 3
+    assert figure.axes[0].get_title("left").endswith("million multiply-adds each")
+
+
+def test_the_front_is_marked_and_joined_in_order_of_cost() -> None:
+    best = Observation(1, 1, 1, 0.1, 30_000_000, 1, 0.6), Observation(1, 1, 1, 0.2, 90_000_000, 1, 0.7)
+    behind = Observation(1, 1, 1, 0.15, 60_000_000, 1, 0.5)
+    figure = figures.accuracy_against_flops([*best, behind, *observed()], [best[1], behind, best[0]])
+    axes = figure.axes[0]
+
+    assert texts(figure) == ["all 33 networks trained", "the 3 that NSGA-III keeps"]
+    assert sorted(line(axes, "the 3 that NSGA-III keeps").get_xdata()) == [30, 60, 90]
+    (joined,) = [found for found in axes.lines if found.get_linestyle() == "-"]
+    assert joined.get_xydata().tolist() == [[30, 60], [90, 70]]
+
+
+def test_multipliers_are_drawn_against_flops_with_their_correlation() -> None:
+    front = front_of(observed())
+    figure = figures.multipliers_against_flops(front)
+
+    for axes, name in zip(figure.axes, "rdw", strict=True):
+        assert axes.lines[0].get_xydata() == pytest.approx(np.array([[o.flops / 1e6, getattr(o, name)] for o in front]))
+        assert axes.get_title("left") == f"Spearman's correlation {correlations(front)[name]['spearman']:+.2f}"
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "expected"),
+    [
+        (2.2e7, 3.9e8, {"30", "50", "100", "200", "300"}),
+        (3.0e5, 9.0e7, {"0.5", "1", "2", "5", "10", "20", "50"}),
+        (1.0e8, 2.5e8, {"100", "150", "200"}),
+        (1.9e8, 1.96e8, {"192", "194"}),
+    ],
+)
+def test_the_ticks_of_a_log_axis_are_plain_numbers(least: float, most: float, expected: set[str]) -> None:
+    observations = observed(60, least, most)
+    figure = figures.accuracy_against_flops(observations, front_of(observations))
+    shown = ticks(figure.axes[0], figure)
+
+    assert figure.axes[0].get_xscale() == "log"
+    assert expected <= set(shown)
+    assert 3 <= len(shown) <= 10
+
+
+def test_a_predictor_is_drawn_with_its_90_percent_band_and_its_points() -> None:
+    predictor = published_predictor()
+    figure = figures.predictor_curve(predictor)
+
+    for axes, name, scale in zip(figure.axes, ["r", "d", "accuracy"], [1, 1, 100], strict=True):
+        gp = getattr(predictor, name)
+        drawn = line(axes, "predicted").get_xydata()
+        band = axes.collections[0].get_paths()[0].vertices
+        for c, mean in drawn[[0, 60, 199]]:
+            expected, sd = gp.at(math.log(c))
+            assert mean == pytest.approx(scale * expected)
+            edges = band[np.isclose(band[:, 0], c), 1]
+            assert edges.max() == pytest.approx(scale * (expected + 1.645 * sd))
+            assert edges.min() == pytest.approx(scale * (expected - 1.645 * sd))
+        fitted_on = line(axes, "networks fitted on").get_xydata()
+        assert fitted_on == pytest.approx(np.array([[p.c, scale * getattr(p, name)] for p in predictor.points]))
+        assert [note.get_text() for note in axes.texts] == list("ABCDE")
+        assert axes.get_xscale() == "log"
+
+
+def test_another_predictor_is_drawn_beside_for_comparison() -> None:
+    predictor = published_predictor()
+    figure = figures.predictor_curve(predictor, published=predictor)
+
+    assert "published TinyNets" in texts(figure)
+    for axes in figure.axes[:2]:
+        beside = line(axes, "published TinyNets").get_xydata()
+        assert beside == pytest.approx(line(axes, "predicted").get_xydata())
+    assert "published TinyNets" not in [found.get_label() for found in figure.axes[2].lines]
+
+
+def test_what_was_measured_outside_of_the_band_is_told_apart() -> None:
+    figure = figures.predicted_against_measured(PAIRS)
+    axes = figure.axes[0]
+
+    assert texts(figure) == ["2 within the 90 % band", "2 outside of it"]
+    assert line(axes, "2 within the 90 % band").get_xydata() == pytest.approx(np.array([[71, 70], [60, 60]]))
+    assert line(axes, "2 outside of it").get_xydata() == pytest.approx(np.array([[62, 65], [50.5, 50]]))
+    assert axes.get_xlim() == axes.get_ylim()

@@ -1,0 +1,285 @@
+"""Image sets: what is read, how it is split, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from app.datasets import DIGITS, FASHION_MNIST, Dataset
+from app.image_folders import FolderError, describe
+from tests.worker.support import digits, fashion_mnist
+from worker.datasets import IDX_FILES, DataError, Images, Splits, load
+
+
+def parts(splits: Splits) -> tuple[Images, Images, Images]:
+    return splits.train, splits.validation, splits.test
+
+
+def every_image(parts: Iterable[Images]) -> Counter[bytes]:
+    return Counter(pixels.numpy().tobytes() for part in parts for pixels in part.pixels)
+
+
+def per_class(part: Images) -> list[int]:
+    return torch.bincount(part.labels).tolist()
+
+
+def test_digits_are_split_in_three_that_make_up_the_whole() -> None:
+    splits = digits()
+
+    assert len(splits.test) == DIGITS.test_images == 360
+    assert len(splits.train) + len(splits.validation) == DIGITS.train_images == 1437
+    whole = np.rint(load_digits().images * 255 / 16).astype(np.uint8)
+    assert every_image(parts(splits)) == Counter(image.tobytes() for image in whole)
+
+
+def test_digits_are_grey_bytes_with_a_label_each() -> None:
+    train = digits().train
+
+    assert (train.pixels.dtype, train.labels.dtype) == (torch.uint8, torch.int64)
+    assert train.pixels.shape == (len(train), 1, 8, 8)
+    assert train.pixels.max() == 255
+
+
+def test_each_part_has_the_classes_in_their_shares() -> None:
+    whole = np.bincount(load_digits().target)
+
+    for part in parts(digits()):
+        share = len(part) / 1797
+        assert all(abs(n - share * of) <= 1.5 for n, of in zip(per_class(part), whole, strict=True))
+
+
+def test_reading_again_gives_the_same_parts() -> None:
+    for one, other in zip(parts(digits(200)), parts(digits(200)), strict=True):
+        assert torch.equal(one.pixels, other.pixels)
+        assert torch.equal(one.labels, other.labels)
+
+
+def test_a_limit_takes_a_balanced_choice_and_leaves_the_other_parts_alone() -> None:
+    whole, limited = digits(), digits(200)
+
+    assert len(limited.train) == 200
+    assert all(18 <= n <= 22 for n in per_class(limited.train))
+    assert every_image([limited.train]) <= every_image([whole.train])
+    assert torch.equal(limited.validation.pixels, whole.validation.pixels)
+    assert torch.equal(limited.test.pixels, whole.test.pixels)
+
+
+def test_a_limit_beyond_the_training_images_takes_them_all() -> None:
+    assert torch.equal(digits(1_000_000).train.pixels, digits().train.pixels)
+
+
+def test_fashion_mnist_keeps_its_own_test_part() -> None:
+    splits = fashion_mnist()
+
+    assert [len(part) for part in parts(splits)] == [54_000, 6_000, 10_000]
+    assert [per_class(part) for part in parts(splits)] == [[5_400] * 10, [600] * 10, [1_000] * 10]
+    assert splits.test.labels[:5].tolist() == [9, 2, 1, 1, 6]
+    assert splits.train.pixels.shape[1:] == (1, 28, 28)
+
+
+def test_fashion_mnist_limited_is_balanced() -> None:
+    assert per_class(fashion_mnist(10_000).train) == [1_000] * 10
+
+
+@pytest.mark.parametrize("dataset", [FASHION_MNIST, DIGITS], ids=lambda d: d.name)
+def test_other_images_than_the_digests_are_refused(dataset: Dataset) -> None:
+    if dataset is FASHION_MNIST:
+        fashion_mnist(20)
+
+    with pytest.raises(DataError, match="are not those the trial was asked for"):
+        load(replace(dataset, digest="0" * 64), Path("absent"))
+
+
+class TestIdxFiles:
+    """Fashion-MNIST's files, looked for in a folder of the test's own."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr("worker.datasets.fashion_mnist_folders", lambda data_dir: [tmp_path / "empty", data_dir])
+        for name in IDX_FILES:
+            shape = (20, 28, 28) if "images" in name else (20,)
+            head = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
+            (tmp_path / name).write_bytes(gzip.compress(head + bytes(int(np.prod(shape)))))
+        return tmp_path
+
+    def test_files_of_another_set_are_refused_and_the_cure_named(self, folder: Path) -> None:
+        with pytest.raises(DataError, match=r"not those .*: run `python -m worker\.fetch fashion-mnist`"):
+            load(FASHION_MNIST, folder)
+
+    @pytest.mark.parametrize("name", IDX_FILES)
+    def test_where_one_file_lacks_the_cure_is_named(self, name: str, folder: Path) -> None:
+        (folder / name).unlink()
+
+        with pytest.raises(DataError, match=r"is not there: run `python -m worker\.fetch fashion-mnist`"):
+            load(FASHION_MNIST, folder)
+
+    @pytest.mark.parametrize("content", [b"", b"hello", gzip.compress(b"hello"), gzip.compress(b"")])
+    def test_a_file_that_is_none_is_named(self, content: bytes, folder: Path) -> None:
+        (folder / IDX_FILES[0]).write_bytes(content)
+
+        with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz is damaged"):
+            load(FASHION_MNIST, folder)
+
+    @pytest.mark.parametrize("at", [0.2, 0.5, 0.9])
+    def test_a_damaged_file_is_named(self, at: float, folder: Path) -> None:
+        file = folder / IDX_FILES[2]
+        whole = file.read_bytes()
+        place = int(at * len(whole))
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+
+        with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte\.gz is damaged|not those the trial"):
+            load(FASHION_MNIST, folder)
+
+
+class TestFolders:
+    """Users' own images, in ImageFolder layout."""
+
+    @pytest.fixture
+    def data_dir(self, tmp_path: Path) -> Path:
+        """Folder `own` with 20 distinct images in each of two classes."""
+        self.fill(tmp_path / "datasets" / "own", 20)
+        return tmp_path
+
+    @staticmethod
+    def fill(place: Path, n: int, first_tone: int = 0) -> None:
+        for shift, name in enumerate(("cats", "dogs")):
+            (place / name).mkdir(parents=True)
+            for i in range(n):
+                tone = (first_tone + i, 100 * shift, 7)
+                Image.new("RGB", (12, 12), tone).save(place / name / f"{i:03}.png")
+
+    @staticmethod
+    def own(data_dir: Path, native_px: int = 8) -> Dataset:
+        return describe("own", "own", native_px, data_dir)
+
+    def test_a_folder_without_a_test_part_lends_a_fifth_of_its_images(self, data_dir: Path) -> None:
+        dataset = self.own(data_dir)
+
+        splits = load(dataset, data_dir)
+
+        assert [per_class(part) for part in parts(splits)] == [[15, 14], [1, 2], [4, 4]]
+        assert (dataset.num_classes, dataset.train_images, dataset.test_images) == (2, 32, 8)
+        assert len(every_image(parts(splits))) == 40
+
+    @pytest.mark.parametrize("name", ["test", "val"])
+    def test_a_folders_own_test_part_is_kept_whole(self, name: str, data_dir: Path) -> None:
+        place = data_dir / "datasets" / "own"
+        self.fill(place / "train", 10)
+        self.fill(place / name, 3, first_tone=200)
+        dataset = self.own(data_dir)
+
+        splits = load(dataset, data_dir)
+
+        assert (dataset.train_images, dataset.test_images) == (20, 6)
+        assert len(splits.train) + len(splits.validation) == 20
+        assert splits.test.pixels[:, 0].amin() >= 200
+        assert splits.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
+
+    def test_an_image_is_resized_to_its_middle_square(self, data_dir: Path) -> None:
+        wide = Image.new("RGB", (60, 20), "red")
+        wide.paste("blue", (20, 0, 40, 20))
+        self.overwrite_all(data_dir, wide)
+
+        pixels = load(self.own(data_dir), data_dir).train.pixels
+
+        assert pixels.shape[1:] == (3, 8, 8)
+        assert torch.equal(pixels[0], torch.tensor([0, 0, 255], dtype=torch.uint8)[:, None, None].expand(3, 8, 8))
+
+    @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
+    def test_images_of_any_mode_become_rgb(self, mode: str, data_dir: Path) -> None:
+        image = Image.new("L", (9, 9), 255).convert("I").convert(mode) if mode == "I;16" else Image.new(mode, (9, 9))
+        suffix = ".tif" if mode == "CMYK" else ".png"
+        self.overwrite_all(data_dir, image, suffix)
+
+        assert load(self.own(data_dir), data_dir).train.pixels.shape[1:] == (3, 8, 8)
+
+    @staticmethod
+    def overwrite_all(data_dir: Path, image: Image.Image, suffix: str = ".png") -> None:
+        for file in (data_dir / "datasets").rglob("*.png"):
+            file.unlink()
+            image.save(file.with_suffix(suffix))
+
+    @pytest.mark.parametrize("content", ["text", "cut off", "broken chunk"])
+    def test_a_corrupt_image_is_named_by_its_place_below_the_data_root(self, content: str, data_dir: Path) -> None:
+        file = data_dir / "datasets" / "own" / "dogs" / "003.png"
+        whole = file.read_bytes()
+        file.write_bytes(
+            {"text": b"no image", "cut off": whole[: len(whole) // 2], "broken chunk": whole[:40] + b"!!" + whole[42:]}[
+                content
+            ]
+        )
+
+        with pytest.raises(DataError, match=r"^own/dogs/003\.png is no image that can be read"):
+            load(self.own(data_dir), data_dir)
+
+    def test_images_that_have_changed_since_are_refused(self, data_dir: Path) -> None:
+        dataset = self.own(data_dir)
+        Image.new("RGB", (12, 12), "white").save(data_dir / "datasets" / "own" / "cats" / "000.png")
+
+        with pytest.raises(DataError, match="restore them, or register the folder under another name"):
+            load(dataset, data_dir)
+
+    def test_a_folder_that_has_gone_is_named(self, data_dir: Path) -> None:
+        dataset = self.own(data_dir)
+        (data_dir / "datasets" / "own").rename(data_dir / "datasets" / "away")
+
+        with pytest.raises(DataError, match="no folder 'own'"):
+            load(dataset, data_dir)
+
+    def test_the_same_images_at_another_size_are_another_set(self, data_dir: Path) -> None:
+        assert self.own(data_dir, 8).digest != self.own(data_dir, 16).digest
+
+    def test_a_moved_image_makes_another_set(self, data_dir: Path) -> None:
+        before = self.own(data_dir).digest
+        place = data_dir / "datasets" / "own"
+        (place / "cats" / "000.png").rename(place / "dogs" / "999.png")
+
+        assert self.own(data_dir).digest != before
+
+    @pytest.mark.parametrize("folder", ["..", "../datasets", "../../etc", "/etc", ".", "", "absent"])
+    def test_places_outside_of_the_data_root_and_absent_ones_are_refused(self, folder: str, data_dir: Path) -> None:
+        with pytest.raises(FolderError):
+            describe("own", folder, 64, data_dir)
+        with pytest.raises(DataError):
+            load(replace(self.own(data_dir), folder=folder), data_dir)
+
+    def test_a_link_that_leads_out_of_the_data_root_is_refused(self, data_dir: Path) -> None:
+        self.fill(data_dir / "elsewhere", 10)
+        (data_dir / "datasets" / "link").symlink_to(data_dir / "elsewhere")
+
+        with pytest.raises(FolderError, match="outside of the data root"):
+            describe("own", "link", 64, data_dir)
+
+    @pytest.mark.parametrize("classes", [[], ["cats"]])
+    def test_fewer_than_two_classes_are_refused(self, classes: list[str], tmp_path: Path) -> None:
+        place = tmp_path / "datasets" / "own"
+        place.mkdir(parents=True)
+        for name in classes:
+            (place / name).mkdir()
+
+        with pytest.raises(FolderError, match="at least 2 are needed"):
+            self.own(tmp_path)
+
+    def test_a_class_without_images_is_refused(self, data_dir: Path) -> None:
+        (data_dir / "datasets" / "own" / "birds").mkdir()
+
+        with pytest.raises(FolderError, match="'birds' of 'own' has 0 images"):
+            self.own(data_dir)
+
+    def test_a_test_part_without_images_is_refused(self, data_dir: Path) -> None:
+        place = data_dir / "datasets" / "own"
+        self.fill(place / "train", 10)
+        (place / "test" / "cats").mkdir(parents=True)
+
+        with pytest.raises(FolderError, match="'test' of 'own' has no images"):
+            self.own(data_dir)

@@ -1,0 +1,258 @@
+"""Training: it learns, it repeats to the bit, it goes on where it was stopped, and it says what went wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from app.recipes import Recipe
+from app.scaling.architecture import Config
+from tests.worker.support import SMALL, TINY, digits, fashion_mnist, images, trained, weights
+from worker.datasets import Splits
+from worker.evaluation import evaluate
+from worker.images import Inputs, Normalisation
+from worker.networks import build
+from worker.training import Diverged, Progress, Result, Stopped
+
+QUICK = Recipe(epochs=3, batch_size=32, lr=0.01)
+LEARNS = Recipe(epochs=6, batch_size=32, lr=0.01)
+EVERYTHING = Recipe(
+    epochs=5,
+    batch_size=32,
+    lr=0.01,
+    dropout=0.2,
+    drop_path=0.2,
+    ema_decay=0.9,
+    flip=True,
+    shift=0.13,
+)
+
+Weights = dict[str, Tensor]
+
+
+def stop_at(batch: int) -> Callable[[], bool]:
+    """Says stop when asked for the `batch`th time."""
+    asked = count(1)
+    return lambda: next(asked) == batch
+
+
+def same(one: Weights, other: Weights) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def measured(result: Result) -> dict[str, object]:
+    """All of a result that does not depend on the clock."""
+    return {name: value for name, value in asdict(result).items() if name != "seconds"}
+
+
+def batches(images: int, recipe: Recipe) -> int:
+    return images // recipe.batch_size + (images % recipe.batch_size > 1)
+
+
+def test_the_digits_are_learned(tmp_path: Path) -> None:
+    result = trained(tmp_path, LEARNS, splits=digits())
+
+    assert result.accuracy > 0.9
+    assert result.test_accuracy > 0.9
+    assert result.top5 >= result.accuracy
+
+
+def test_fashion_mnist_is_learned_at_another_size_than_its_own(tmp_path: Path) -> None:
+    recipe = Recipe(epochs=1, batch_size=64, lr=0.01)
+
+    result = trained(tmp_path, recipe, config=replace(SMALL.baseline, resolution=20), splits=fashion_mnist(6_000))
+
+    assert result.accuracy > 0.6
+
+
+def test_with_shuffled_labels_nothing_is_learned(tmp_path: Path) -> None:
+    splits = digits()
+    shuffled = splits.train.labels[torch.randperm(len(splits.train), generator=torch.Generator().manual_seed(0))]
+
+    result = trained(tmp_path, LEARNS, splits=replace(splits, train=replace(splits.train, labels=shuffled)))
+
+    assert result.accuracy < 0.25
+    assert result.test_accuracy < 0.25
+
+
+def test_the_same_training_twice_gives_the_same_bits(tmp_path: Path) -> None:
+    one = trained(tmp_path / "one", EVERYTHING)
+    torch.rand(1)  # whatever went on in between
+    other = trained(tmp_path / "other", EVERYTHING)
+
+    assert measured(one) == measured(other)
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "other"))
+
+
+def test_another_seed_gives_another_network(tmp_path: Path) -> None:
+    trained(tmp_path / "one", QUICK, seed=0)
+    trained(tmp_path / "other", QUICK, seed=1)
+
+    assert not same(weights(tmp_path / "one"), weights(tmp_path / "other"))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
+@pytest.mark.parametrize("stops", [[17], [9, 5, 1]], ids=["once", "three times"])
+def test_stopped_and_resumed_it_ends_with_the_same_bits(stops: list[int], optimizer: str, tmp_path: Path) -> None:
+    recipe = EVERYTHING.model_copy(update={"optimizer": optimizer})
+    through = trained(tmp_path / "through", recipe)
+
+    for batch in stops:
+        with pytest.raises(Stopped):
+            trained(tmp_path / "stopped", recipe, should_stop=stop_at(batch))
+        torch.manual_seed(123)  # a new process has another random state
+    resumed = trained(tmp_path / "stopped", recipe)
+
+    assert measured(resumed) == measured(through)
+    assert same(weights(tmp_path / "stopped"), weights(tmp_path / "through"))
+
+
+def test_a_resumed_training_does_not_repeat_whole_epochs(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        trained(tmp_path, QUICK, should_stop=stop_at(2 * batches(200, QUICK) + 3))
+    reported: list[Progress] = []
+
+    result = trained(tmp_path, QUICK, on_progress=reported.append)
+
+    assert [p.epoch for p in reported] == [3]
+    assert [entry["epoch"] for entry in result.history] == [1, 2, 3]
+
+
+def test_the_time_of_all_attempts_is_summed(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        trained(tmp_path, QUICK, should_stop=stop_at(2 * batches(200, QUICK) + 1))
+    before = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["seconds"]
+
+    assert trained(tmp_path, QUICK).seconds > before > 0
+
+
+def test_killed_between_the_last_epoch_and_the_result_it_only_evaluates(tmp_path: Path) -> None:
+    one = trained(tmp_path, QUICK)
+    (tmp_path / "weights.pt").unlink()
+
+    assert trained(tmp_path, QUICK, should_stop=lambda: True) == one
+    assert (tmp_path / "weights.pt").exists()
+
+
+def test_a_stop_in_the_first_epoch_leaves_nothing_to_resume_from(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        trained(tmp_path, QUICK, should_stop=stop_at(1))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"no checkpoint"])
+def test_from_a_damaged_checkpoint_it_starts_anew(damage: bytes, tmp_path: Path) -> None:
+    fresh = trained(tmp_path / "fresh", QUICK)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "checkpoint.pt").write_bytes(damage)
+
+    assert measured(trained(tmp_path / "damaged", QUICK)) == measured(fresh)
+
+
+def test_another_trainings_checkpoint_is_not_resumed_from(tmp_path: Path) -> None:
+    fresh = trained(tmp_path / "fresh", QUICK, seed=1)
+    trained(tmp_path / "used", QUICK, seed=0)
+
+    assert measured(trained(tmp_path / "used", QUICK, seed=1)) == measured(fresh)
+
+
+def test_a_diverging_training_says_where(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match=r"epoch \d+, step \d+: lower the learning rate") as raised:
+        trained(tmp_path, Recipe(epochs=10, batch_size=32, lr=10, weight_decay=1, warmup_epochs=0))
+
+    assert raised.value.epoch >= 1
+    assert raised.value.step >= 1
+
+
+@pytest.mark.parametrize(("n", "steps"), [(64, 2), (65, 2), (66, 3), (33, 1), (20, 1)])
+def test_a_last_batch_of_one_image_is_left_out(n: int, steps: int, tmp_path: Path) -> None:
+    asked = count()
+    reported: list[Progress] = []
+
+    trained(
+        tmp_path,
+        Recipe(epochs=1, batch_size=32),
+        splits=digits(n),
+        on_progress=reported.append,
+        should_stop=lambda: next(asked) < 0,
+    )
+
+    assert next(asked) == reported[-1].steps == steps
+
+
+def test_progress_comes_with_each_epoch(tmp_path: Path) -> None:
+    reported: list[Progress] = []
+
+    result = trained(tmp_path, QUICK, on_progress=reported.append)
+
+    epochs = [p for p in reported if p.validation_accuracy is not None]
+    assert [(p.epoch, p.epochs) for p in epochs] == [(1, 3), (2, 3), (3, 3)]
+    assert [p.validation_accuracy for p in epochs] == [entry["validation_accuracy"] for entry in result.history]
+    assert [p.train_loss for p in epochs] == [entry["train_loss"] for entry in result.history]
+    assert epochs[0].seconds_left > epochs[2].seconds_left == 0
+    assert all(p.images_per_second > 0 for p in reported)
+
+
+def test_each_epochs_checkpoint_is_there_when_it_is_reported(tmp_path: Path) -> None:
+    there: list[int] = []
+
+    def look(progress: Progress) -> None:
+        there.append(torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"])
+
+    trained(tmp_path, QUICK, on_progress=look)
+
+    assert there == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("ema_decay", "kept"), [(0.5, {"raw", "ema"}), (0.99999, {"raw"}), (None, {"raw"})])
+def test_the_better_weights_by_validation_are_kept_and_named(
+    ema_decay: float | None, kept: set[str], tmp_path: Path
+) -> None:
+    splits = digits(200)
+
+    result = trained(tmp_path, QUICK.model_copy(update={"ema_decay": ema_decay}), splits=splits)
+
+    network = build(TINY)
+    network.load_state_dict(weights(tmp_path))
+    normalisation = Normalisation.of(splits.train)
+    validation, test = (
+        evaluate(network, Inputs(part, 1, TINY.resolution, normalisation)) for part in (splits.validation, splits.test)
+    )
+    assert result.weights in kept
+    assert result.accuracy == validation.top1 >= result.history[-1]["validation_accuracy"]
+    assert (result.top5, result.loss) == pytest.approx((validation.top5, validation.loss))
+    assert result.test_accuracy == test.top1
+
+
+@pytest.mark.parametrize(("of_images", "of_network"), [(1, 3), (3, 1), (3, 3)])
+def test_networks_and_images_of_other_channels_go_together(of_images: int, of_network: int, tmp_path: Path) -> None:
+    part = images(64, channels=of_images)
+    splits = Splits(part, part, part, num_classes=10, digest="random")
+
+    result = trained(tmp_path, QUICK, config=replace(TINY, in_chans=of_network), splits=splits)
+
+    assert 0 <= result.accuracy <= 1
+
+
+@pytest.mark.parametrize("config", [replace(TINY, num_classes=9), replace(TINY, num_classes=11)])
+def test_a_classifier_that_does_not_fit_the_data_is_refused(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"the network has \d+ classes, the data 10"):
+        trained(tmp_path, QUICK, config=config)
+
+
+def test_a_result_says_what_it_was_obtained_with_and_is_plain_data(tmp_path: Path) -> None:
+    splits = digits(200)
+
+    result = trained(tmp_path, QUICK, splits=splits, seed=7)
+
+    assert result.environment.keys() >= {"python", "rdw", "torch", "timm", "device", "threads"}
+    assert (result.environment["seed"], result.environment["data_digest"]) == (7, splits.digest)
+    assert json.loads(json.dumps(asdict(result), allow_nan=False)) == asdict(result)
