@@ -20,7 +20,7 @@ def optimiser(network: nn.Module, recipe: Recipe) -> Optimizer:
 
 
 def schedule(optimizer: Optimizer, recipe: Recipe, steps_an_epoch: int) -> CosineLRScheduler:
-    """By the step: a linear rise to the recipe's rate over the warm-up, then half a cosine down to a hundredth of it."""
+    """By the step: a linear rise over the warm-up to the recipe's rate, then half a cosine down to a hundredth."""
     steps = recipe.epochs * steps_an_epoch
     warmup = min(round(recipe.warmup_epochs * steps_an_epoch), steps - 1)
     return CosineLRScheduler(

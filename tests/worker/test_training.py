@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,6 +51,20 @@ def same(one: Weights, other: Weights) -> bool:
 def measured(result: Result) -> dict[str, object]:
     """All of a result that does not depend on the clock."""
     return {name: value for name, value in asdict(result).items() if name != "seconds"}
+
+
+def last_state(folder: Path) -> list[Any]:
+    """All that the checkpoint holds, flat, but for the clock's seconds."""
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    return flat({name: value for name, value in state.items() if name != "seconds"})
+
+
+def flat(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [leaf for name in value for leaf in [name, *flat(value[name])]]
+    if isinstance(value, list | tuple):
+        return [leaf for item in value for leaf in flat(item)]
+    return [value.tolist() if isinstance(value, Tensor) else value]
 
 
 def batches(images: int, recipe: Recipe) -> int:
@@ -112,6 +127,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(stops: list[int], optimi
 
     assert measured(resumed) == measured(through)
     assert same(weights(tmp_path / "stopped"), weights(tmp_path / "through"))
+    assert last_state(tmp_path / "stopped") == last_state(tmp_path / "through")
 
 
 def test_a_resumed_training_does_not_repeat_whole_epochs(tmp_path: Path) -> None:
