@@ -172,17 +172,17 @@ def scale_b0(client: httpx.Client) -> None:
     console.print("\nThe whole TinyNet family from its five ratios alone; [dim]published[/dim] beside it:")
     ratios = [{"ratio": row[0]} for row in PUBLISHED.values()]
     family = post(client, "/v1/scale/family", {"architecture": "efficientnet_b0", "targets": ratios})["items"]
-    table = plain_table("", "r", "d", "w", "px", "FLOPs", "top-1 predicted")
+    table = plain_table("TinyNet", "r", "d", "w", "px", "MFLOPs", "top-1")
     for (name, (_, r, d, w, flops, top1)), item in zip(PUBLISHED.items(), family, strict=True):
         m = item["multipliers"]
         table.add_row(
-            name,
-            f"{m['r']:.3f} [dim]{r}[/dim]",
-            f"{m['d']:.3f} [dim]{d}[/dim]",
-            f"{m['w']:.3f} [dim]{w}[/dim]",
-            f"{item['config']['resolution']} [dim]{int(224 * r)}[/dim]",
-            f"{item['cost']['flops'] / 1e6:.1f}M [dim]{flops}M[/dim]",
-            f"{item['predicted_accuracy']['mean']:.1%} [dim]{top1}%[/dim]",
+            name.removeprefix("TinyNet-"),
+            beside(f"{m['r']:.3f}", r),
+            beside(f"{m['d']:.3f}", d),
+            beside(f"{m['w']:.3f}", w),
+            beside(item["config"]["resolution"], int(224 * r)),
+            beside(f"{item['cost']['flops'] / 1e6:.1f}", flops),
+            beside(f"{item['predicted_accuracy']['mean']:.1%}", f"{top1}%"),
         )
     console.print(table)
 
@@ -211,6 +211,12 @@ def watch(client: httpx.Client, study: str) -> None:
     """A bar a trial, until the study has completed."""
     with bars() as progress:
         shown: dict[str, TaskID] = {}
+        trials = get(client, "/v1/trials", study=study, limit=200)["items"]
+        before = sum(trial["state"] == "completed" for trial in trials)
+        if before:
+            console.print(
+                f"{before} of {len(trials)} networks were trained before: their results are taken as they are"
+            )
         while True:
             trials = get(client, "/v1/trials", study=study, limit=200)["items"]
             for trial in sorted(trials, key=lambda t: t["flops"]):
@@ -343,6 +349,10 @@ def get(client: httpx.Client, path: str, **query: Any) -> dict[str, Any]:
 
 def post(client: httpx.Client, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     return _checked(client.post(path, json=body))
+
+
+def beside(found: object, published: object) -> str:
+    return f"{found} [dim]{published}[/dim]"
 
 
 def plain_table(*columns: str) -> Table:
