@@ -161,7 +161,7 @@ def scale_b0(client: httpx.Client) -> None:
     table = plain_table("", "rdw", "TinyNet-B, published")
     table.add_row("resolution r", f"{m['r']:.3f} ± {m['r_sd']:.3f}", f"{r}")
     table.add_row("depth d", f"{m['d']:.3f} ± {m['d_sd']:.3f}", f"{d}")
-    table.add_row("width w", f"{m['w']:.3f} (the same network from {w_low:.3f} to {w_high:.3f})", f"{w}")
+    table.add_row("width w", f"{m['w']:.3f} (alike: {w_low:.3f} to {w_high:.3f})", f"{w}")
     table.add_row("input px", f"{answer['config']['resolution']}", f"{int(224 * r)}")
     table.add_row("FLOPs", f"{answer['cost']['flops'] / 1e6:.1f}M ({answer['budget_error']:+.2%} of 200M)", f"{flops}M")
     table.add_row("parameters", f"{answer['cost']['params'] / 1e6:.2f}M", "3.73M")
@@ -352,7 +352,8 @@ def post(client: httpx.Client, path: str, body: dict[str, Any] | None = None) ->
 
 
 def beside(found: object, published: object) -> str:
-    return f"{found} [dim]{published}[/dim]"
+    short, shorter = (str(value).removeprefix("0") for value in (found, published))
+    return f"{short} [dim]{shorter}[/dim]"
 
 
 def plain_table(*columns: str) -> Table:
