@@ -12,6 +12,7 @@ from app.datasets import Dataset, held_out
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 _CHUNK = 1 << 20
+_LARGEST = 8 * 10**9  # bytes: a worker holds a set whole, as uint8
 
 
 class FolderError(ValueError):
@@ -67,7 +68,7 @@ def digest(place: Path, native_px: int) -> str:
 def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
     """The folder as a data set; its images are brought to `native_px`.
 
-    Raises: FolderError for a folder that is missing, empty, of one class, or with too few images in a part.
+    Raises: FolderError for a folder that is missing, empty, of one class, with too few images in a part, or too large.
     """
     place = located(folder, data_dir)
     train, test = parts(place)
@@ -84,6 +85,12 @@ def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
         raise FolderError(f"{test.name!r} of {folder!r} has no images.")
     whole = sum(map(len, by_class.values()))
     aside = sum(map(len, tested.values())) if test else held_out(whole)
+    size = 3 * native_px**2 * (whole if test is None else whole + aside)
+    if size > _LARGEST:
+        most = _LARGEST // (3 * native_px**2)
+        raise FolderError(
+            f"{folder!r} has more than the {most:,} images that can be held at {native_px} px."
+        )
     return Dataset(
         name=name,
         kind="folder",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Recipe(BaseModel):
@@ -31,6 +31,12 @@ class Recipe(BaseModel):
     train_images: int | None = Field(
         None, ge=20, le=10_000_000, description="Train on this many images (a fixed, balanced choice); none: on all."
     )
+
+    @model_validator(mode="after")
+    def _warm_in_time(self) -> Recipe:
+        if self.warmup_epochs > self.epochs:
+            raise ValueError("warmup_epochs is more than epochs: the rate would never reach lr")
+        return self
 
 
 PRESETS: dict[str, Recipe] = {

@@ -199,6 +199,7 @@ def test_the_ticks_of_a_log_axis_are_plain_numbers(least: float, most: float, ex
     assert figure.axes[0].get_xscale() == "log"
     assert expected <= set(shown)
     assert 3 <= len(shown) <= 10
+    assert len(figure.axes[0].xaxis.get_minorticklocs()) == 0
 
 
 def test_a_predictor_is_drawn_with_its_90_percent_band_and_its_points() -> None:

@@ -103,7 +103,8 @@ def _complete(settings: Settings, claim: leases.Claim, result: Result) -> None:
             log.warning("trial %s: the lease was lost, the result is kept as superseded", claim.trial.id)
 
     _insist(settings, finish)
-    (trial_folder(settings, claim.trial.id) / "checkpoint.pt").unlink(missing_ok=True)
+    for left in trial_folder(settings, claim.trial.id).glob("checkpoint*"):
+        left.unlink(missing_ok=True)
 
 
 def _fail(settings: Settings, claim: leases.Claim, reason: str) -> None:

@@ -31,6 +31,8 @@ POINT = -1  # the level of pooled, 1 x 1 maps
 OPERATORS = ("conv", "linear", "batch_norm", "adaptive_avg_pool2d")
 """fvcore's names for the operators it counts in these networks."""
 
+BYTES = 4  # of an element: float32
+
 
 @dataclass(frozen=True)
 class FeatureMap:
@@ -215,5 +217,5 @@ def _summed(parts: list[Part], sides: list[int]) -> Cost:
         params += part.repeats * int(part.params)
         activations += part.repeats * sum(int(n) * pixels[level] for level, n in part.activations.items())
         for alive in part.alive:
-            peak = max(peak, 4 * sum(int(n) * pixels[level] for level, n in alive.items()))
+            peak = max(peak, BYTES * sum(int(n) * pixels[level] for level, n in alive.items()))
     return Cost(by_operator, params, activations, peak)

@@ -43,7 +43,7 @@ def select_front(observations: list[Observation], k: int = 20, least: int = 5) -
     """
     known = [i for i, o in enumerate(observations) if isfinite(o.accuracy)]
     flops, accuracy = [observations[i].flops for i in known], [observations[i].accuracy for i in known]
-    wanted = min(k, max(len(non_dominated(flops, accuracy)), min(least, len(known))))
+    wanted = min(k, max(len(non_dominated(flops, accuracy)), least))
     kept = [known[i] for i in _survivors(_objectives(flops, accuracy), wanted)] if known else []
     return sorted(kept, key=lambda i: (observations[i].flops, -observations[i].accuracy, i))
 

@@ -10,6 +10,7 @@ scikit-learn finds the hyperparameters (marginal likelihood, bounded restarts, f
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -77,8 +78,11 @@ class Regression:
 
     def at(self, x: float) -> tuple[float, float]:
         """Mean and standard deviation (noise included) at one x."""
-        mean, sd = self.over(np.array([x]))
-        return float(mean[0]), float(sd[0])
+        h = self.hyperparameters
+        mean, scale = self._standard
+        across = h.variance * np.exp(-0.5 * ((x - self._x) / h.length) ** 2)
+        variance = h.variance + h.noise - across @ self._inverse @ across
+        return mean + scale * float(across @ self._solved[1]), scale * math.sqrt(max(float(variance), 0.0))
 
     def over(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation (noise included) at each x."""
@@ -92,11 +96,22 @@ class Regression:
 
     def leave_one_out(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Each point's mean and standard deviation by the others, same hyperparameters (Rasmussen, Williams 5.4.2)."""
-        factor, weights = self._solved
-        inverse = cho_solve((factor, True), np.eye(len(self.x)))
-        variance = 1 / np.diag(inverse)
+        _, weights = self._solved
+        variance = 1 / np.diag(self._inverse)
         _, scale = _standardisation(self.y)
         return np.array(self.y) - scale * weights * variance, scale * np.sqrt(variance)
+
+    @cached_property
+    def _x(self) -> NDArray[np.float64]:
+        return np.array(self.x)
+
+    @cached_property
+    def _standard(self) -> tuple[float, float]:
+        return _standardisation(self.y)
+
+    @cached_property
+    def _inverse(self) -> NDArray[np.float64]:
+        return np.asarray(cho_solve((self._solved[0], True), np.eye(len(self.x))))
 
     @cached_property
     def _solved(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import ceil, log
 from typing import Literal
 
 from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Multipliers
 from app.scaling.cost import Cost
+from app.scaling.errors import TargetOutOfRange
 from app.scaling.predictor import Predictor
 from app.scaling.rules import Wanted, compound, tiny_formula
 from app.scaling.width_solver import Constraints, Latitude, Mode, Solution, solve
@@ -56,6 +58,7 @@ class Recommendation:
         return None if self.target is None else (self.cost.flops - self.target) / self.target
 
 
+@lru_cache(maxsize=256)
 def flops_of(architecture: Architecture) -> int:
     """The unscaled baseline's multiply-adds: what c is relative to."""
     return families.network_cost(architecture.baseline).flops
@@ -135,7 +138,10 @@ def _solved(
     if budget.tolerance is None:
         return within(Latitude())
     usual, unsure = _latitudes(architecture, wanted)
-    found = within(usual)
+    try:
+        found = within(usual)
+    except TargetOutOfRange:
+        return within(unsure)
     met = abs(found.cost.flops - target) <= budget.tolerance * target
     return found if met or unsure == usual else within(unsure)
 

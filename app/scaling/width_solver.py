@@ -8,6 +8,7 @@ w = sqrt(c / (d r^2)) is up to 1.65 times off, since stem and head do not scale)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -17,12 +18,14 @@ import numpy as np
 
 from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Multipliers
-from app.scaling.cost import Cost, Ledger, Part
+from app.scaling.cost import BYTES, OPERATORS, Cost, Part
 from app.scaling.errors import TargetOutOfRange
-from app.scaling.rounding import Floats, round_resolution, short_decimal, width_breakpoints
+from app.scaling.rounding import Channels, Floats, round_resolution, short_decimal, width_breakpoints
 
 WIDEST = 4.0  # the greatest width multiplier looked at
 _LEEWAY = 0.005  # a target this little (relative) beyond the least or the most is taken for it
+
+_ALL = slice(None)
 
 Mode = Literal["nearest", "at_most"]
 
@@ -67,35 +70,66 @@ class Solution:
 
 
 class CostTable:
-    """The cost of an architecture at every width there is, by stage and by level of pixels."""
+    """The cost of an architecture at every width there is, as arrays: what a pixel of each level costs in each part."""
 
     def __init__(self, architecture: Architecture) -> None:
         self.edges = _edges(architecture)
         self.widths = _middles(self.edges)
         base = architecture.baseline
-        network = architecture.assembled(base.resolution, tuple(2 for _ in base.stages), self.widths)
-        ledger = families.ledger(network)
-        self._sides = ledger.sides
+        ledger = families.ledger(architecture.assembled(base.resolution, tuple(2 for _ in base.stages), self.widths))
+        self._ledger = ledger
         self._of_stage = [part.of_stage for part in ledger.parts]
-        self._flops = np.stack([_flops_by_level(part, ledger, self.widths) for part in ledger.parts])
-        self._params = np.stack([np.broadcast_to(part.params, self.widths.shape) for part in ledger.parts])
+        self._params = np.stack([np.broadcast_to(part.params, self.widths.shape) for part in ledger.parts], axis=1)
+        booked = [[_of(part, operator) for operator in OPERATORS] + [part.activations] for part in ledger.parts]
+        self._counts = np.stack([[self._spread(c) for c in counts] for counts in booked]).transpose(3, 1, 0, 2).copy()
+        self._flops = self._counts[:, [OPERATORS.index("conv"), OPERATORS.index("linear")]].sum(1).transpose(1, 2, 0)
+        self._alive = np.stack([self._spread(a) for part in ledger.parts for a in part.alive]).transpose(2, 0, 1).copy()
+        self._part_of_alive = np.repeat(np.arange(len(ledger.parts)), [len(part.alive) for part in ledger.parts])
+        self._pixels_of: dict[int, Floats] = {}
+        self._flops_of: dict[tuple[int, ...], Floats] = {}
 
-    def flops(self, repeats: tuple[int, ...], resolutions: list[int]) -> Floats:
+    def flops(self, repeats: tuple[int, ...], resolutions: list[int], widths: slice = _ALL) -> Floats:
         """Multiply-adds, [px, width]: exact, since whole numbers below 2^53 are."""
-        pixels = np.array([self._sides(px) for px in resolutions], float) ** 2
-        flops: Floats = pixels @ np.tensordot(self._times(repeats), self._flops, 1)
+        if repeats not in self._flops_of:
+            self._flops_of[repeats] = np.tensordot(self._times(repeats), self._flops, 1)
+        pixels = np.stack([self._pixels(px) for px in resolutions])
+        flops: Floats = pixels @ self._flops_of[repeats][:, widths]
         return flops
 
     def params(self, repeats: tuple[int, ...]) -> Floats:
         """Learnable parameters, [width]."""
-        params: Floats = self._times(repeats) @ self._params
+        params: Floats = self._params @ self._times(repeats)
         return params
+
+    def cost(self, repeats: tuple[int, ...], resolution: int, width: int) -> Cost:
+        """What `families.network_cost` says of the network, an order of magnitude sooner."""
+        times, pixels = self._times(repeats), self._pixels(resolution)
+        *by_operator, activations = ((self._counts[width] @ pixels) @ times).tolist()
+        alive = (self._alive[width] @ pixels)[times[self._part_of_alive] > 0]
+        return Cost(
+            dict(zip(OPERATORS, map(int, by_operator), strict=True)),
+            int(self._params[width] @ times),
+            int(activations),
+            BYTES * int(alive.max()),
+        )
+
+    def _spread(self, per_level: Mapping[int, Channels]) -> Floats:
+        """[level, width]; levels in the order of `Ledger.sides`, the pooled one last."""
+        spread = np.zeros((len(self._ledger.sides(1)), len(self.widths)))
+        for level, per_pixel in per_level.items():
+            spread[level] += per_pixel
+        return spread
 
     def _times(self, repeats: tuple[int, ...]) -> Floats:
         return np.array([1.0 if of is None else repeats[of] - 1.0 for of in self._of_stage])
 
+    def _pixels(self, resolution: int) -> Floats:
+        if resolution not in self._pixels_of:
+            self._pixels_of[resolution] = np.array(self._ledger.sides(resolution), float) ** 2
+        return self._pixels_of[resolution]
 
-@lru_cache(maxsize=256)
+
+@lru_cache(maxsize=64)
 def cost_table(architecture: Architecture) -> CostTable:
     """The architecture's table, made once."""
     return CostTable(architecture)
@@ -123,19 +157,25 @@ def solve(
     wanted_px = round_resolution(architecture.baseline.resolution, r)
     resolutions = constraints.allowed(wanted_px - latitude.px, wanted_px, wanted_px + latitude.px)
     depths = _depths(architecture, d, latitude.depth)
-    flops = np.stack([table.flops(repeats, resolutions) for _, repeats in depths])
-    allowed = np.ones_like(flops, bool)
-    if constraints.max_params is not None:
+    if constraints.max_params is None:
+        window = _window(table, [repeats for _, repeats in depths], resolutions, target, mode, tolerance)
+        flops = np.stack([table.flops(repeats, resolutions, window) for _, repeats in depths])
+        allowed = np.ones_like(flops, bool)
+    else:
+        window = _ALL
+        flops = np.stack([table.flops(repeats, resolutions) for _, repeats in depths])
         params = np.stack([table.params(repeats) for _, repeats in depths])
-        allowed &= (params <= constraints.max_params)[:, np.newaxis, :]
-    _check_reachable(flops[allowed], target, mode, constraints)
+        allowed = np.broadcast_to((params <= constraints.max_params)[:, np.newaxis, :], flops.shape).copy()
+        if not allowed.any():
+            raise TargetOutOfRange(target, 0, 0, f"with at most {constraints.max_params:,} parameters")
+        _check_reachable(int(flops[allowed].min()), int(flops[allowed].max()), target, mode)
     if mode == "at_most":
         allowed &= flops <= target
     gaps = np.where(allowed, np.abs(flops - target), np.inf)
     moves = np.array([[abs(d_ - d) + abs(px - wanted_px) / wanted_px for px in resolutions] for d_, _ in depths])
     met = np.argwhere(gaps <= max(tolerance * target, float(gaps.min())))
     depth, px, width = min(met, key=lambda at: (moves[at[0], at[1]], gaps[tuple(at)]))
-    return _solution(architecture, table, r, depths[depth], resolutions[px], int(width))
+    return _solution(architecture, table, r, depths[depth], resolutions[px], int(width) + (window.start or 0))
 
 
 def _solution(
@@ -151,7 +191,22 @@ def _solution(
         w=short_decimal(middle, low, high, lambda w: low < w < high),
     )
     config = architecture.assembled(px, repeats, middle)
-    return Solution(multipliers, (low, high), config, families.network_cost(config))
+    return Solution(multipliers, (low, high), config, table.cost(repeats, px, width))
+
+
+def _window(
+    table: CostTable, depths: list[tuple[int, ...]], resolutions: list[int], target: int, mode: Mode, tolerance: float
+) -> slice:
+    """The widths among which the best network is, whatever its depth and px: cost rises with each of the three.
+
+    Raises: TargetOutOfRange.
+    """
+    cheapest = table.flops(min(depths), [min(resolutions)])[0]
+    dearest = table.flops(max(depths), [max(resolutions)])[0]
+    _check_reachable(int(cheapest[0]), int(dearest[-1]), target, mode)
+    first = int(np.searchsorted(dearest, target * (1 - tolerance)))
+    last = int(np.searchsorted(cheapest, target * (1 + tolerance), side="right"))
+    return slice(max(0, first - 1), last + 1)
 
 
 def _edges(architecture: Architecture) -> Floats:
@@ -171,13 +226,9 @@ def _middles(edges: Floats) -> Floats:
     return middles
 
 
-def _flops_by_level(part: Part, ledger: Ledger, widths: Floats) -> Floats:
-    """Multiply-adds a pixel, [level, width]; levels in the order of `Ledger.sides`, the pooled one last."""
-    flops = np.zeros((len(ledger.sides(1)), len(widths)))
-    for (operator, level), per_pixel in part.counts.items():
-        if operator in ("conv", "linear"):
-            flops[level] += per_pixel
-    return flops
+def _of(part: Part, operator: str) -> dict[int, Channels]:
+    """What a part books for an operator: level -> operations a pixel."""
+    return {level: per_pixel for (booked, level), per_pixel in part.counts.items() if booked == operator}
 
 
 def _depths(architecture: Architecture, d: float, latitude: float) -> list[tuple[float, tuple[int, ...]]]:
@@ -197,10 +248,7 @@ def _depths(architecture: Architecture, d: float, latitude: float) -> list[tuple
     return [(depth, repeats) for repeats, depth in nearest.items()]
 
 
-def _check_reachable(flops: Floats, target: int, mode: Mode, constraints: Constraints) -> None:
-    if not flops.size:
-        raise TargetOutOfRange(target, 0, 0, f"with at most {constraints.max_params:,} parameters")
-    least, most = int(flops.min()), int(flops.max())
+def _check_reachable(least: int, most: int, target: int, mode: Mode) -> None:
     leeway = 0.0 if mode == "at_most" else _LEEWAY
     if target < least * (1 - leeway) or (mode == "nearest" and target > most * (1 + leeway)):
         raise TargetOutOfRange(target, least, most, "at these multipliers and constraints")

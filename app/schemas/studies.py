@@ -123,5 +123,5 @@ class CorrelationsAnswer(Answer):
 
 
 class RefitRequest(Body):
-    k: int = Field(20, ge=3, le=1000, description="At most so many networks of the front.")
+    k: int = Field(20, ge=3, le=200, description="At most so many networks of the front.")
     activate: bool = False

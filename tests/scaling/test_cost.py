@@ -24,34 +24,45 @@ TINY = Config(
     stem=Stem(8),
     stages=(
         Stage("ds", 1, 8, se_ratio=0.25),
-        Stage("ir", 2, 16, stride=2, expansion=2, se_ratio=0.5),
+        Stage("ir", 3, 16, stride=2, expansion=2, se_ratio=0.5),
+        Stage("ir", 1, 24, expansion=1),
     ),
-    head=Head(24),
+    head=Head(40),
     num_classes=10,
 )
 
 # What is alive while each operator of TINY runs: (its input, its output, what waits beside it), in elements.
 # Batch norm, activation, gate and addition work in place.
-ALIVE_IN_TINY = [
-    (3 * 16 * 16, 8 * 8 * 8, 0),  # stem
-    (8 * 8 * 8, 8 * 8 * 8, 0),  # ds: depthwise; what waits is its own input
-    (8, 2, 8 * 8 * 8 + 8 * 8 * 8),  # ds: squeeze, beside the maps to gate and the shortcut
-    (2, 8, 8 * 8 * 8 + 8 * 8 * 8),  # ds: excite
-    (8 * 8 * 8, 8 * 8 * 8, 8 * 8 * 8),  # ds: pointwise, beside the shortcut
-    (8 * 8 * 8, 16 * 8 * 8, 0),  # first ir: expand; stride 2 has no shortcut
-    (16 * 8 * 8, 16 * 4 * 4, 0),  # first ir: depthwise
-    (16, 4, 16 * 4 * 4),  # first ir: squeeze
-    (4, 16, 16 * 4 * 4),  # first ir: excite
-    (16 * 4 * 4, 16 * 4 * 4, 0),  # first ir: project
-    (16 * 4 * 4, 32 * 4 * 4, 0),  # second ir: expand; what waits is its own input
-    (32 * 4 * 4, 32 * 4 * 4, 16 * 4 * 4),  # second ir: depthwise, beside the shortcut
-    (32, 8, 32 * 4 * 4 + 16 * 4 * 4),  # second ir: squeeze
-    (8, 32, 32 * 4 * 4 + 16 * 4 * 4),  # second ir: excite
-    (32 * 4 * 4, 16 * 4 * 4, 16 * 4 * 4),  # second ir: project
-    (16 * 4 * 4, 24 * 4 * 4, 0),  # head
-    (24, 10, 0),  # classifier
-]
-FIRST_OPERATOR = {"stem": 0, "stages.0": 1, "stages.1": 5, "head": 15}
+ALIVE_IN_TINY = {
+    "stem": [(3 * 16 * 16, 8 * 8 * 8, 0)],
+    "stages.0": [
+        (8 * 8 * 8, 8 * 8 * 8, 0),  # depthwise; the shortcut is its own input
+        (8, 2, 8 * 8 * 8 + 8 * 8 * 8),  # squeeze, beside the maps to gate and the shortcut
+        (2, 8, 8 * 8 * 8 + 8 * 8 * 8),  # excite
+        (8 * 8 * 8, 8 * 8 * 8, 8 * 8 * 8),  # pointwise, beside the shortcut
+    ],
+    "stages.1, first": [
+        (8 * 8 * 8, 16 * 8 * 8, 0),  # expand; with stride 2 there is no shortcut
+        (16 * 8 * 8, 16 * 4 * 4, 0),  # depthwise
+        (16, 4, 16 * 4 * 4),  # squeeze
+        (4, 16, 16 * 4 * 4),  # excite
+        (16 * 4 * 4, 16 * 4 * 4, 0),  # project
+    ],
+    "stages.1, others": [
+        (16 * 4 * 4, 32 * 4 * 4, 0),  # expand; the shortcut is its own input
+        (32 * 4 * 4, 32 * 4 * 4, 16 * 4 * 4),  # depthwise, beside the shortcut
+        (32, 8, 32 * 4 * 4 + 16 * 4 * 4),  # squeeze
+        (8, 32, 32 * 4 * 4 + 16 * 4 * 4),  # excite
+        (32 * 4 * 4, 16 * 4 * 4, 16 * 4 * 4),  # project
+    ],
+    "stages.2": [
+        (16 * 4 * 4, 16 * 4 * 4, 0),  # expand, to as many; with other channels there is no shortcut
+        (16 * 4 * 4, 16 * 4 * 4, 0),  # depthwise
+        (16 * 4 * 4, 24 * 4 * 4, 0),  # project
+    ],
+    "head": [(24 * 4 * 4, 40 * 4 * 4, 0), (40, 10, 0)],
+}
+REPEATED = {"stages.1, others": 2}
 
 
 @pytest.mark.parametrize(("name", "flops", "fvcore_total", "params"), MEASURED)
@@ -79,29 +90,48 @@ def test_the_stages_sum_to_the_whole(architecture: Architecture, r: float, d: fl
     assert max(cost.peak_activation_bytes for _, cost in stages) == whole.peak_activation_bytes
 
 
-def test_the_peak_memory_is_the_greatest_sum_of_what_is_alive_at_an_operator() -> None:
-    alive = [4 * sum(elements) for elements in ALIVE_IN_TINY]
-    starts = [*FIRST_OPERATOR.values(), len(alive)]
-    by_stage = {
-        name: max(alive[first:after])
-        for name, first, after in zip(FIRST_OPERATOR, starts[:-1], starts[1:], strict=True)
-    }
+def test_what_is_alive_at_each_operator_is_its_input_its_output_and_what_waits() -> None:
+    ledger = families.ledger(TINY)
+    pixels = [side * side for side in ledger.sides(TINY.resolution)]
+    booked = [
+        [sum(int(n) * pixels[level] for level, n in alive.items()) for alive in part.alive]
+        for part in ledger.parts
+        if part.repeats
+    ]
 
-    assert families.network_cost(TINY).peak_activation_bytes == max(alive)
-    assert {name: cost.peak_activation_bytes for name, cost in families.stage_costs(TINY)} == by_stage
+    assert booked == [[sum(elements) for elements in operators] for operators in ALIVE_IN_TINY.values()]
+
+
+def test_the_peak_memory_is_the_greatest_sum_of_what_is_alive_in_float32() -> None:
+    peaks: dict[str, int] = {}
+    for part, operators in ALIVE_IN_TINY.items():
+        stage = part.partition(",")[0]
+        peaks[stage] = max(peaks.get(stage, 0), *(4 * sum(elements) for elements in operators))
+
+    assert families.network_cost(TINY).peak_activation_bytes == max(peaks.values())
+    assert {name: cost.peak_activation_bytes for name, cost in families.stage_costs(TINY)} == peaks
 
 
 def test_the_activations_are_the_elements_that_convolutions_and_linear_layers_put_out() -> None:
-    assert families.network_cost(TINY).activations == sum(out for _, out, _ in ALIVE_IN_TINY)
+    out = {part: sum(out for _, out, _ in operators) for part, operators in ALIVE_IN_TINY.items()}
+
+    assert families.network_cost(TINY).activations == sum(n * REPEATED.get(part, 1) for part, n in out.items())
 
 
 def test_flops_leave_out_batch_norm_and_pooling_and_the_total_has_them() -> None:
     cost = families.network_cost(TINY)
-    normalised = 8 * 64 + 2 * 8 * 64 + (16 * 64 + 2 * 16 * 16) + (2 * 32 * 16 + 16 * 16) + 24 * 16
+    normalised = (
+        8 * 64  # stem
+        + 2 * 8 * 64
+        + (16 * 64 + 2 * 16 * 16)
+        + 2 * (2 * 32 * 16 + 16 * 16)
+        + (2 * 16 * 16 + 24 * 16)
+        + 40 * 16  # head
+    )
 
     assert cost.by_operator["batch_norm"] == 2 * normalised
-    assert cost.by_operator["adaptive_avg_pool2d"] == 24 * 16
-    assert cost.by_operator["linear"] == 24 * 10
+    assert cost.by_operator["adaptive_avg_pool2d"] == 40 * 16
+    assert cost.by_operator["linear"] == 40 * 10
     assert cost.flops == cost.by_operator["conv"] + cost.by_operator["linear"]
     assert cost.fvcore_total == cost.flops + cost.by_operator["batch_norm"] + cost.by_operator["adaptive_avg_pool2d"]
 

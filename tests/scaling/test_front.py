@@ -110,7 +110,9 @@ def test_the_selection_is_that_of_nsga_iii() -> None:
 
 
 def test_the_selection_is_the_same_each_time() -> None:
-    assert select_front(many(), k=7) == select_front(many(), k=7)
+    observations = many(100, seed=1)  # here NSGA-III has ties to break at random
+
+    assert len({tuple(select_front(observations, k=10)) for _ in range(8)}) == 1
 
 
 def test_the_selection_keeps_both_ends_and_spreads_between_them() -> None:
@@ -171,7 +173,7 @@ def test_correlations_are_those_of_the_textbook() -> None:
     "observations",
     [
         [],
-        many(2),
+        [Observation(r, r, r, 0.5, f, 1, 0.5) for r, f in ((0.3, 1), (0.5, 2))],
         many(20),  # r, d and w are constant
         [Observation(r, r, r, 0.5, 10**6, 1, 0.5) for r in (0.1, 0.2, 0.3)],  # flops are
         [

@@ -119,6 +119,7 @@ def test_a_stored_predictor_predicts_the_same_bits() -> None:
 
     assert restored == fitted
     assert restored.curve(0.01, 2.0, 57) == fitted.curve(0.01, 2.0, 57)
+    assert [restored.d.at(x) for x in HELD_OUT] == [fitted.d.at(x) for x in HELD_OUT]
     assert restored.quality() == fitted.quality()
 
 

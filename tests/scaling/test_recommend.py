@@ -9,7 +9,7 @@ from app.scaling.published import TINYNETS, PublishedNetwork, published_predicto
 from app.scaling.recommend import Budget, Recommendation, at_multipliers, flops_of, recommend
 from app.scaling.rules import Wanted, compound
 from app.scaling.width_solver import Constraints
-from tests.scaling.baselines import ARCHITECTURES, B0
+from tests.scaling.baselines import ARCHITECTURES, B0, SMALL
 
 PUBLISHED = pytest.mark.parametrize("net", TINYNETS, ids=[net.name for net in TINYNETS])
 
@@ -96,6 +96,29 @@ def test_a_budget_that_no_width_meets_is_called_missed() -> None:
     assert found.config.resolution == 96
     assert codes(found) == ["budget_missed"]
     assert f"{abs(found.budget_error or 0):.2%}" in found.warnings[0].detail
+
+
+@pytest.mark.parametrize("target", [7_000_000, 7_700_000, 9_300_000, 6_000_000_000])
+def test_a_budget_within_reach_of_an_unsure_rule_is_met(target: int) -> None:
+    assert abs(tiny(target).budget_error or 0) <= 0.005
+
+
+def test_a_rule_that_is_unsure_lets_r_and_d_move_further_to_meet_the_budget() -> None:
+    target = flops_of(SMALL) // 3
+    sure = recommend(SMALL, target, "manual", manual=Wanted(0.8, 1.0))
+    unsure = recommend(SMALL, target, "manual", manual=Wanted(0.8, 1.0, 0.2, 0.3))
+
+    assert codes(sure) == ["budget_missed"]
+    assert codes(unsure) == []
+    assert abs(unsure.multipliers.r - 0.8) <= 0.4
+    assert abs(unsure.multipliers.d - 1.0) <= 0.6
+
+
+def test_a_rule_that_is_unsure_moves_no_further_than_it_has_to() -> None:
+    sure = recommend(B0, 150_000_000, "manual", manual=Wanted(0.8, 1.0))
+    unsure = recommend(B0, 150_000_000, "manual", manual=Wanted(0.8, 1.0, 0.2, 0.3))
+
+    assert unsure.config == sure.config
 
 
 def test_a_budget_out_of_reach_is_refused() -> None:

@@ -81,6 +81,13 @@ def test_a_resolution_that_the_solver_would_raise_is_not_drawn() -> None:
     assert all(network.multipliers.r <= 0.3 for network in sample(SMALL, low, 5, seed=0))
 
 
+def test_a_resolution_below_the_solvers_least_holds_no_network() -> None:
+    too_low = replace(space_of(SMALL), r=(0.1, 0.2), w=(0.0, 4.0), flops=(100_000, 10_000_000))  # 3 to 6 px
+
+    with pytest.raises(SpaceTooSmall):
+        sample(SMALL, too_low, 1, seed=0)
+
+
 @pytest.mark.parametrize("flops", [(1, 1000), (0, 0), (10**13, 10**14)])
 def test_a_space_out_of_reach_holds_no_network(flops: tuple[int, int]) -> None:
     with pytest.raises(SpaceTooSmall) as refusal:

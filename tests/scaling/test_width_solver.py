@@ -154,6 +154,7 @@ def test_the_table_agrees_with_the_cost_of_the_network(
 
     assert table.flops(repeats, [px])[0, i] == cost.flops
     assert table.params(repeats)[i] == cost.params
+    assert table.cost(repeats, px, i) == cost
 
 
 @settings(deadline=None)
@@ -181,6 +182,25 @@ def test_latitude_never_makes_the_budget_error_greater(
         assert abs(moving.cost.flops - target) <= abs(still.cost.flops - target)
 
 
+@settings(deadline=None, max_examples=25)
+@given(st.sampled_from(ARCHITECTURES), R, D, RATIO, st.integers(0, 3), st.floats(0.001, 0.3))
+def test_no_px_and_depth_within_the_latitude_come_nearer(
+    architecture: Architecture, r: float, d: float, ratio: float, px: int, depth: float
+) -> None:
+    table, target = cost_table(architecture), round(ratio * whole(architecture))
+    wanted = round_resolution(architecture.baseline.resolution, r)
+    resolutions = list(range(wanted - px, wanted + px + 1))
+    # Off the round numbers, where half a repeat goes to the even one and to no neighbouring depth's.
+    depths = np.linspace(max(d - depth, 1e-3), d + depth - 1e-6, 101) + 1.2345678e-7
+    misses = [
+        np.abs(table.flops(repeats, resolutions) - target).min()
+        for repeats in {architecture.repeats(x) for x in depths}
+    ]
+    found = solved(architecture, r, d, ratio, latitude=Latitude(px, depth))
+
+    assert found is None or abs(found.cost.flops - target) <= min(misses)
+
+
 @pytest.mark.parametrize("multiple", [1, 2, 8, 32])
 def test_the_resolution_is_a_multiple_of_what_it_has_to_be(multiple: int) -> None:
     constraints = Constraints(multiple_of=multiple)
@@ -201,6 +221,13 @@ def test_the_resolution_stays_within_its_bounds(r: float, px: int) -> None:
     constraints = Constraints(min_resolution=96, max_resolution=128)
 
     assert solve(B0, r, 1.0, 60_000_000, constraints=constraints).config.resolution == px
+
+
+def test_bounds_are_drawn_in_to_the_multiple() -> None:
+    constraints = Constraints(multiple_of=32, min_resolution=40, max_resolution=120)
+
+    assert solve(B0, 0.1, 1.0, 30_000_000, constraints=constraints).config.resolution == 64
+    assert solve(B0, 1.0, 1.0, 30_000_000, constraints=constraints).config.resolution == 96
 
 
 def test_parameters_stay_within_their_bound_at_the_price_of_px() -> None:
