@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
@@ -21,9 +21,14 @@ def settings(request: Request) -> Settings:
 
 def work(request: Request) -> Iterator[UnitOfWork]:
     """A transaction that may write; what it enqueues is sent after its commit."""
-    state = request.app.state
-    with UnitOfWork(state.settings.database, state.jobs.send) as unit:
+    with writing(request)() as unit:
         yield unit
+
+
+def writing(request: Request) -> Callable[[], UnitOfWork]:
+    """Opens a transaction that may write, for routes that do so only now and then."""
+    state = request.app.state
+    return lambda: UnitOfWork(state.settings.database, state.jobs.send)
 
 
 def look(request: Request) -> Iterator[UnitOfWork]:
@@ -52,6 +57,7 @@ def request_id(request: Request) -> str:
 
 
 Work = Annotated[UnitOfWork, Depends(work, scope="function")]
+Writing = Annotated[Callable[[], UnitOfWork], Depends(writing)]
 Look = Annotated[UnitOfWork, Depends(look, scope="function")]
 Config = Annotated[Settings, Depends(settings)]
 RequestId = Annotated[str, Depends(request_id)]

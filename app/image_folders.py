@@ -88,9 +88,7 @@ def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
     size = 3 * native_px**2 * (whole if test is None else whole + aside)
     if size > _LARGEST:
         most = _LARGEST // (3 * native_px**2)
-        raise FolderError(
-            f"{folder!r} has more than the {most:,} images that can be held at {native_px} px."
-        )
+        raise FolderError(f"{folder!r} has more than the {most:,} images that can be held at {native_px} px.")
     return Dataset(
         name=name,
         kind="folder",

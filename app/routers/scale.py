@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from app.datasets import Dataset
 from app.db.unit_of_work import UnitOfWork
-from app.deps import Look, RequestId, Work
+from app.deps import Look, RequestId, Writing
 from app.problems import RESPONSES
 from app.scaling import families
 from app.scaling.architecture import Architecture, Multipliers
@@ -54,7 +55,7 @@ def cost(body: CostRequest, work: Look) -> CostAnswer:
     summary="Scale a baseline to a budget",
     responses={202: {"model": ScaleAnswer, "description": "The network is being trained: see `Location`."}},
 )
-def scale(body: ScaleRequest, work: Work, response: Response, request_id: RequestId) -> ScaleAnswer:
+def scale(body: ScaleRequest, work: Look, writing: Writing, response: Response, request_id: RequestId) -> ScaleAnswer:
     """The best resolution, depth and width for a budget, and the very network. With `train` it is trained as well."""
     architecture = resolved(work, body.architecture)
     dataset = None
@@ -66,7 +67,7 @@ def scale(body: ScaleRequest, work: Work, response: Response, request_id: Reques
     )
     if body.train is None or dataset is None:
         return answer
-    trial = _train(work, found, answer, body.train, request_id)
+    trial = _train(writing, dataset, found, answer, body.train, request_id)
     answer.trial = trial.model_dump(mode="json")
     if trial.state != "completed":
         response.status_code = 202
@@ -152,7 +153,7 @@ def _compared(work: UnitOfWork, architecture: Architecture, rule: Rule, body: Co
 
 
 def _train(
-    work: UnitOfWork, found: Recommendation, answer: ScaleAnswer, train: TrainSpec, request_id: str
+    writing: Writing, dataset: Dataset, found: Recommendation, answer: ScaleAnswer, train: TrainSpec, request_id: str
 ) -> TrialItem:
     accuracy = answer.predicted_accuracy
     predicted = None
@@ -161,13 +162,14 @@ def _train(
     plan = trials.Plan(
         architecture=found.architecture.name,
         config=found.config,
-        dataset=datasets.find(work, train.dataset),
+        dataset=dataset,
         recipe=recipe_of(train.recipe),
         seed=train.seed,
         multipliers=found.multipliers,
         baseline_flops=flops_of(found.architecture),
         predicted=predicted,
     )
-    trial = trials.request(work, plan, study_id=train.study, request_id=request_id)
-    work.commit()
+    with writing() as work:
+        trial = trials.request(work, plan, study_id=train.study, request_id=request_id)
+        work.commit()
     return TrialItem.model_validate(trial)
