@@ -8,6 +8,9 @@ import os
 import socket
 import sys
 
+from pydantic import ValidationError
+
+from app.db.session import DatabaseAway
 from app.settings import get_settings
 
 
@@ -21,6 +24,13 @@ def main(arguments: list[str] | None = None) -> int:
         return chosen.run()
     except KeyboardInterrupt:
         return 130
+    except ValidationError as error:
+        for wrong in error.errors():
+            print(f"RDW_{str(wrong['loc'][0]).upper()}: {wrong['msg']}", file=sys.stderr)
+        return 2
+    except DatabaseAway as error:
+        print(f"{error} (RDW_DATABASE_URL)", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support import free_port
+
 ROOT = Path(__file__).parent.parent
 
 # An import hook that refuses what the API must do without, then the API is started and asked.
@@ -91,8 +93,18 @@ def test_a_taken_port_is_said_at_once(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_named() -> None:
     refused = rdw("migrate", RDW_API_KEYS="the key itself")
 
-    assert refused.returncode != 0
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("RDW_API_KEYS:")
     assert "sha256sum" in refused.stderr
+
+
+def test_a_database_that_is_away_is_said_in_a_line(tmp_path: Path) -> None:
+    away = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
+    refused = rdw("serve", RDW_DATABASE_URL=away, RDW_DATA_DIR=str(tmp_path), RDW_PORT=str(free_port()))
+
+    assert refused.returncode == 1
+    assert "The database does not answer" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 @pytest.fixture

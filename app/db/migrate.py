@@ -7,19 +7,26 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 import migrations
-from app.db.session import engine_for
+from app.db.session import DatabaseAway, engine_for
 
 _LOCK = 7_239_461  # any number, the same for all: PostgreSQL's advisory lock
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Apply all migrations up to `revision`."""
-    with engine_for(url).begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        command.upgrade(alembic_config(connection), revision)
+    """Apply all migrations up to `revision`.
+
+    Raises: DatabaseAway.
+    """
+    try:
+        with engine_for(url).begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            command.upgrade(alembic_config(connection), revision)
+    except OperationalError as error:
+        raise DatabaseAway(f"The database does not answer: {error.orig}") from error
 
 
 def downgrade(url: str, revision: str = "base") -> None:
