@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil, log
-from typing import Literal
+from typing import Literal, get_args
 
 from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Multipliers
 from app.scaling.cost import Cost
 from app.scaling.errors import TargetOutOfRange
 from app.scaling.predictor import Predictor
-from app.scaling.rules import Wanted, compound, tiny_formula
+from app.scaling.rules import CURVES, Wanted, on_curve, tiny_formula
 from app.scaling.width_solver import Constraints, Latitude, Mode, Solution, solve
 
-Rule = Literal["tiny_formula", "compound", "manual"]
-RULES: tuple[Rule, ...] = ("tiny_formula", "compound", "manual")
+SolvedRule = Literal["tiny_formula", "compound", "dwr", "fast", "resolution", "depth", "width"]
+Rule = SolvedRule | Literal["manual"]
+RULES: tuple[SolvedRule, ...] = get_args(SolvedRule)
 
 _LATITUDE_PX, _LATITUDE_OF_PX = 8, 224  # 8 px of 224, in proportion for other baselines
 _LATITUDE_DEPTH = 0.05
@@ -81,7 +82,7 @@ def recommend(
     """
     c = target / flops_of(architecture)
     wanted = _wanted(architecture, target, c, rule, predictor, manual)
-    solution = _solved(architecture, wanted, target, constraints, budget)
+    solution = _solved(architecture, wanted, target, constraints, budget, _latitudes(architecture, wanted, rule))
     warnings = []
     accuracy = None
     if rule == "tiny_formula" and predictor is not None:
@@ -109,8 +110,8 @@ def at_multipliers(architecture: Architecture, multipliers: Multipliers, target:
 def _wanted(
     architecture: Architecture, target: int, c: float, rule: Rule, predictor: Predictor | None, manual: Wanted | None
 ) -> Wanted:
-    if rule == "compound":
-        return compound(architecture, target)
+    if rule in CURVES:
+        return on_curve(architecture, target, rule)
     if rule == "manual" and manual is not None:
         return manual
     if rule == "tiny_formula" and predictor is not None:
@@ -119,7 +120,12 @@ def _wanted(
 
 
 def _solved(
-    architecture: Architecture, wanted: Wanted, target: int, constraints: Constraints, budget: Budget
+    architecture: Architecture,
+    wanted: Wanted,
+    target: int,
+    constraints: Constraints,
+    budget: Budget,
+    latitudes: tuple[Latitude, Latitude],
 ) -> Solution:
     """The solution that meets the budget, moving ever further from the wanted r and d; else the nearest of all."""
 
@@ -129,6 +135,7 @@ def _solved(
             wanted.r,
             wanted.d,
             target,
+            width=wanted.w,
             latitude=latitude,
             constraints=constraints,
             mode=budget.mode,
@@ -137,7 +144,7 @@ def _solved(
 
     if budget.tolerance is None:
         return within(Latitude())
-    usual, unsure = _latitudes(architecture, wanted)
+    usual, unsure = latitudes
     try:
         found = within(usual)
     except TargetOutOfRange:
@@ -146,12 +153,22 @@ def _solved(
     return found if met or unsure == usual else within(unsure)
 
 
-def _latitudes(architecture: Architecture, wanted: Wanted) -> tuple[Latitude, Latitude]:
-    """8 px of 224 and .05 of d; and, where the rule is less sure than that, its two standard deviations."""
+def _latitudes(architecture: Architecture, wanted: Wanted, rule: Rule) -> tuple[Latitude, Latitude]:
+    """8 px of 224 and .05 of d; and, where the rule is less sure than that, its two standard deviations.
+
+    A rule that scales one dimension alone moves in no other.
+    """
     px = architecture.baseline.resolution
-    usual = Latitude(px=max(1, ceil(_LATITUDE_PX * px / _LATITUDE_OF_PX)), depth=_LATITUDE_DEPTH)
+    if rule in ("resolution", "depth", "width"):
+        alone = Latitude(px=_px_latitude(px) * (rule == "resolution"), depth=_LATITUDE_DEPTH * (rule == "depth"))
+        return alone, alone
+    usual = Latitude(px=_px_latitude(px), depth=_LATITUDE_DEPTH)
     px_2sd, depth_2sd = int(2 * (wanted.r_sd or 0.0) * px), 2 * (wanted.d_sd or 0.0)
     return usual, Latitude(px=max(usual.px, px_2sd), depth=max(usual.depth, depth_2sd))
+
+
+def _px_latitude(resolution: int) -> int:
+    return max(1, ceil(_LATITUDE_PX * resolution / _LATITUDE_OF_PX))
 
 
 def _predictor_warnings(predictor: Predictor, c: float, transferred_from: str | None) -> list[Warning]:

@@ -3,28 +3,53 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
+from math import exp, log
 
 from app.scaling import families
 from app.scaling.architecture import Architecture, Multipliers
 from app.scaling.predictor import Predictor
 
-# EfficientNet's compound coefficients: depth, width and resolution grow as these to the power phi (Tan and Le, 2019).
-ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15
 
-_PHI = (-40.0, 20.0)
+@dataclass(frozen=True)
+class Curve:
+    """Multipliers as powers of one number: r = e^(r t), d = e^(d t), w = e^(w t)."""
+
+    r: float
+    d: float
+    w: float
+
+    def at(self, t: float) -> Multipliers:
+        return Multipliers(exp(self.r * t), exp(self.d * t), exp(self.w * t))
+
+
+COMPOUND = Curve(r=log(1.15), d=log(1.2), w=log(1.1))
+"""EfficientNet's (Tan and Le, 2019): t is its phi, negative to shrink."""
+
+CURVES: dict[str, Curve] = {
+    "compound": COMPOUND,
+    "dwr": Curve(r=1 / 6, d=1 / 3, w=1 / 6),  # t is the logarithm of the cost ratio, from here on (pycls `scaler.py`)
+    "fast": Curve(r=0.05, d=0.1, w=0.4),  # Fast and Accurate Model Scaling (Dollár et al., 2021), alpha = .8
+    "resolution": Curve(r=0.5, d=0, w=0),
+    "depth": Curve(r=0, d=1, w=0),
+    "width": Curve(r=0, d=0, w=0.5),
+}
+
+_T = (-40.0, 20.0)
+_MOST = 10.0  # no multiplier is greater
+_MOST_T = {name: log(_MOST) / max(curve.r, curve.d, curve.w) for name, curve in CURVES.items()}
 _LEAST_R, _LEAST_D = 0.02, 0.02
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The r and d that a rule asks for, with its uncertainty where it knows one."""
+    """The r and d that a rule asks for, with its uncertainty where it knows one; w where it is not to be solved."""
 
     r: float
     d: float
     r_sd: float | None = None
     d_sd: float | None = None
     phi: float | None = None
+    w: float | None = None
 
 
 def tiny_formula(predictor: Predictor, c: float) -> Wanted:
@@ -33,21 +58,17 @@ def tiny_formula(predictor: Predictor, c: float) -> Wanted:
     return Wanted(max(r, _LEAST_R), max(d, _LEAST_D), r_sd, d_sd)
 
 
-def compound(architecture: Architecture, target: int) -> Wanted:
-    """d = 1.2^phi and r = 1.15^phi at the phi, negative too, where compound scaling comes nearest to the target."""
-    low, high = _PHI
+def on_curve(architecture: Architecture, target: int, name: str) -> Wanted:
+    """r and d where the curve of that name comes nearest to the target; w too, where the curve leaves it at 1."""
+    curve = CURVES[name]
+    low, high = _T
 
-    def flops(phi: float) -> int:
-        return families.network_cost(architecture.scaled(compound_multipliers(phi))).flops
+    def flops(t: float) -> int:
+        return families.network_cost(architecture.scaled(curve.at(t))).flops
 
-    for _ in range(48):  # the cost is a monotone step function of phi
+    for _ in range(48):  # the cost is a monotone step function of t
         middle = (low + high) / 2
         low, high = (middle, high) if flops(middle) < target else (low, middle)
-    phi = min((low, high), key=lambda phi: abs(flops(phi) - target))
-    grown = compound_multipliers(phi)
-    return Wanted(grown.r, grown.d, phi=phi)
-
-
-def compound_multipliers(phi: float) -> Multipliers:
-    """EfficientNet's compound scaling at phi."""
-    return Multipliers(r=GAMMA**phi, d=ALPHA**phi, w=BETA**phi)
+    t = min((low, high), key=lambda t: abs(flops(t) - target))
+    found = curve.at(min(t, _MOST_T[name]))
+    return Wanted(found.r, found.d, w=1.0 if curve.w == 0 else None, phi=t if curve is COMPOUND else None)

@@ -101,6 +101,11 @@ class CostTable:
         params: Floats = self._params @ self._times(repeats)
         return params
 
+    def segment(self, width: float) -> slice:
+        """The one entry of widths that `width` belongs to."""
+        at = int(np.searchsorted(self.edges, width, side="right")) - 1
+        return slice(at, at + 1)
+
     def cost(self, repeats: tuple[int, ...], resolution: int, width: int) -> Cost:
         """What `families.network_cost` says of the network, an order of magnitude sooner."""
         times, pixels = self._times(repeats), self._pixels(resolution)
@@ -141,6 +146,7 @@ def solve(
     d: float,
     target: int,
     *,
+    width: float | None = None,
     latitude: Latitude = Latitude(),
     constraints: Constraints = Constraints(),
     mode: Mode = "nearest",
@@ -151,47 +157,56 @@ def solve(
     Of those within `tolerance` (relative) of the target the one that moves least from (r, d), then the nearest in cost;
     where there is none, the nearest in cost.
 
-    Raises: TargetOutOfRange where the target lies beyond what any width reaches.
+    With `width` that one is kept, and only px and depth may move.
+
+    Raises: TargetOutOfRange where the target lies beyond what is reachable.
     """
     table = cost_table(architecture)
     wanted_px = round_resolution(architecture.baseline.resolution, r)
     resolutions = constraints.allowed(wanted_px - latitude.px, wanted_px, wanted_px + latitude.px)
     depths = _depths(architecture, d, latitude.depth)
-    if constraints.max_params is None:
+    if constraints.max_params is None and width is None:
         window = _window(table, [repeats for _, repeats in depths], resolutions, target, mode, tolerance)
         flops = np.stack([table.flops(repeats, resolutions, window) for _, repeats in depths])
         allowed = np.ones_like(flops, bool)
     else:
-        window = _ALL
-        flops = np.stack([table.flops(repeats, resolutions) for _, repeats in depths])
-        params = np.stack([table.params(repeats) for _, repeats in depths])
-        allowed = np.broadcast_to((params <= constraints.max_params)[:, np.newaxis, :], flops.shape).copy()
+        window = _ALL if width is None else table.segment(width)
+        most_params = constraints.max_params or np.inf
+        flops = np.stack([table.flops(repeats, resolutions, window) for _, repeats in depths])
+        params = np.stack([table.params(repeats)[window] for _, repeats in depths])
+        allowed = np.broadcast_to((params <= most_params)[:, np.newaxis, :], flops.shape).copy()
         if not allowed.any():
-            raise TargetOutOfRange(target, 0, 0, f"with at most {constraints.max_params:,} parameters")
+            raise TargetOutOfRange(target, 0, 0, f"with at most {most_params:,} parameters")
         _check_reachable(int(flops[allowed].min()), int(flops[allowed].max()), target, mode)
     if mode == "at_most":
         allowed &= flops <= target
     gaps = np.where(allowed, np.abs(flops - target), np.inf)
     moves = np.array([[abs(d_ - d) + abs(px - wanted_px) / wanted_px for px in resolutions] for d_, _ in depths])
     met = np.argwhere(gaps <= max(tolerance * target, float(gaps.min())))
-    depth, px, width = min(met, key=lambda at: (moves[at[0], at[1]], gaps[tuple(at)]))
-    return _solution(architecture, table, r, depths[depth], resolutions[px], int(width) + (window.start or 0))
+    depth, px, segment = min(met, key=lambda at: (moves[at[0], at[1]], gaps[tuple(at)]))
+    return _solution(architecture, table, r, depths[depth], resolutions[px], int(segment) + (window.start or 0), width)
 
 
 def _solution(
-    architecture: Architecture, table: CostTable, r: float, depth: tuple[float, tuple[int, ...]], px: int, width: int
+    architecture: Architecture,
+    table: CostTable,
+    r: float,
+    depth: tuple[float, tuple[int, ...]],
+    px: int,
+    segment: int,
+    width: float | None,
 ) -> Solution:
     base = architecture.baseline.resolution
     d, repeats = depth
-    low, high = float(table.edges[width]), float(table.edges[width + 1])
-    middle = float(table.widths[width])
+    low, high = float(table.edges[segment]), float(table.edges[segment + 1])
+    middle = float(table.widths[segment])
     multipliers = Multipliers(
         r=short_decimal(r, px / base, (px + 1) / base, lambda r: round_resolution(base, r) == px),
         d=short_decimal(d, d - 1e-4, d + 1e-4, lambda d: architecture.repeats(d) == repeats),
-        w=short_decimal(middle, low, high, lambda w: low < w < high),
+        w=short_decimal(middle, low, high, lambda w: low < w < high) if width is None else width,
     )
     config = architecture.assembled(px, repeats, middle)
-    return Solution(multipliers, (low, high), config, table.cost(repeats, px, width))
+    return Solution(multipliers, (low, high), config, table.cost(repeats, px, segment))
 
 
 def _window(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from app.scaling.recommend import Budget, Recommendation, Rule
+from app.scaling.recommend import RULES, Budget, Recommendation, Rule, SolvedRule
 from app.scaling.width_solver import Constraints
 from app.schemas.architectures import ArchitectureRef
 from app.schemas.common import Answer, Body, Flops, Multiplier, Name, Ratio, RecipeOrPreset, RowId, Seed
@@ -135,7 +135,7 @@ class ScaleRequest(ScaleOptions):
 class FamilyRequest(ScaleOptions):
     architecture: ArchitectureRef
     targets: list[Target] = Field(min_length=1, max_length=100)
-    rule: Literal["tiny_formula", "compound"] = "tiny_formula"
+    rule: SolvedRule = "tiny_formula"
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -152,7 +152,7 @@ class FamilyRequest(ScaleOptions):
 class CompareRequest(ScaleOptions):
     architecture: ArchitectureRef
     target: Target
-    rules: list[Literal["tiny_formula", "compound"]] = Field(["tiny_formula", "compound"], min_length=1, max_length=2)
+    rules: list[SolvedRule] = Field(list(RULES), min_length=1, max_length=len(RULES))
 
 
 class FoundMultipliers(Answer):

@@ -7,7 +7,7 @@ from app.scaling.architecture import Multipliers
 from app.scaling.errors import TargetOutOfRange
 from app.scaling.published import TINYNETS, PublishedNetwork, published_predictor
 from app.scaling.recommend import Budget, Recommendation, at_multipliers, flops_of, recommend
-from app.scaling.rules import Wanted, compound
+from app.scaling.rules import Wanted, on_curve
 from app.scaling.width_solver import Constraints
 from tests.scaling.baselines import ARCHITECTURES, B0, SMALL
 
@@ -130,7 +130,7 @@ def test_a_budget_out_of_reach_is_refused() -> None:
 @pytest.mark.parametrize("target", [52_000_000, 202_000_000, 500_000_000])
 def test_compound_gives_the_depth_and_resolution_of_its_phi(target: int) -> None:
     found = recommend(B0, target, "compound")
-    wanted = compound(B0, target)
+    wanted = on_curve(B0, target, "compound")
 
     assert found.wanted == wanted
     assert found.multipliers.d == pytest.approx(wanted.d, abs=0.05)
