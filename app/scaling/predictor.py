@@ -1,4 +1,4 @@
-"""The tiny formula: Gaussian processes over the logarithm of the FLOPs ratio (paper, section 4).
+"""The tiny formula: Gaussian processes over the logarithm of the FLOPs ratio.
 
 Two regressions, r(c) and d(c), on networks of an accuracy-FLOPs front; c is a network's flops relative to its
 baseline's. The kernel is the paper's, RBF with Gaussian noise; over log c it is far better behaved than over c. A third

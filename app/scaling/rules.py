@@ -53,7 +53,7 @@ class Wanted:
 
 
 def tiny_formula(predictor: Predictor, c: float) -> Wanted:
-    """r(c) and d(c) of the predictor's Gaussian processes (paper, section 4)."""
+    """r(c) and d(c) of the predictor's Gaussian processes (the paper's tiny formula)."""
     (r, r_sd), (d, d_sd) = predictor.r.at(log(c)), predictor.d.at(log(c))
     return Wanted(max(r, _LEAST_R), max(d, _LEAST_D), r_sd, d_sd)
 

@@ -26,6 +26,7 @@ WIDEST = 4.0  # the greatest width multiplier looked at
 _LEEWAY = 0.005  # a target this little (relative) beyond the least or the most is taken for it
 
 _ALL = slice(None)
+_MOST_KEPT = 512  # depths that a table remembers
 
 Mode = Literal["nearest", "at_most"]
 
@@ -91,6 +92,8 @@ class CostTable:
     def flops(self, repeats: tuple[int, ...], resolutions: list[int], widths: slice = _ALL) -> Floats:
         """Multiply-adds, [px, width]: exact, since whole numbers below 2^53 are."""
         if repeats not in self._flops_of:
+            if len(self._flops_of) >= _MOST_KEPT:
+                self._flops_of.clear()
             self._flops_of[repeats] = np.tensordot(self._times(repeats), self._flops, 1)
         pixels = np.stack([self._pixels(px) for px in resolutions])
         flops: Floats = pixels @ self._flops_of[repeats][:, widths]

@@ -186,7 +186,7 @@ def front(work: UnitOfWork, study_id: str, k: int) -> Front:
 
 
 def front_correlations(work: UnitOfWork, study_id: str, k: int) -> dict[str, dict[str, float | None]]:
-    """Of r, d and w with FLOPs on the front (paper, section 4).
+    """Of r, d and w with FLOPs on the front (the paper's third step).
 
     Raises: NotFound.
     """
