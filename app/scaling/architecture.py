@@ -87,7 +87,7 @@ class ScalingRules:
     divisor: int = 8
     depth: DepthRounding = "round"
     stem: Literal["fixed", "scaled"] = "fixed"
-    head: Literal["floored", "scaled"] = "floored"
+    head: Literal["fixed", "floored", "scaled"] = "floored"
 
 
 EFFICIENTNET_RULES = ScalingRules(depth="ceil", stem="scaled", head="scaled")
@@ -144,7 +144,7 @@ class Architecture:
         counts = [s.channels for s in base.stages]
         if self.rules.stem == "scaled":
             counts.append(base.stem.channels)
-        if base.head.channels:
+        if self.rules.head != "fixed":
             counts.append(base.head.channels)
         return tuple(int(c) for c in counts)
 
@@ -157,6 +157,8 @@ class Architecture:
 
     def _head(self, width: float | Floats) -> Channels:
         head = self.baseline.head.channels
+        if self.rules.head == "fixed":
+            return head
         if self.rules.head == "scaled":
             return self._rounded(head, width)
         floor, rounded = min(int(head), 1280), self._rounded(head, width)

@@ -76,7 +76,7 @@ class RulesSpec(Body):
     divisor: int = Field(8, ge=1, le=64, description="Channels are rounded to multiples of it.")
     depth: Literal["round", "ceil"] = "round"
     stem: Literal["fixed", "scaled"] = "fixed"
-    head: Literal["floored", "scaled"] = Field(
+    head: Literal["fixed", "floored", "scaled"] = Field(
         "floored", description="`floored`: never narrower than the baseline's or 1280, whichever is less."
     )
 

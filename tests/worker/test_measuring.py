@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.scaling.architecture import EFFICIENTNET_RULES, Architecture, Config, Multipliers, ScalingRules
-from app.scaling.families import baseline, network_cost
+from app.scaling.families import baseline, baselines, network_cost
 from tests.worker.support import SMALL, TINY
 from worker.measuring import Measured, measure
 
@@ -53,6 +53,24 @@ def test_fvcore_agrees_at_any_input_and_any_number_of_classes(px: int, channels:
 @pytest.mark.parametrize("name", ["efficientnet_b0", "efficientnet_b2", *(f"tinynet_{letter}" for letter in "abcde")])
 def test_fvcore_agrees_on_the_published_networks_at_their_own_size(name: str) -> None:
     config = baseline(name).baseline
+
+    assert measure(config) == predicted(config)
+
+
+@pytest.mark.parametrize("name", baselines())
+def test_fvcore_agrees_on_every_baseline(name: str) -> None:
+    config = replace(baseline(name).baseline, resolution=64)
+
+    assert measure(config) == predicted(config)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    st.sampled_from(["efficientnet_lite0", "efficientnet_lite2", "mobilenetv2_100", "mobilenetv2_120d"]),
+    multipliers,
+)
+def test_fvcore_agrees_on_other_families_at_any_multipliers(name: str, multipliers: Multipliers) -> None:
+    config = at(baseline(name), 48).scaled(multipliers)
 
     assert measure(config) == predicted(config)
 

@@ -37,7 +37,9 @@ def test_every_built_in_baseline_has_timms_names_and_shapes(name: str) -> None:
     assert norms(ours) == norms(theirs)
 
 
-@pytest.mark.parametrize("name", ["tinynet_e", "efficientnet_b0"])
+@pytest.mark.parametrize(
+    "name", ["tinynet_e", "efficientnet_b0", "efficientnet_lite1", "mobilenetv2_050", "mobilenetv2_110d"]
+)
 @torch.inference_mode()
 def test_timms_weights_give_the_same_logits_as_timms_network(name: str) -> None:
     config = replace(baseline(name).baseline, resolution=64)
