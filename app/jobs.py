@@ -35,7 +35,13 @@ log = logging.getLogger("rdw.jobs")
 
 
 class AtomicFilesChannel(Channel):
-    """kombu's files transport, but a message is a whole file or none: kombu's own `_put` loses messages to readers."""
+    """kombu's files transport without its two ways of losing messages.
+
+    A message is a whole file or none (kombu's own `_put` lets readers take half of one), and goes to the queue that its
+    routing key names (kombu looks that up in a file, and drops the message where another thread has yet to write it).
+    """
+
+    supports_fanout = False
 
     def _put(self, queue: str, payload: dict[str, object], **kwargs: object) -> None:
         folder = Path(self.data_folder_out)
@@ -44,6 +50,9 @@ class AtomicFilesChannel(Channel):
         half = folder / f"{unique}.half"
         half.write_text(dumps(payload))
         os.replace(half, whole)
+
+    def _lookup(self, exchange: str, routing_key: str, default: str | None = None) -> list[str]:
+        return [routing_key]
 
 
 class AtomicFilesTransport(Transport):
@@ -105,14 +114,13 @@ def prune_processed(settings: Settings) -> None:
 def _transport_options(settings: Settings) -> dict[str, object]:
     if not settings.embedded_broker:
         return {**_IMPATIENT, "visibility_timeout": _VISIBILITY_SECONDS}
-    folders = {name: settings.data_dir / "broker" / name for name in ("messages", "processed", "control")}
+    folders = {name: settings.data_dir / "broker" / name for name in ("messages", "processed")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
     return {
         "data_folder_in": str(folders["messages"]),
         "data_folder_out": str(folders["messages"]),
         "processed_folder": str(folders["processed"]),
-        "control_folder": str(folders["control"]),
         "store_processed": True,
         "polling_interval": 0.1,
     }

@@ -47,6 +47,23 @@ def test_no_message_is_lost_between_writers_and_readers_on_the_files_transport(t
     assert sorted(seen) == [(writer, n) for writer in range(2) for n in range(sent)]
 
 
+def test_no_message_is_lost_while_another_thread_has_yet_to_write_the_queues_binding(tmp_path: Path) -> None:
+    celery = make_celery(Settings(data_dir=tmp_path, broker_url=""))
+
+    def connected() -> Connection:
+        return Connection(celery.conf.broker_url, transport_options=celery.conf.broker_transport_options)
+
+    with connected() as first:
+        first.SimpleQueue("declared")
+    for binding in tmp_path.rglob("*.exchange"):
+        binding.unlink()  # as it is between another thread's note of the binding and its writing it down
+    with connected() as second:
+        queue = second.SimpleQueue("declared")
+        queue.put("kept")
+
+        assert queue.get(timeout=2).payload == "kept"
+
+
 def test_a_trial_is_accepted_while_the_broker_is_away(settings: Settings) -> None:
     away = settings.model_copy(update={"broker_url": f"redis://127.0.0.1:{free_port()}/0"})
     with TestClient(create_app(away)) as client:
