@@ -15,7 +15,7 @@ from app.scaling.recommend import Recommendation, Rule, at_multipliers, flops_of
 from app.scaling.rules import Wanted
 from app.schemas.architectures import ArchitectureRef
 from app.schemas.common import recipe_of
-from app.schemas.cost import CostAnswer, CostRequest
+from app.schemas.cost import CostAnswer, NetworkRef
 from app.schemas.scale import (
     CompareAnswer,
     ComparedRule,
@@ -38,14 +38,12 @@ router = APIRouter(prefix="/v1", tags=["scale"], responses=RESPONSES)
 
 
 @router.post("/cost", summary="Exact cost of a network")
-def cost(body: CostRequest, work: Look) -> CostAnswer:
+def cost(body: NetworkRef, work: Look) -> CostAnswer:
     """Multiply-adds, fvcore's total by operator, parameters, activations and peak memory, in all and by stage."""
     if body.config is not None:
         config = body.config.to_config()
     else:
-        m = body.multipliers
-        wanted = Multipliers(m.r, m.d, m.w) if m else Multipliers(1, 1, 1)
-        config = resolved(work, body.architecture).scaled(wanted)
+        config = resolved(work, body.architecture).scaled(body.wanted())
     families.check(config)
     return CostAnswer.of_config(config)
 

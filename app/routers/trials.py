@@ -16,7 +16,6 @@ from app.db.unit_of_work import UnitOfWork
 from app.deps import Cursor, Id, IdQuery, Limit, Look, NameQuery, RequestId, Work
 from app.problems import RESPONSES
 from app.routers.scale import resolved
-from app.scaling.architecture import Multipliers
 from app.scaling.recommend import flops_of
 from app.schemas.common import Listed, recipe_of
 from app.schemas.trials import NewTrial, State, TrialDetail, TrialItem
@@ -109,8 +108,7 @@ def _plan(work: UnitOfWork, body: NewTrial) -> trials.Plan:
     if body.config is not None:
         return trials.Plan(body.config.family, body.config.to_config(), dataset, recipe, body.seed)
     architecture = resolved(work, body.architecture).for_classes(dataset.num_classes)
-    m = body.multipliers
-    multipliers = Multipliers(m.r, m.d, m.w) if m else Multipliers(1, 1, 1)
+    multipliers = body.wanted()
     return trials.Plan(
         architecture.name,
         architecture.scaled(multipliers),

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from app.scaling.architecture import Config
+from app.scaling.architecture import Config, Multipliers
 from app.scaling.cost import Cost
 from app.scaling.families import network_cost, stage_costs
 from app.schemas.architectures import ArchitectureRef, ConfigSpec
@@ -19,20 +19,24 @@ class MultipliersSpec(Body):
     w: Multiplier = 1.0
 
 
-class CostRequest(Body):
-    """An architecture at multipliers (default 1, 1, 1), or a config."""
+class NetworkRef(Body):
+    """A network: an architecture at multipliers (default 1, 1, 1), or a config."""
 
     architecture: ArchitectureRef | None = None
     multipliers: MultipliersSpec | None = None
     config: ConfigSpec | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> CostRequest:
+    def _one(self) -> NetworkRef:
         if (self.architecture is None) == (self.config is None):
             raise ValueError("give either an architecture or a config")
         if self.config is not None and self.multipliers is not None:
             raise ValueError("a config is concrete: it takes no multipliers")
         return self
+
+    def wanted(self) -> Multipliers:
+        m = self.multipliers or MultipliersSpec()
+        return Multipliers(m.r, m.d, m.w)
 
 
 class CostSummary(Answer):
