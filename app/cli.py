@@ -11,7 +11,7 @@ import sys
 from pydantic import ValidationError
 
 from app.db.session import DatabaseAway
-from app.settings import get_settings
+from app.settings import Settings, get_settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,18 +53,25 @@ def _parser() -> argparse.ArgumentParser:
 def _serve() -> int:
     from app.supervisor import serve
 
-    return serve(get_settings())
+    settings = get_settings()
+    return 1 if _refused(settings) else serve(settings)
+
+
+def _refused(settings: Settings) -> bool:
+    """Whether the service would be open to other machines without a key; says what to do about it."""
+    if settings.open_to_others:
+        print(
+            f"RDW_HOST={settings.host} lets other machines in: set RDW_API_KEYS first (see the README).",
+            file=sys.stderr,
+        )
+    return settings.open_to_others
 
 
 def _api() -> int:
     import uvicorn
 
     settings = get_settings()
-    if settings.open_to_others:
-        print(
-            f"RDW_HOST={settings.host} lets other machines in: set RDW_API_KEYS first (see the README).",
-            file=sys.stderr,
-        )
+    if _refused(settings):
         return 1
     uvicorn.run(
         "app.main:create_app", factory=True, host=settings.host, port=settings.port, access_log=False,

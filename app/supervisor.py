@@ -52,9 +52,6 @@ class Child:
 
 def serve(settings: Settings) -> int:
     """Migrate, then run until TERM or INT; 1 where the port is taken."""
-    if settings.open_to_others:
-        log.error("RDW_HOST=%s lets other machines in: set RDW_API_KEYS first (see the README)", settings.host)
-        return 1
     if not _port_free(settings):
         log.error("port %s is taken: set RDW_PORT (make: PORT=…) to another one", settings.port)
         return 1

@@ -152,19 +152,17 @@ def refit_predictor(id: Id, work: Work, response: Response, body: RefitRequest =
 
 
 def _figure(work: UnitOfWork, study_id: str, name: str) -> Any:
-    observations = studies.observations(work, study_id)
-    front = studies.front(work, study_id, 20).selected
+    if name == "predicted-against-measured":
+        return figures.predicted_against_measured(studies.predicted_and_measured(work, study_id))
+    front = studies.front(work, study_id, 20)
     if name == "accuracy-against-multipliers":
-        return figures.accuracy_against_multipliers(observations)
+        return figures.accuracy_against_multipliers(front.observations)
     if name == "accuracy-against-flops":
-        return figures.accuracy_against_flops(observations, front)
+        return figures.accuracy_against_flops(front.observations, front.selected)
     if name == "multipliers-against-flops":
-        return figures.multipliers_against_flops(front)
-    if name == "predictor-curve":
-        newest = work.predictors.page(1, None, None, study_id).items
-        fitted = predictors.restored(newest[0]) if newest else studies.fitted(work, study_id, 20)
-        return figures.predictor_curve(fitted)
-    return figures.predicted_against_measured(studies.predicted_and_measured(work, study_id))
+        return figures.multipliers_against_flops(front.selected)
+    newest = work.predictors.page(1, None, None, study_id).items
+    return figures.predictor_curve(predictors.restored(newest[0]) if newest else front.fitted())
 
 
 def _detail(work: UnitOfWork, study: StudyRow) -> StudyDetail:

@@ -169,20 +169,32 @@ def observations(work: UnitOfWork, study_id: str) -> list[Observation]:
 
 @dataclass(frozen=True)
 class Front:
-    """The networks that NSGA-III keeps, by rising flops, and the hypervolume below the whole front."""
+    """All of a study's observations, and the networks among them that NSGA-III keeps, by rising flops."""
 
+    observations: list[Observation]
     selected: list[Observation]
-    hypervolume: float | None
+
+    @property
+    def hypervolume(self) -> float | None:
+        """Below the whole front; None where there is none."""
+        if not self.selected:
+            return None
+        seen = self.observations
+        worst = (max(o.flops for o in seen) * 1.01, 0.0)
+        return hypervolume([o.flops for o in seen], [o.accuracy for o in seen], worst)
+
+    def fitted(self) -> Predictor:
+        """r(c), d(c) and accuracy(c) on the networks selected.
+
+        Raises: NotEnoughObservations.
+        """
+        return Predictor.fitted(points(self.selected))
 
 
 def front(work: UnitOfWork, study_id: str, k: int) -> Front:
     """Raises: NotFound."""
     seen = observations(work, study_id)
-    selected = [seen[i] for i in select_front(seen, k)]
-    if not selected:
-        return Front([], None)
-    worst = (max(o.flops for o in seen) * 1.01, 0.0)
-    return Front(selected, hypervolume([o.flops for o in seen], [o.accuracy for o in seen], worst))
+    return Front(seen, [seen[i] for i in select_front(seen, k)])
 
 
 def front_correlations(work: UnitOfWork, study_id: str, k: int) -> dict[str, dict[str, float | None]]:
@@ -193,22 +205,14 @@ def front_correlations(work: UnitOfWork, study_id: str, k: int) -> dict[str, dic
     return correlations(front(work, study_id, k).selected)
 
 
-def fitted(work: UnitOfWork, study_id: str, k: int) -> Predictor:
-    """r(c), d(c) and accuracy(c) on the study's front as it is now.
-
-    Raises: NotFound; NotEnoughObservations.
-    """
-    return Predictor.fitted(points(front(work, study_id, k).selected))
-
-
 def refit(work: UnitOfWork, study_id: str, k: int) -> PredictorRow:
     """Fit on the study's front and keep it as a new version, not yet in use.
 
     Raises: NotFound; NotEnoughObservations.
     """
     study = find(work, study_id)
-    predictor = fitted(work, study_id, k)
-    seen = len(observations(work, study_id))
+    found = front(work, study_id, k)
+    predictor, seen = found.fitted(), len(found.observations)
     row = predictors.keep(
         work,
         predictor,

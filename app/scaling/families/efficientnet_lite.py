@@ -7,7 +7,7 @@ and the last stage's, and with stem and head as they are. As baselines all of th
 from __future__ import annotations
 
 from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
-from app.scaling.families.mbconv import mbconv_family
+from app.scaling.families.mbconv import inner_repeats, mbconv_family
 
 LITE0 = Config(
     family="efficientnet_lite",
@@ -38,9 +38,7 @@ _LITE = {  # px, depth, width
 def _lite(name: str) -> Architecture:
     px, depth, width = _LITE[name]
     grown = Architecture("efficientnet_lite0", LITE0, ScalingRules(depth="ceil", head="fixed"))
-    _, *inner, _ = grown.repeats(depth)
-    repeats = (LITE0.stages[0].repeats, *inner, LITE0.stages[-1].repeats)
-    return Architecture(name, grown.assembled(px, repeats, width))
+    return Architecture(name, grown.assembled(px, inner_repeats(grown, depth), width))
 
 
 FAMILY = mbconv_family("efficientnet_lite", tuple(_lite(name) for name in _LITE))

@@ -22,6 +22,13 @@ def mbconv_family(name: str, baselines: tuple[Architecture, ...]) -> Family:
     return Family(name, baselines, tuple(_BLOCKS), walk, check, timm)
 
 
+def inner_repeats(architecture: Architecture, depth: float) -> tuple[int, ...]:
+    """Repeats at a depth multiplier that leaves the first and the last stage as they are (timm's `fix_first_last`)."""
+    first, *_, last = architecture.baseline.stages
+    _, *inner, _ = architecture.repeats(depth)
+    return (first.repeats, *inner, last.repeats)
+
+
 def walk(config: Config, ledger: Ledger) -> None:
     """Books the network's operators in the order in which timm's `EfficientNet` runs them."""
     with ledger.part("stem"):

@@ -8,7 +8,7 @@ all of them scale by the TinyNet paper's rules.
 from __future__ import annotations
 
 from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
-from app.scaling.families.mbconv import mbconv_family
+from app.scaling.families.mbconv import inner_repeats, mbconv_family
 
 V2 = Config(
     family="mobilenetv2",
@@ -45,9 +45,7 @@ def _wide(name: str) -> Architecture:
 def _deep(name: str) -> Architecture:
     width, depth = _DEEPER[name]
     grown = Architecture("mobilenetv2_100", V2, ScalingRules(depth="ceil", head="fixed"))
-    _, *inner, _ = grown.repeats(depth)
-    repeats = (V2.stages[0].repeats, *inner, V2.stages[-1].repeats)
-    return Architecture(name, grown.assembled(V2.resolution, repeats, width))
+    return Architecture(name, grown.assembled(V2.resolution, inner_repeats(grown, depth), width))
 
 
 FAMILY = mbconv_family("mobilenetv2", (*(_wide(name) for name in _WIDTHS), *(_deep(name) for name in _DEEPER)))
