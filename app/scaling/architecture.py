@@ -6,12 +6,23 @@ to an architecture give a `Config` with nothing left to scale.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
 
-from app.scaling.rounding import Channels, DepthRounding, Floats, make_divisible, round_repeats, round_resolution
+from app.scaling.rounding import (
+    Channels,
+    DepthRounding,
+    Floats,
+    make_divisible,
+    round_repeats,
+    round_resolution,
+    share_repeats,
+    whole_groups,
+)
 
 
 @dataclass(frozen=True)
@@ -32,19 +43,42 @@ class Stem:
 
 @dataclass(frozen=True)
 class Stage:
-    """`repeats` blocks of `channels` outputs; the first one has the stride."""
+    """`repeats` equal blocks of `channels` outputs; the first one has the stride.
+
+    What the inner channels and the squeeze-excite's are relative to is the family's to say.
+    """
 
     block: str
     repeats: int
     channels: Channels
     kernel: int = 3
     stride: int = 1
-    expansion: float = 1.0
-    se_ratio: float = 0.0  # squeeze-excite channels relative to the block's input
+    expansion: float = 1.0  # inner channels, relative to the block's input or output
+    se_ratio: float = 0.0  # squeeze-excite channels, relative to the block's input or inner channels; 0: none
+    groups: int = 1  # of the block's grouped convolution (ResNeXt's cardinality)
+    group_width: Channels = 0  # channels a group instead, kept as the width changes (RegNet); 0: `groups` says
+    activation: str | None = None  # where it is not the network's
+    skip: bool = True  # a shortcut where the block's input and output are of one shape
+    joined: bool = False  # with the entry before it one stage of several kinds of blocks, which scale in depth together
+
+    def to_json(self) -> dict[str, Any]:
+        """What few families use is there only where it is used."""
+        plain = {name: getattr(self, name) for name in _STAGE_ALWAYS}
+        for name, default in _STAGE_RARELY.items():
+            value = getattr(self, name)
+            if value != default:
+                plain[name] = value
+        return plain
+
+
+_STAGE_ALWAYS = ("block", "repeats", "channels", "kernel", "stride", "expansion", "se_ratio")
+_STAGE_RARELY = {f.name: f.default for f in fields(Stage) if f.name not in _STAGE_ALWAYS}
 
 
 @dataclass(frozen=True)
 class Head:
+    """A last layer before the classifier; 0 channels: none."""
+
     channels: Channels
 
 
@@ -61,14 +95,36 @@ class Config:
     in_chans: int = 3
     num_classes: int = 1000
 
+    def joined(self) -> list[list[Stage]]:
+        """The entries of `stages`, those of one stage together."""
+        stages: list[list[Stage]] = []
+        for stage in self.stages:
+            if stage.joined and stages:
+                stages[-1].append(stage)
+            else:
+                stages.append([stage])
+        return stages
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        stem = self.stem
+        return {
+            "family": self.family,
+            "resolution": self.resolution,
+            "stem": {"channels": stem.channels, "kernel": stem.kernel, "stride": stem.stride},
+            "stages": [stage.to_json() for stage in self.stages],
+            "head": {"channels": self.head.channels},
+            "activation": self.activation,
+            "in_chans": self.in_chans,
+            "num_classes": self.num_classes,
+        }
 
     @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> Config:
+    def from_json(cls, plain: Mapping[str, Any]) -> Config:
+        """From `to_json`'s plain data; what answers carry beside it is left aside."""
+        known = {f.name: plain[f.name] for f in fields(cls) if f.name in plain}
         return cls(
             **{
-                **plain,
+                **known,
                 "stem": Stem(**plain["stem"]),
                 "stages": tuple(Stage(**stage) for stage in plain["stages"]),
                 "head": Head(**plain["head"]),
@@ -102,10 +158,10 @@ class Architecture:
     rules: ScalingRules = ScalingRules()
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"name": self.name, "baseline": self.baseline.to_json(), "rules": asdict(self.rules)}
 
     @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> Architecture:
+    def from_json(cls, plain: Mapping[str, Any]) -> Architecture:
         return cls(plain["name"], Config.from_json(plain["baseline"]), ScalingRules(**plain["rules"]))
 
     def scaled(self, multipliers: Multipliers) -> Config:
@@ -119,7 +175,7 @@ class Architecture:
     def assembled(self, resolution: int, repeats: tuple[int, ...], width: float | Floats) -> Config:
         """The network of `resolution` px with these repeats by stage; an array of widths gives arrays of channels."""
         stages = tuple(
-            replace(stage, repeats=n, channels=self._rounded(stage.channels, width))
+            self._stage(stage, n, width)
             for stage, n in zip(self.baseline.stages, repeats, strict=True)
         )
         return replace(
@@ -131,8 +187,14 @@ class Architecture:
         )
 
     def repeats(self, depth: float) -> tuple[int, ...]:
-        """Each stage's repeats at depth multiplier `depth`."""
-        return tuple(round_repeats(s.repeats, depth, self.rules.depth) for s in self.baseline.stages)
+        """Each stage's repeats at depth multiplier `depth`.
+
+        Entries that are joined to one stage share its repeats as timm's `_scale_stage_depth` has them do.
+        """
+        of_stages = [[s.repeats for s in joined] for joined in self.baseline.joined()]
+        return tuple(
+            chain.from_iterable(share_repeats(n, round_repeats(sum(n), depth, self.rules.depth)) for n in of_stages)
+        )
 
     def for_classes(self, num_classes: int) -> Architecture:
         """The same baseline with a classifier for another number of classes."""
@@ -144,9 +206,17 @@ class Architecture:
         counts = [s.channels for s in base.stages]
         if self.rules.stem == "scaled":
             counts.append(base.stem.channels)
-        if self.rules.head != "fixed":
+        if self.rules.head != "fixed" and base.head.channels:
             counts.append(base.head.channels)
         return tuple(int(c) for c in counts)
+
+    def _stage(self, stage: Stage, repeats: int, width: float | Floats) -> Stage:
+        channels = self._rounded(stage.channels, width)
+        if not isinstance(stage.group_width, int) or stage.group_width == 0:
+            return replace(stage, repeats=repeats, channels=channels)
+        group_width = make_divisible(float(stage.group_width), self.rules.divisor)
+        channels, group_width = whole_groups(channels, group_width)
+        return replace(stage, repeats=repeats, channels=channels, group_width=group_width)
 
     def _rounded(self, channels: Channels, width: float | Floats) -> Channels:
         return make_divisible(channels * width, self.rules.divisor)
@@ -157,7 +227,7 @@ class Architecture:
 
     def _head(self, width: float | Floats) -> Channels:
         head = self.baseline.head.channels
-        if self.rules.head == "fixed":
+        if self.rules.head == "fixed" or head == 0:
             return head
         if self.rules.head == "scaled":
             return self._rounded(head, width)

@@ -7,7 +7,7 @@ The rules are those of the TinyNet paper's code and of timm (`make_divisible`, `
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -52,6 +52,32 @@ def round_repeats(repeats: int, depth: float, rounding: DepthRounding) -> int:
     """
     scaled = repeats * depth
     return max(1, round(scaled) if rounding == "round" else math.ceil(scaled))
+
+
+def share_repeats(repeats: Sequence[int], total: int) -> list[int]:
+    """A stage's `total` repeats, shared out among its several kinds of blocks (timm's `_scale_stage_depth`).
+
+    In proportion, from the last kind to the first, each at least once.
+    """
+    if len(repeats) == 1:
+        return [total]
+    shares, left = [], sum(repeats)
+    for n in reversed(repeats):
+        shares.append(max(1, round(n / left * total)))
+        left, total = left - n, total - shares[-1]
+    return shares[::-1]
+
+
+def whole_groups(channels: Channels, group_width: int) -> tuple[Channels, Channels]:
+    """Channels that whole groups make up, and the channels of a group (timm's `adjust_widths_groups_comp`, RegNet).
+
+    The nearest multiple of `group_width`; channels fewer than that are one group.
+    """
+    if isinstance(channels, np.ndarray):
+        widths = np.minimum(channels, group_width)
+        return np.round(channels / widths).astype(np.int64) * widths, widths
+    width = min(channels, group_width)
+    return round(channels / width) * width, width
 
 
 def round_resolution(resolution: int, multiplier: float) -> int:

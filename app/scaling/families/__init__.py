@@ -9,7 +9,7 @@ from functools import lru_cache
 from app.scaling import cost
 from app.scaling.architecture import Architecture, Config
 from app.scaling.errors import InvalidNetwork, UnknownArchitecture
-from app.scaling.families.family import Family
+from app.scaling.families.family import Family, Recipe
 
 
 @lru_cache(maxsize=1)
@@ -50,8 +50,15 @@ def family_of(config: Config) -> Family:
 
 
 def check(config: Config) -> None:
-    """Raises: InvalidNetwork where its family cannot build the network."""
+    """Raises: InvalidNetwork where its family cannot build the network, or the input is too small for it."""
     family_of(config).check(config)
+    if 0 in ledger(config).sides(config.resolution):
+        raise InvalidNetwork("/resolution", f"{config.resolution} px are too few: nothing is left after the strides")
+
+
+def rebuild(config: Config) -> Recipe:
+    """How a program without rdw rebuilds the network with stock timm, in plain data."""
+    return family_of(config).timm(config, 0.0, 0.0)
 
 
 def ledger(config: Config) -> cost.Ledger:

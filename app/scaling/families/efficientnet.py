@@ -12,23 +12,22 @@ from app.scaling.architecture import (
     Config,
     Head,
     Multipliers,
-    Stage,
     Stem,
 )
-from app.scaling.families.mbconv import mbconv_family
+from app.scaling.families.mbconv import mbconv_family, stages
 
 B0 = Config(
     family="efficientnet",
     resolution=224,
     stem=Stem(32),
-    stages=(
-        Stage("ds", 1, 16, kernel=3, stride=1, expansion=1, se_ratio=0.25),
-        Stage("ir", 2, 24, kernel=3, stride=2, expansion=6, se_ratio=0.25),
-        Stage("ir", 2, 40, kernel=5, stride=2, expansion=6, se_ratio=0.25),
-        Stage("ir", 3, 80, kernel=3, stride=2, expansion=6, se_ratio=0.25),
-        Stage("ir", 3, 112, kernel=5, stride=1, expansion=6, se_ratio=0.25),
-        Stage("ir", 4, 192, kernel=5, stride=2, expansion=6, se_ratio=0.25),
-        Stage("ir", 1, 320, kernel=3, stride=1, expansion=6, se_ratio=0.25),
+    stages=stages(
+        "ds_r1_k3_s1_e1_c16_se0.25",
+        "ir_r2_k3_s2_e6_c24_se0.25",
+        "ir_r2_k5_s2_e6_c40_se0.25",
+        "ir_r3_k3_s2_e6_c80_se0.25",
+        "ir_r3_k5_s1_e6_c112_se0.25",
+        "ir_r4_k5_s2_e6_c192_se0.25",
+        "ir_r1_k3_s1_e6_c320_se0.25",
     ),
     head=Head(1280),
 )

@@ -6,21 +6,21 @@ and the last stage's, and with stem and head as they are. As baselines all of th
 
 from __future__ import annotations
 
-from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
-from app.scaling.families.mbconv import inner_repeats, mbconv_family
+from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stem
+from app.scaling.families.mbconv import inner_repeats, mbconv_family, stages
 
 LITE0 = Config(
     family="efficientnet_lite",
     resolution=224,
     stem=Stem(32),
-    stages=(
-        Stage("ds", 1, 16, kernel=3, stride=1),
-        Stage("ir", 2, 24, kernel=3, stride=2, expansion=6),
-        Stage("ir", 2, 40, kernel=5, stride=2, expansion=6),
-        Stage("ir", 3, 80, kernel=3, stride=2, expansion=6),
-        Stage("ir", 3, 112, kernel=5, stride=1, expansion=6),
-        Stage("ir", 4, 192, kernel=5, stride=2, expansion=6),
-        Stage("ir", 1, 320, kernel=3, stride=1, expansion=6),
+    stages=stages(
+        "ds_r1_k3_s1_e1_c16",
+        "ir_r2_k3_s2_e6_c24",
+        "ir_r2_k5_s2_e6_c40",
+        "ir_r3_k3_s2_e6_c80",
+        "ir_r3_k5_s1_e6_c112",
+        "ir_r4_k5_s2_e6_c192",
+        "ir_r1_k3_s1_e6_c320",
     ),
     head=Head(1280),
     activation="relu6",

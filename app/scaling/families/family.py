@@ -6,8 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from app.scaling.architecture import Architecture, Config
+from app.scaling.architecture import Architecture, Config, Stage
 from app.scaling.cost import Ledger
+
+Recipe = dict[str, Any]
+"""How stock timm builds a network, in plain data.
+
+`{"factory": "module.name", "arguments": {…}}` is a call, with arguments that may be recipes themselves;
+`{"partial": "module.name", "arguments": {…}}` is applied in part (functools.partial), `{"class": "module.name"}` is the
+object of that name. A factory's `"attributes"` replace its result's, by name.
+"""
 
 
 @dataclass(frozen=True)
@@ -15,8 +23,8 @@ class Family:
     """A family of networks.
 
     `walk` books a network's operators on a ledger in the order in which they run. `check` raises InvalidNetwork for a
-    config that the family cannot build. `timm` tells, in plain data, how stock timm builds the network: a call is
-    `{"call": "module.function", "kwargs": {…}}`, a partial application `{"partial": …, "kwargs": {…}}`.
+    config that the family cannot build. `timm` is the recipe by which stock timm builds the network, with dropout and
+    stochastic depth at these rates. `decode` reads timm's arch_def string of one entry, in families that have them.
     """
 
     name: str
@@ -24,4 +32,15 @@ class Family:
     blocks: tuple[str, ...]
     walk: Callable[[Config, Ledger], None]
     check: Callable[[Config], None]
-    timm: Callable[[Config], dict[str, Any]]
+    timm: Callable[[Config, float, float], Recipe]
+    decode: Callable[[str], Stage] | None = None
+
+
+def call(factory: str, **arguments: Any) -> Recipe:
+    """The recipe of a call."""
+    return {"factory": factory, "arguments": arguments}
+
+
+def partially(factory: str, **arguments: Any) -> Recipe:
+    """The recipe of a partial application."""
+    return {"partial": factory, "arguments": arguments}

@@ -7,21 +7,21 @@ all of them scale by the TinyNet paper's rules.
 
 from __future__ import annotations
 
-from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
-from app.scaling.families.mbconv import inner_repeats, mbconv_family
+from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stem
+from app.scaling.families.mbconv import inner_repeats, mbconv_family, stages
 
 V2 = Config(
     family="mobilenetv2",
     resolution=224,
     stem=Stem(32),
-    stages=(
-        Stage("ds", 1, 16, stride=1),
-        Stage("ir", 2, 24, stride=2, expansion=6),
-        Stage("ir", 3, 32, stride=2, expansion=6),
-        Stage("ir", 4, 64, stride=2, expansion=6),
-        Stage("ir", 3, 96, stride=1, expansion=6),
-        Stage("ir", 3, 160, stride=2, expansion=6),
-        Stage("ir", 1, 320, stride=1, expansion=6),
+    stages=stages(
+        "ds_r1_k3_s1_c16",
+        "ir_r2_k3_s2_e6_c24",
+        "ir_r3_k3_s2_e6_c32",
+        "ir_r4_k3_s2_e6_c64",
+        "ir_r3_k3_s1_e6_c96",
+        "ir_r3_k3_s2_e6_c160",
+        "ir_r1_k3_s1_e6_c320",
     ),
     head=Head(1280),
     activation="relu6",

@@ -1,0 +1,112 @@
+"""ConvNeXt, atto to tiny (Liu et al., 2022; the small ones are timm's).
+
+Values are timm's (`convnext_atto` …): a 4 x 4 stem of stride 4, four stages of 7 x 7 depthwise convolutions with two
+dense layers to four times the channels and back, layer norms, a 2 x 2 convolution of stride 2 between stages. The dense
+layers are 1 x 1 convolutions (block `convnext_conv`) in the small ones and linear layers (`convnext_linear`) in tiny.
+The stem has the first stage's channels, so it widens with it; there is no head. Repeats are rounded as in the TinyNet
+paper, channels to eights. An input needs 32 px.
+"""
+
+from __future__ import annotations
+
+from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
+from app.scaling.cost import FeatureMap, Ledger
+from app.scaling.errors import InvalidNetwork
+from app.scaling.families.family import Family, Recipe, call
+
+_STAGES = 4
+_EXPANSION = 4.0  # timm's stage passes none on
+_BLOCKS = ("convnext_conv", "convnext_linear")
+
+_BASELINES = {  # repeats, channels, block
+    "convnext_atto": ((2, 2, 6, 2), (40, 80, 160, 320), "convnext_conv"),
+    "convnext_femto": ((2, 2, 6, 2), (48, 96, 192, 384), "convnext_conv"),
+    "convnext_pico": ((2, 2, 6, 2), (64, 128, 256, 512), "convnext_conv"),
+    "convnext_nano": ((2, 2, 8, 2), (80, 160, 320, 640), "convnext_conv"),
+    "convnext_tiny": ((3, 3, 9, 3), (96, 192, 384, 768), "convnext_linear"),
+}
+
+
+def _convnext(name: str) -> Architecture:
+    repeats, channels, block = _BASELINES[name]
+    stages = tuple(
+        Stage(block, n, c, kernel=7, stride=1 if i == 0 else 2, expansion=_EXPANSION)
+        for i, (n, c) in enumerate(zip(repeats, channels, strict=True))
+    )
+    stem = Stem(channels[0], kernel=4, stride=4)
+    config = Config("convnext", 224, stem, stages, Head(0), activation="gelu")
+    return Architecture(name, config, ScalingRules(stem="scaled", head="fixed"))
+
+
+def walk(config: Config, ledger: Ledger) -> None:
+    """Books the network's operators in the order in which timm's `ConvNeXt` runs them."""
+    with ledger.part("stem"):
+        x = ledger.layer_norm(ledger.conv(ledger.image, config.stem.channels, 4, 4, bias=True, padding=0))
+    for index, stage in enumerate(config.stages):
+        with ledger.stage(index):
+            x = _block(ledger, _reduced(ledger, x, stage), stage)
+        if stage.repeats > 1:
+            with ledger.rest_of_stage(index, stage.repeats):
+                x = _block(ledger, x, stage)
+    with ledger.part("head"):
+        ledger.linear(ledger.layer_norm(ledger.pool(x)), config.num_classes)
+
+
+def check(config: Config) -> None:
+    """Raises InvalidNetwork for what timm's `ConvNeXt` cannot build."""
+    if len(config.stages) != _STAGES:
+        raise InvalidNetwork("/stages", f"a ConvNeXt has {_STAGES} stages")
+    if config.stem != Stem(config.stages[0].channels, 4, 4):
+        raise InvalidNetwork("/stem", "a ConvNeXt's stem is 4 x 4, of stride 4, with the first stage's channels")
+    if config.head.channels != 0:
+        raise InvalidNetwork("/head/channels", "this family has no head: 0 channels")
+    for index, stage in enumerate(config.stages):
+        where = f"/stages/{index}"
+        if stage.block not in _BLOCKS:
+            raise InvalidNetwork(f"{where}/block", f"blocks of this family are {', '.join(_BLOCKS)}")
+        if stage.block != config.stages[0].block:
+            raise InvalidNetwork(f"{where}/block", "all stages of a ConvNeXt have the same block")
+        if stage.stride != (1 if index == 0 else 2):
+            raise InvalidNetwork(f"{where}/stride", "the first stage of a ConvNeXt has stride 1, the others 2")
+        if stage.expansion != _EXPANSION:
+            raise InvalidNetwork(f"{where}/expansion", f"a ConvNeXt's expansion is {_EXPANSION:g}")
+        plain = Stage(stage.block, stage.repeats, stage.channels, stage.kernel, stage.stride, _EXPANSION)
+        if stage != plain:
+            raise InvalidNetwork(where, "a ConvNeXt's blocks have shortcuts, one activation, no gates and no groups")
+
+
+def timm(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
+    """timm's `ConvNeXt`."""
+    return call(
+        "timm.models.convnext.ConvNeXt",
+        depths=[stage.repeats for stage in config.stages],
+        dims=[stage.channels for stage in config.stages],
+        kernel_sizes=[stage.kernel for stage in config.stages],
+        conv_mlp=config.stages[0].block == "convnext_conv",
+        act_layer=config.activation,
+        num_classes=config.num_classes,
+        in_chans=config.in_chans,
+        drop_rate=drop_rate,
+        drop_path_rate=drop_path_rate,
+    )
+
+
+def _reduced(ledger: Ledger, x: FeatureMap, stage: Stage) -> FeatureMap:
+    """The layer norm and the convolution between two stages."""
+    if stage.stride > 1:
+        return ledger.conv(ledger.layer_norm(x), stage.channels, 2, 2, bias=True, padding=0)
+    return x
+
+
+def _block(ledger: Ledger, x: FeatureMap, stage: Stage) -> FeatureMap:
+    inner = x.channels * int(stage.expansion)
+    with ledger.held(x):
+        y = ledger.layer_norm(ledger.conv(x, x.channels, stage.kernel, group_width=1, bias=True))
+        if stage.block == "convnext_conv":
+            y = ledger.conv(ledger.conv(y, inner, bias=True), x.channels, bias=True)
+        else:
+            y = ledger.linear(ledger.linear(y, inner), x.channels)
+    return ledger.scale(y)
+
+
+FAMILY = Family("convnext", tuple(_convnext(name) for name in _BASELINES), _BLOCKS, walk, check, timm)

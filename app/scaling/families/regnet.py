@@ -1,0 +1,158 @@
+"""RegNetX and RegNetY (Radosavovic et al., 2020): bottlenecks of ratio 1 with groups of one width, Y with a gate.
+
+A baseline is the four stages that its parameters (w0, wa, wm, depth) generate (the paper's eq. 2 to 4, timm's
+`generate_regnet`). Scaled, it is a stage-wise network of the same blocks, as in Dollár et al., 2021: the group width
+stays, channels are whole groups, as timm's `adjust_widths_groups_comp` has it, and fewer channels than a group's are
+one group. The stem stays at 32; there is no head. Repeats are rounded as in the TinyNet paper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
+from app.scaling.cost import FeatureMap, Ledger, differs
+from app.scaling.errors import InvalidNetwork
+from app.scaling.families.family import Family, Recipe, call, partially
+from app.scaling.rounding import Channels, whole_groups
+
+_SE_RATIO = 0.25  # of the block's input
+_STAGES = 4
+
+_GENERATED_BY = {  # w0, wa, wm, group width, depth (timm's `model_cfgs`)
+    "regnetx_002": (24, 36.44, 2.49, 8, 13),
+    "regnetx_004": (24, 24.48, 2.54, 16, 22),
+    "regnetx_006": (48, 36.97, 2.24, 24, 16),
+    "regnetx_008": (56, 35.73, 2.28, 16, 16),
+    "regnetx_016": (80, 34.01, 2.25, 24, 18),
+    "regnetx_032": (88, 26.31, 2.25, 48, 25),
+    "regnety_002": (24, 36.44, 2.49, 8, 13),
+    "regnety_004": (48, 27.89, 2.09, 8, 16),
+    "regnety_006": (48, 32.54, 2.32, 16, 15),
+    "regnety_008": (56, 38.84, 2.4, 16, 14),
+    "regnety_016": (48, 20.71, 2.65, 24, 27),
+    "regnety_032": (80, 42.63, 2.66, 24, 21),
+}
+
+
+def _regnet(name: str) -> Architecture:
+    w0, wa, wm, group_width, depth = _GENERATED_BY[name]
+    exponents = [round(math.log(1 + wa * i / w0) / math.log(wm)) for i in range(depth)]
+    widths = Counter(round(w0 * wm**k / 8) * 8 for k in exponents)
+    stages = []
+    for width, repeats in sorted(widths.items()):
+        channels, of_group = whole_groups(width, group_width)
+        se_ratio = _SE_RATIO if name.startswith("regnety") else 0.0
+        stages.append(Stage("regnet", repeats, channels, 3, 2, 1.0, se_ratio, group_width=of_group))
+    return Architecture(
+        name, Config("regnet", 224, Stem(32), tuple(stages), Head(0), "relu"), ScalingRules(head="fixed")
+    )
+
+
+def walk(config: Config, ledger: Ledger) -> None:
+    """Books the network's operators in the order in which timm's `RegNet` runs them."""
+    with ledger.part("stem"):
+        x = ledger.norm(ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2))
+    for index, stage in enumerate(config.stages):
+        with ledger.stage(index):
+            x = _block(ledger, x, stage, stage.stride)
+        if stage.repeats > 1:
+            with ledger.rest_of_stage(index, stage.repeats):
+                x = _block(ledger, x, stage, 1)
+    with ledger.part("head"):
+        ledger.linear(ledger.pool(x), config.num_classes)
+
+
+def check(config: Config) -> None:
+    """Raises InvalidNetwork for what timm's `RegNet` cannot build."""
+    if (config.stem.kernel, config.stem.stride) != (3, 2):
+        raise InvalidNetwork("/stem", "this family's stem is a 3 x 3 convolution of stride 2")
+    if config.head.channels != 0:
+        raise InvalidNetwork("/head/channels", "this family has no head: 0 channels")
+    if len(config.stages) != _STAGES:
+        raise InvalidNetwork("/stages", f"a RegNet has {_STAGES} stages")
+    for index, stage in enumerate(config.stages):
+        where = f"/stages/{index}"
+        if stage.block != "regnet":
+            raise InvalidNetwork(f"{where}/block", "blocks of this family are regnet")
+        plain = Stage("regnet", stage.repeats, stage.channels, 3, 2, 1.0, stage.se_ratio, group_width=stage.group_width)
+        if stage != plain:
+            raise InvalidNetwork(
+                where, "a RegNet's stages have stride 2, 3 x 3 kernels, expansion 1, groups by their width alone"
+            )
+        if stage.group_width < 1 or stage.channels % stage.group_width:
+            raise InvalidNetwork(f"{where}/group_width", "channels have to be whole groups")
+
+
+def timm(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
+    """timm's `RegNet` with its stages replaced: its own parameters generate regular networks only.
+
+    Weights are then initialised anew, as the class does.
+    """
+    blocks = sum(stage.repeats for stage in config.stages)
+    rates = [drop_path_rate * i / max(1, blocks - 1) for i in range(blocks)]
+    x, attributes, features = config.stem.channels, {}, [_feature(config.stem.channels, 2, "stem")]
+    for index, stage in enumerate(config.stages):
+        name = f"s{index + 1}"
+        attributes[name] = call(
+            "timm.models.regnet.RegStage",
+            depth=stage.repeats,
+            in_chs=x,
+            out_chs=stage.channels,
+            stride=stage.stride,
+            dilation=1,
+            drop_path_rates=rates[: stage.repeats],
+            bottle_ratio=1.0,
+            group_size=stage.group_width,
+            se_ratio=stage.se_ratio,
+            act_layer=config.activation,
+            norm_layer="batchnorm",
+        )
+        x, rates = stage.channels, rates[stage.repeats :]
+        features.append(_feature(x, 4 * 2**index, name))
+    attributes["head"] = call(
+        "timm.layers.ClassifierHead", in_features=x, num_classes=config.num_classes, drop_rate=drop_rate
+    )
+    attributes |= {"num_features": x, "head_hidden_size": x, "feature_info": features}
+    skeleton = call(
+        "timm.models.regnet.RegNetCfg", depth=8, w0=8, wa=8.0, wm=2.0, group_size=8, stem_width=config.stem.channels,
+        act_layer=config.activation,
+    )  # fmt: skip
+    network = call(
+        "timm.models.regnet.RegNet",
+        cfg=skeleton,
+        in_chans=config.in_chans,
+        num_classes=config.num_classes,
+        drop_rate=drop_rate,
+    )
+    initialised = partially("timm.models.regnet._init_weights", zero_init_last=True)
+    return call("timm.models._manipulate.named_apply", fn=initialised, module={**network, "attributes": attributes})
+
+
+def _feature(channels: Channels, reduction: int, module: str) -> dict[str, Any]:
+    return {"num_chs": channels, "reduction": reduction, "module": module}
+
+
+def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
+    out = stage.channels
+    with ledger.held(x):
+        y = ledger.norm(ledger.conv(x, out))
+        y = ledger.norm(ledger.conv(y, out, 3, stride, group_width=stage.group_width))
+        if stage.se_ratio:
+            y = ledger.squeeze_excite(y, _squeezed(x.channels, stage.se_ratio))
+        y = ledger.norm(ledger.conv(y, out))
+    there = differs(x, out, stride)
+    if there is not False:
+        with ledger.held(y):
+            ledger.norm(ledger.conv(x, out * there, 1, stride))
+    return y
+
+
+def _squeezed(channels: Channels, ratio: float) -> Channels:
+    squeezed = channels * ratio
+    return round(squeezed) if isinstance(squeezed, float) else squeezed.round().astype(int)
+
+
+FAMILY = Family("regnet", tuple(_regnet(name) for name in _GENERATED_BY), ("regnet",), walk, check, timm)
