@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from app.scaling.errors import InvalidNetwork
 from app.scaling.rounding import (
     Channels,
     DepthRounding,
@@ -27,11 +28,15 @@ from app.scaling.rounding import (
 
 @dataclass(frozen=True)
 class Multipliers:
-    """Resolution, depth and width relative to a baseline."""
+    """Resolution, depth and width relative to a baseline.
+
+    `w_stages` are widths that differ by stage, the head's last; the stem goes with the first. Then `w` is about theirs.
+    """
 
     r: float
     d: float
     w: float
+    w_stages: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -170,20 +175,32 @@ class Architecture:
             round_resolution(self.baseline.resolution, multipliers.r),
             self.repeats(multipliers.d),
             multipliers.w,
+            multipliers.w_stages,
         )
 
-    def assembled(self, resolution: int, repeats: tuple[int, ...], width: float | Floats) -> Config:
-        """The network of `resolution` px with these repeats by stage; an array of widths gives arrays of channels."""
+    def assembled(
+        self,
+        resolution: int,
+        repeats: tuple[int, ...],
+        width: float | Floats,
+        w_stages: tuple[float, ...] | None = None,
+    ) -> Config:
+        """The network of `resolution` px with these repeats by stage; an array of widths gives arrays of channels.
+
+        Raises: InvalidNetwork where `w_stages` are not one a stage and one for the head.
+        """
+        widths = (width,) * (len(repeats) + 1) if w_stages is None else w_stages
+        if len(widths) != len(repeats) + 1:
+            raise InvalidNetwork("/w_stages", f"a width a stage and one for the head: {len(repeats) + 1} of them")
         stages = tuple(
-            self._stage(stage, n, width)
-            for stage, n in zip(self.baseline.stages, repeats, strict=True)
+            self._stage(stage, n, w) for stage, n, w in zip(self.baseline.stages, repeats, widths, strict=False)
         )
         return replace(
             self.baseline,
             resolution=resolution,
-            stem=replace(self.baseline.stem, channels=self._stem(width)),
+            stem=replace(self.baseline.stem, channels=self._stem(widths[0])),
             stages=stages,
-            head=replace(self.baseline.head, channels=self._head(width)),
+            head=replace(self.baseline.head, channels=self._head(widths[-1])),
         )
 
     def repeats(self, depth: float) -> tuple[int, ...]:

@@ -19,10 +19,8 @@ Conventions, all for one image:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,52 +53,97 @@ def differs(x: FeatureMap, out: Channels, stride: int) -> bool | NDArray[np.bool
     return stride > 1 or x.channels != out
 
 
-@dataclass
-class Part:
-    """What one run of equal blocks costs: per pixel of each level, for one block."""
+Side = TypeVar("Side", int, NDArray[np.int64])
 
-    stage: str
-    repeats: int
-    of_stage: int | None = None  # the index of the stage whose repeats, less one, these are
-    counts: dict[tuple[str, int], Channels] = field(default_factory=dict)  # (operator, level) -> operations a pixel
-    activations: dict[int, Channels] = field(default_factory=dict)  # level -> elements a pixel
-    params: Channels = 0
-    alive: list[tuple[FeatureMap, ...]] = field(default_factory=list)  # of each operator: input, output, what waits
+# What runs: a convolution with batch norm, one with bias, a linear layer with bias, …; the first three are the layers.
+_CONV_NORM, _CONV_BIAS, _LINEAR, _LAYER_NORM, _SCALE, _POOL, _MAX_POOL, _CONCATENATE = range(8)
+
+_Waiting = tuple[tuple[FeatureMap | None, FeatureMap], ...]
+_Operation = tuple[int, FeatureMap, FeatureMap, Channels, _Waiting]  # kind, input, output, weights, what waits
+
+
+@dataclass(frozen=True)
+class Booked:
+    """A part's operations added up, for one block: per pixel of each level."""
+
+    counts: dict[tuple[str, int], Channels]  # (operator, level) -> operations
+    activations: dict[int, Channels]  # level -> elements
+    params: Channels
+    alive: list[tuple[FeatureMap, ...]]  # of each operator: input, output, what waits
+
+
+class Part:
+    """One run of equal blocks: the operations of one of them, and how many there are."""
+
+    def __init__(self, stage: str, repeats: int, of_stage: int | None = None) -> None:
+        self.stage = stage
+        self.repeats = repeats
+        self.of_stage = of_stage  # the index of the stage whose repeats, less one, these are
+        self.operations: list[_Operation] = []
+
+    def booked(self) -> Booked:
+        """What the operations come to, by this module's conventions."""
+        counts: dict[tuple[str, int], Channels] = {}
+        activations: dict[int, Channels] = {}
+        params: Channels = 0
+        alive = []
+        for kind, x, y, weights, waiting in self.operations:
+            out, level = y
+            if kind <= _LINEAR:
+                key = ("linear" if kind == _LINEAR else "conv", level)
+                counts[key] = counts.get(key, 0) + weights
+                activations[level] = activations.get(level, 0) + out
+                params = params + weights
+                if kind == _CONV_NORM:
+                    key = ("batch_norm", level)
+                    counts[key] = counts.get(key, 0) + 2 * out
+                    params = params + 2 * out
+                else:
+                    key = (BIAS, level)
+                    counts[key] = counts.get(key, 0) + out
+                    params = params + out
+            elif kind == _LAYER_NORM:
+                key = ("layer_norm", level)
+                counts[key] = counts.get(key, 0) + 5 * out
+                params = params + 2 * out
+                continue
+            elif kind == _SCALE:
+                params = params + out
+                continue
+            elif kind == _POOL:
+                key = ("adaptive_avg_pool2d", x.level)
+                counts[key] = counts.get(key, 0) + out
+            alive.append((x, y, *[maps for held, maps in waiting if held is not x]) if waiting else (x, y))
+        return Booked(counts, activations, params, alive)
 
 
 class Ledger:
-    """Books what a network's operators cost while a family walks through it."""
+    """Books what a network's operators cost while a family walks through it.
+
+    `part`, `stage` and `rest_of_stage` say what the operators booked from there on belong to.
+    """
 
     def __init__(self, in_chans: int) -> None:
         self.image = FeatureMap(in_chans, IMAGE)
         self.parts: list[Part] = []
         self._reductions: list[tuple[int, int, int]] = []  # level k + 1: (from level, kernel less padding, stride)
-        self._waiting: list[tuple[FeatureMap, FeatureMap]] = []
+        self._waiting: _Waiting = ()
 
-    @contextmanager
-    def part(self, stage: str) -> Iterator[None]:
-        """What is booked inside runs once."""
-        self.parts.append(Part(stage, 1))
-        yield
+    def part(self, stage: str) -> None:
+        """Operators that run once."""
+        self._begin(Part(stage, 1))
 
-    @contextmanager
-    def stage(self, index: int) -> Iterator[None]:
-        """What is booked inside is the first block of a stage, the one with its stride."""
-        self.parts.append(Part(f"stages.{index}", 1))
-        yield
+    def stage(self, index: int) -> None:
+        """Those of a stage's first block, the one with its stride."""
+        self._begin(Part(f"stages.{index}", 1))
 
-    @contextmanager
-    def rest_of_stage(self, index: int, repeats: int) -> Iterator[None]:
-        """What is booked inside is one of the equal blocks that follow the first in a stage of `repeats`."""
-        self.parts.append(Part(f"stages.{index}", repeats - 1, of_stage=index))
-        yield
+    def rest_of_stage(self, index: int, repeats: int) -> None:
+        """Those of one of the equal blocks that follow the first in a stage of `repeats`."""
+        self._begin(Part(f"stages.{index}", repeats - 1, of_stage=index))
 
-    @contextmanager
-    def held(self, x: FeatureMap, channels: Channels | None = None) -> Iterator[None]:
-        """The maps `x` (or so many channels of them) stay alive while what is booked inside runs."""
-        self._waiting.append((x, x if channels is None else FeatureMap(channels, x.level)))
-        yield
-        self._waiting.pop()
+    def held(self, x: FeatureMap, channels: Channels | None = None) -> _Held:
+        """The maps `x` (or so many channels of them) stay alive while what is booked inside (`with`) runs."""
+        return _Held(self, (x, x if channels is None else FeatureMap(channels, x.level)))
 
     def conv(
         self,
@@ -110,65 +153,84 @@ class Ledger:
         stride: int = 1,
         *,
         group_width: Channels | None = None,
-        bias: bool = False,
         padding: int | None = None,
+        kind: int = _CONV_NORM,
     ) -> FeatureMap:
-        """A convolution over groups of `group_width` input channels (1: depthwise; none: all of them in one).
+        """A convolution with batch norm, over groups of `group_width` input channels (1: depthwise; none: one group).
 
         Padded symmetrically as timm and torchvision do, (stride - 1 + kernel - 1) // 2, unless told otherwise.
         """
-        level = x.level
+        channels, level = x
         if stride != 1 and level != POINT:
             level = self._reduced(level, kernel, stride, (stride + kernel - 2) // 2 if padding is None else padding)
-        weights = kernel * kernel * (x.channels if group_width is None else group_width) * out
-        return self._layer("conv", x, FeatureMap(out, level), weights, bias)
+        y = FeatureMap(out, level)
+        weights = kernel * kernel * (channels if group_width is None else group_width) * out
+        self._operations.append((kind, x, y, weights, self._waiting))
+        return y
+
+    def conv_bias(
+        self,
+        x: FeatureMap,
+        out: Channels,
+        kernel: int = 1,
+        stride: int = 1,
+        *,
+        group_width: Channels | None = None,
+        padding: int | None = None,
+    ) -> FeatureMap:
+        """A convolution with bias and no norm."""
+        return self.conv(x, out, kernel, stride, group_width=group_width, padding=padding, kind=_CONV_BIAS)
 
     def linear(self, x: FeatureMap, out: Channels) -> FeatureMap:
         """A linear layer with bias, over the channels of every pixel."""
-        return self._layer("linear", x, FeatureMap(out, x.level), x.channels * out, True)
-
-    def norm(self, x: FeatureMap) -> FeatureMap:
-        """Batch normalisation with scale and shift."""
-        return self._norm("batch_norm", x, 2)
+        return self._book(_LINEAR, x, FeatureMap(out, x.level), x.channels * out)
 
     def layer_norm(self, x: FeatureMap) -> FeatureMap:
         """Layer normalisation over the channels, with scale and shift."""
-        return self._norm("layer_norm", x, 5)
+        return self._book(_LAYER_NORM, x, x)
 
     def scale(self, x: FeatureMap) -> FeatureMap:
         """A learnt factor a channel (layer scale), which fvcore does not count."""
-        part = self.parts[-1]
-        part.params = part.params + x.channels
-        return x
+        return self._book(_SCALE, x, x)
 
     def squeeze_excite(self, x: FeatureMap, squeezed: Channels) -> FeatureMap:
         """A channel gate from the maps' means through `squeezed` channels (the mean itself fvcore does not count)."""
         with self.held(x):
-            self.conv(self.conv(FeatureMap(x.channels, POINT), squeezed, bias=True), x.channels, bias=True)
+            self.conv_bias(self.conv_bias(FeatureMap(x.channels, POINT), squeezed), x.channels)
         return x
 
     def max_pool(self, x: FeatureMap, kernel: int, stride: int) -> FeatureMap:
         """Max pooling, padded as a convolution is (fvcore does not count it)."""
-        return self._alive((x,), FeatureMap(x.channels, self._reduced(x.level, kernel, stride, (kernel - 1) // 2)))
+        level = self._reduced(x.level, kernel, stride, (kernel - 1) // 2)
+        return self._book(_MAX_POOL, x, FeatureMap(x.channels, level))
 
     def pool(self, x: FeatureMap) -> FeatureMap:
         """Adaptive average pooling to 1 x 1."""
-        self._book("adaptive_avg_pool2d", x.level, x.channels)
-        return self._alive((x,), FeatureMap(x.channels, POINT))
+        return self._book(_POOL, x, FeatureMap(x.channels, POINT))
 
-    def concatenate(self, x: FeatureMap, y: FeatureMap) -> FeatureMap:
+    def concatenate(self, x: FeatureMap, other: FeatureMap) -> FeatureMap:
         """The channels of two maps of one level."""
-        return self._alive((x, y), FeatureMap(x.channels + y.channels, x.level))
+        with _Held(self, (None, other)):
+            return self._book(_CONCATENATE, x, FeatureMap(x.channels + other.channels, x.level))
 
-    def sides(self, resolution: int) -> list[int]:
+    def sides(self, resolution: Side) -> list[Side | int]:
         """Each level's side in px for an input of `resolution` px; the last entry is the pooled level's.
 
         A side of 0 says that the input is too small for the network.
         """
         sides = [resolution]
         for parent, window, stride in self._reductions:
-            sides.append(max(0, (sides[parent] - window) // stride + 1))
+            side = (sides[parent] - window) // stride + 1
+            sides.append(side * (side > 0))
         return [*sides, 1]
+
+    def _begin(self, part: Part) -> None:
+        self.parts.append(part)
+        self._operations = part.operations
+
+    def _book(self, kind: int, x: FeatureMap, y: FeatureMap, weights: Channels = 0) -> FeatureMap:
+        self._operations.append((kind, x, y, weights, self._waiting))
+        return y
 
     def _reduced(self, level: int, kernel: int, stride: int, padding: int) -> int:
         reduction = (level, kernel - 2 * padding, stride)
@@ -176,31 +238,22 @@ class Ledger:
             self._reductions.append(reduction)
         return self._reductions.index(reduction) + 1
 
-    def _layer(self, operator: str, x: FeatureMap, y: FeatureMap, weights: Channels, bias: bool) -> FeatureMap:
-        part, out, level = self.parts[-1], y.channels, y.level
-        counts, key = part.counts, (operator, level)
-        counts[key] = counts.get(key, 0) + weights
-        if bias:
-            self._book(BIAS, level, out)
-            weights = weights + out
-        part.params = part.params + weights
-        part.activations[level] = part.activations.get(level, 0) + out
-        return self._alive((x,), y)
 
-    def _norm(self, operator: str, x: FeatureMap, operations: int) -> FeatureMap:
-        self._book(operator, x.level, operations * x.channels)
-        part = self.parts[-1]
-        part.params = part.params + 2 * x.channels
-        return x
+class _Held:
+    """Maps that wait, in a ledger, from entry to exit."""
 
-    def _book(self, operator: str, level: int, per_pixel: Channels) -> None:
-        counts, key = self.parts[-1].counts, (operator, level)
-        counts[key] = counts.get(key, 0) + per_pixel
+    __slots__ = ("_before", "_ledger", "_maps")
 
-    def _alive(self, inputs: tuple[FeatureMap, ...], y: FeatureMap) -> FeatureMap:
-        waiting = [maps for held, maps in self._waiting if not any(held is x for x in inputs)] if self._waiting else ()
-        self.parts[-1].alive.append((*inputs, y, *waiting))
-        return y
+    def __init__(self, ledger: Ledger, maps: tuple[FeatureMap | None, FeatureMap]) -> None:
+        self._ledger = ledger
+        self._maps = maps
+
+    def __enter__(self) -> None:
+        self._before = self._ledger._waiting
+        self._ledger._waiting = (*self._before, self._maps)
+
+    def __exit__(self, *_: object) -> None:
+        self._ledger._waiting = self._before
 
 
 @dataclass(frozen=True)
@@ -246,23 +299,45 @@ def by_stage(ledger: Ledger, resolution: int) -> list[tuple[str, Cost]]:
 
 
 def _summed(parts: list[Part], sides: list[int]) -> Cost:
+    """`Part.booked` of one network, times its pixels, in a single pass: as it is asked for one network at a time."""
     pixels = [side * side for side in sides]
-    counted: dict[str, int] = dict.fromkeys((*OPERATORS, BIAS), 0)
-    params = activations = peak = 0
+    conv = linear = batch_norm = layer_norm = pool = bias = params = activations = peak = 0
     for part in parts:
-        repeats = part.repeats
-        if repeats == 0:
+        times = part.repeats
+        if times == 0:
             continue
-        for (operator, level), per_pixel in part.counts.items():
-            counted[operator] += repeats * int(per_pixel) * pixels[level]
-        params += repeats * int(part.params)
-        for level, elements in part.activations.items():
-            activations += repeats * int(elements) * pixels[level]
-        for alive in part.alive:
-            elements = 0
-            for channels, level in alive:
-                elements += channels * pixels[level]
+        for kind, x, (out, level), weights, waiting in part.operations:
+            elements = out * pixels[level]
+            if kind <= _LINEAR:
+                operations = times * weights * pixels[level]
+                params += times * weights
+                activations += times * elements
+                if kind == _CONV_NORM:
+                    conv += operations
+                    batch_norm += times * 2 * elements
+                    params += times * 2 * out
+                elif kind == _LINEAR:
+                    linear += operations
+                    bias += times * elements
+                    params += times * out
+                else:
+                    conv += operations
+                    bias += times * elements
+                    params += times * out
+            elif kind == _LAYER_NORM:
+                layer_norm += times * 5 * elements
+                params += times * 2 * out
+                continue
+            elif kind == _SCALE:
+                params += times * out
+                continue
+            elif kind == _POOL:
+                pool += times * out * pixels[x[1]]
+            elements += x[0] * pixels[x[1]]
+            for held, maps in waiting:
+                if held is not x:
+                    elements += maps[0] * pixels[maps[1]]
             if elements > peak:
-                peak = int(elements)
-    bias_adds = counted.pop(BIAS)
-    return Cost(counted, params, activations, BYTES * peak, bias_adds)
+                peak = elements
+    by_operator = dict(zip(OPERATORS, map(int, (conv, linear, batch_norm, layer_norm, pool)), strict=True))
+    return Cost(by_operator, int(params), int(activations), BYTES * int(peak), int(bias))

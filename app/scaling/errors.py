@@ -10,6 +10,12 @@ ScalingError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.scaling.width_solver import Solution
+
 
 class ScalingError(Exception):
     """Root of all errors of the scaling core."""
@@ -33,13 +39,23 @@ class InvalidNetwork(ScalingError):
 
 
 class TargetOutOfRange(ScalingError):
-    """The budget lies outside of what is reachable; carries the least and most reachable flops."""
+    """The budget lies outside of what is reachable.
 
-    def __init__(self, target: int, least: int, most: int, why: str) -> None:
-        super().__init__(f"{target:,} multiply-adds cannot be met {why}: from {least:,} to {most:,} are reachable.")
+    Carries the least and the most reachable flops (0 and 0 where the constraints leave no network at all), the
+    constraints any of which, left out, would let it be met, and the nearest network.
+    """
+
+    def __init__(
+        self, target: int, least: int, most: int, constraints: Sequence[str] = (), nearest: Solution | None = None
+    ) -> None:
+        reachable = f"from {least:,} to {most:,} are reachable" if most else "the constraints leave no network at all"
+        blame = f" Without {' or without '.join(constraints)} it could be met." if constraints else ""
+        super().__init__(f"{target:,} multiply-adds cannot be met near these multipliers: {reachable}.{blame}")
         self.target = target
         self.least = least
         self.most = most
+        self.constraints = list(constraints)
+        self.nearest = nearest
 
 
 class SpaceTooSmall(ScalingError):

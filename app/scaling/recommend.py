@@ -9,11 +9,11 @@ from typing import Literal, get_args
 
 from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Multipliers
+from app.scaling.constraints import Constraints
 from app.scaling.cost import Cost
-from app.scaling.errors import TargetOutOfRange
 from app.scaling.predictor import Predictor
 from app.scaling.rules import CURVES, Wanted, on_curve, tiny_formula
-from app.scaling.width_solver import Constraints, Latitude, Mode, Solution, solve
+from app.scaling.width_solver import CLOSE, Latitude, Mode, Moved, solve
 
 SolvedRule = Literal["tiny_formula", "compound", "dwr", "fast", "resolution", "depth", "width"]
 Rule = SolvedRule | Literal["manual"]
@@ -26,10 +26,16 @@ _BESIDE_DATA = 0.02  # c this little (relative) beyond the data is no guess: pub
 
 @dataclass(frozen=True)
 class Budget:
-    """`nearest`, or `at_most`: never above. Without a tolerance the rule's r and d are kept exactly."""
+    """`nearest`, or `at_most`: never above; and how far the network may be from what the rule says.
+
+    Without a tolerance the rule's r and d are kept exactly, and one width is solved for all stages.
+    """
 
     mode: Mode = "nearest"
     tolerance: float | None = 0.005
+    px: int | None = None  # how far the input's side may move; None: 8 px of 224, or two standard deviations
+    depth: float | None = None  # how far d may; None: .05, or two standard deviations
+    stages: bool = True  # whether stages may step a few channels apart
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Recommendation:
     multipliers: Multipliers
     wanted: Wanted
     w_interval: tuple[float, float] | None
+    moved: Moved | None
     config: Config
     cost: Cost
     accuracy: tuple[float, float] | None = None
@@ -82,15 +89,25 @@ def recommend(
     """
     c = target / flops_of(architecture)
     wanted = _wanted(architecture, target, c, rule, predictor, manual)
-    solution = _solved(architecture, wanted, target, constraints, budget, _latitudes(architecture, wanted, rule))
+    solution = solve(
+        architecture,
+        wanted.r,
+        wanted.d,
+        target,
+        width=wanted.w,
+        latitude=_latitude(architecture, wanted, rule, budget),
+        constraints=constraints,
+        mode=budget.mode,
+        close=0.0 if budget.tolerance is None else min(CLOSE, budget.tolerance),
+    )
     warnings = []
     accuracy = None
     if rule == "tiny_formula" and predictor is not None:
         warnings = _predictor_warnings(predictor, c, transferred_from)
         accuracy = predictor.accuracy.at(log(c)) if predictor.accuracy and transferred_from is None else None
     found = Recommendation(
-        architecture, rule, target, solution.multipliers, wanted, solution.w_interval, solution.config, solution.cost,
-        accuracy, warnings,
+        architecture, rule, target, solution.multipliers, wanted, solution.w_interval, solution.moved, solution.config,
+        solution.cost, accuracy, warnings,
     )  # fmt: skip
     error = abs(found.budget_error or 0.0)
     if budget.tolerance is not None and error > budget.tolerance:
@@ -104,7 +121,7 @@ def at_multipliers(architecture: Architecture, multipliers: Multipliers, target:
     config = architecture.scaled(multipliers)
     wanted = Wanted(multipliers.r, multipliers.d)
     cost = families.network_cost(config)
-    return Recommendation(architecture, "manual", target, multipliers, wanted, None, config, cost)
+    return Recommendation(architecture, "manual", target, multipliers, wanted, None, None, config, cost)
 
 
 def _wanted(
@@ -119,56 +136,22 @@ def _wanted(
     raise ValueError(f"{rule} needs a predictor, or the multipliers r and d")
 
 
-def _solved(
-    architecture: Architecture,
-    wanted: Wanted,
-    target: int,
-    constraints: Constraints,
-    budget: Budget,
-    latitudes: tuple[Latitude, Latitude],
-) -> Solution:
-    """The solution that meets the budget, moving ever further from the wanted r and d; else the nearest of all."""
-
-    def within(latitude: Latitude) -> Solution:
-        return solve(
-            architecture,
-            wanted.r,
-            wanted.d,
-            target,
-            width=wanted.w,
-            latitude=latitude,
-            constraints=constraints,
-            mode=budget.mode,
-            tolerance=budget.tolerance or 0.0,
-        )
-
-    if budget.tolerance is None:
-        return within(Latitude())
-    usual, unsure = latitudes
-    try:
-        found = within(usual)
-    except TargetOutOfRange:
-        return within(unsure)
-    met = abs(found.cost.flops - target) <= budget.tolerance * target
-    return found if met or unsure == usual else within(unsure)
-
-
-def _latitudes(architecture: Architecture, wanted: Wanted, rule: Rule) -> tuple[Latitude, Latitude]:
-    """8 px of 224 and .05 of d; and, where the rule is less sure than that, its two standard deviations.
+def _latitude(architecture: Architecture, wanted: Wanted, rule: Rule, budget: Budget) -> Latitude:
+    """8 px of 224, in proportion for other baselines, and .05 of d; two standard deviations of the rule's where more.
 
     A rule that scales one dimension alone moves in no other.
     """
-    px = architecture.baseline.resolution
+    if budget.tolerance is None:
+        return Latitude()
+    base = architecture.baseline.resolution
+    px, depth = budget.px, budget.depth
+    if px is None:
+        px = max(1, ceil(_LATITUDE_PX * base / _LATITUDE_OF_PX), int(2 * (wanted.r_sd or 0.0) * base))
+    if depth is None:
+        depth = max(_LATITUDE_DEPTH, 2 * (wanted.d_sd or 0.0))
     if rule in ("resolution", "depth", "width"):
-        alone = Latitude(px=_px_latitude(px) * (rule == "resolution"), depth=_LATITUDE_DEPTH * (rule == "depth"))
-        return alone, alone
-    usual = Latitude(px=_px_latitude(px), depth=_LATITUDE_DEPTH)
-    px_2sd, depth_2sd = int(2 * (wanted.r_sd or 0.0) * px), 2 * (wanted.d_sd or 0.0)
-    return usual, Latitude(px=max(usual.px, px_2sd), depth=max(usual.depth, depth_2sd))
-
-
-def _px_latitude(resolution: int) -> int:
-    return max(1, ceil(_LATITUDE_PX * resolution / _LATITUDE_OF_PX))
+        return Latitude(px * (rule == "resolution"), depth * (rule == "depth"), budget.stages and rule == "width")
+    return Latitude(px, depth, budget.stages)
 
 
 def _predictor_warnings(predictor: Predictor, c: float, transferred_from: str | None) -> list[Warning]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from math import exp, log
 
-from app.scaling import families
 from app.scaling.architecture import Architecture, Multipliers
+from app.scaling.cost_table import LARGEST, WIDEST, cost_table
 from app.scaling.predictor import Predictor
+from app.scaling.rounding import round_resolution
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,11 @@ CURVES: dict[str, Curve] = {
 }
 
 _T = (-40.0, 20.0)
-_MOST = 10.0  # no multiplier is greater
-_MOST_T = {name: log(_MOST) / max(curve.r, curve.d, curve.w) for name, curve in CURVES.items()}
+_MOST = Multipliers(r=10.0, d=10.0, w=WIDEST - 1e-6)  # no multiplier is greater
+_MOST_T = {
+    name: min(log(most) / power for most, power in zip(astuple(_MOST)[:3], astuple(curve), strict=True) if power)
+    for name, curve in CURVES.items()
+}
 _LEAST_R, _LEAST_D = 0.02, 0.02
 
 
@@ -60,13 +64,16 @@ def tiny_formula(predictor: Predictor, c: float) -> Wanted:
 
 def on_curve(architecture: Architecture, target: int, name: str) -> Wanted:
     """r and d where the curve of that name comes nearest to the target; w too, where the curve leaves it at 1."""
-    curve = CURVES[name]
+    curve, table = CURVES[name], cost_table(architecture)
     low, high = _T
 
     def flops(t: float) -> int:
-        return families.network_cost(architecture.scaled(curve.at(t))).flops
+        m = curve.at(min(t, _MOST_T[name]))
+        px = min(max(round_resolution(architecture.baseline.resolution, m.r), table.least_resolution), LARGEST)
+        segment = table.segment(m.w)
+        return int(table.flops(architecture.repeats(m.d), [px], slice(segment, segment + 1))[0, 0])
 
-    for _ in range(48):  # the cost is a monotone step function of t
+    for _ in range(40):  # the cost is a monotone step function of t
         middle = (low + high) / 2
         low, high = (middle, high) if flops(middle) < target else (low, middle)
     t = min((low, high), key=lambda t: abs(flops(t) - target))

@@ -1,146 +1,80 @@
 """A budget met by width, and by the few px and repeats that close the gap.
 
-cost(w) is a monotone step function, since channels move in multiples of a divisor. Its steps are listed once an
-architecture (`CostTable`); every candidate (repeats, px, w) near the wanted (r, d) is then costed by one small product
-and the best is kept. The cost is always that of the discrete network, never a formula's (the closed form
-w = sqrt(c / (d r^2)) is up to 1.65 times off, since stem and head do not scale).
+The width is solved on the cost of the discrete network, never on a formula's (the closed form w = sqrt(c / (d r^2)) is
+up to 1.65 times off, since stem and head do not scale). Where one width for all stages leaves a gap, stages step a few
+channels apart (`stage_widths`); where that leaves one still, px and repeats move, as little as it takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
 from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Multipliers
-from app.scaling.cost import BYTES, OPERATORS, Cost, Part
+from app.scaling.constraints import Constraints
+from app.scaling.cost import Cost
+from app.scaling.cost_table import CostTable, Repeats, cost_table
 from app.scaling.errors import TargetOutOfRange
-from app.scaling.rounding import Channels, Floats, round_resolution, short_decimal, width_breakpoints
+from app.scaling.rounding import Floats, round_resolution, short_decimal
+from app.scaling.stage_widths import between
 
-WIDEST = 4.0  # the greatest width multiplier looked at
+CLOSE = 5e-4  # a budget error this little (relative) is none: what moves least is then the best
 _LEEWAY = 0.005  # a target this little (relative) beyond the least or the most is taken for it
-
-_ALL = slice(None)
-_MOST_KEPT = 512  # depths that a table remembers
+_TRIED = 32  # networks around a width, nearest first, that are looked at for one within the bounds on cost
 
 Mode = Literal["nearest", "at_most"]
 
 
 @dataclass(frozen=True)
-class Constraints:
-    """What the network has to keep to besides the budget: px, and learnable parameters."""
-
-    multiple_of: int = 1
-    min_resolution: int = 8
-    max_resolution: int = 1024
-    fixed_resolution: int | None = None
-    max_params: int | None = None
-
-    def allowed(self, low: int, wanted: int, high: int) -> list[int]:
-        """The px to look at, in [low, high] where any is allowed there, else the allowed one nearest to `wanted`."""
-        if self.fixed_resolution is not None:
-            return [self.fixed_resolution]
-        step = self.multiple_of
-        least = -(-self.min_resolution // step) * step
-        most = self.max_resolution // step * step
-        inside = [px for px in range(-(-low // step) * step, high + 1, step) if least <= px <= most]
-        return inside or [min(max(round(wanted / step) * step, least), most)]
-
-
-@dataclass(frozen=True)
 class Latitude:
-    """How far px and d may move from what the rule says, so that the discrete network meets the budget."""
+    """How far px and d may move from what the rule says, and whether stages may step apart, to meet the budget."""
 
     px: int = 0
     depth: float = 0.0
+    stages: bool = False
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How far the network is from what the rule said: in px, and in d."""
+
+    px: int
+    depth: float
 
 
 @dataclass(frozen=True)
 class Solution:
-    """The network found, the multipliers that give it, and all widths that would."""
+    """The network found, the multipliers that give it, all single widths that would, and how far it moved."""
 
     multipliers: Multipliers
-    w_interval: tuple[float, float]
+    w_interval: tuple[float, float] | None
     config: Config
     cost: Cost
+    moved: Moved
 
 
-class CostTable:
-    """The cost of an architecture at every width there is, as arrays: what a pixel of each level costs in each part."""
+@dataclass(frozen=True)
+class _Place:
+    """An input size and repeats; how far they are from the rule's, relative to how far they may be."""
 
-    def __init__(self, architecture: Architecture) -> None:
-        self.edges = _edges(architecture)
-        self.widths = _middles(self.edges)
-        base = architecture.baseline
-        ledger = families.ledger(architecture.assembled(base.resolution, tuple(2 for _ in base.stages), self.widths))
-        self._ledger = ledger
-        self._of_stage = [part.of_stage for part in ledger.parts]
-        self._params = np.stack([np.broadcast_to(part.params, self.widths.shape) for part in ledger.parts], axis=1)
-        booked = [[_of(part, operator) for operator in OPERATORS] + [part.activations] for part in ledger.parts]
-        self._counts = np.stack([[self._spread(c) for c in counts] for counts in booked]).transpose(3, 1, 0, 2).copy()
-        self._flops = self._counts[:, [OPERATORS.index("conv"), OPERATORS.index("linear")]].sum(1).transpose(1, 2, 0)
-        self._alive = np.stack([self._spread(a) for part in ledger.parts for a in part.alive]).transpose(2, 0, 1).copy()
-        self._part_of_alive = np.repeat(np.arange(len(ledger.parts)), [len(part.alive) for part in ledger.parts])
-        self._pixels_of: dict[int, Floats] = {}
-        self._flops_of: dict[tuple[int, ...], Floats] = {}
-
-    def flops(self, repeats: tuple[int, ...], resolutions: list[int], widths: slice = _ALL) -> Floats:
-        """Multiply-adds, [px, width]: exact, since whole numbers below 2^53 are."""
-        if repeats not in self._flops_of:
-            if len(self._flops_of) >= _MOST_KEPT:
-                self._flops_of.clear()
-            self._flops_of[repeats] = np.tensordot(self._times(repeats), self._flops, 1)
-        pixels = np.stack([self._pixels(px) for px in resolutions])
-        flops: Floats = pixels @ self._flops_of[repeats][:, widths]
-        return flops
-
-    def params(self, repeats: tuple[int, ...]) -> Floats:
-        """Learnable parameters, [width]."""
-        params: Floats = self._params @ self._times(repeats)
-        return params
-
-    def segment(self, width: float) -> slice:
-        """The one entry of widths that `width` belongs to."""
-        at = int(np.searchsorted(self.edges, width, side="right")) - 1
-        return slice(at, at + 1)
-
-    def cost(self, repeats: tuple[int, ...], resolution: int, width: int) -> Cost:
-        """What `families.network_cost` says of the network, an order of magnitude sooner."""
-        times, pixels = self._times(repeats), self._pixels(resolution)
-        *by_operator, activations = ((self._counts[width] @ pixels) @ times).tolist()
-        alive = (self._alive[width] @ pixels)[times[self._part_of_alive] > 0]
-        return Cost(
-            dict(zip(OPERATORS, map(int, by_operator), strict=True)),
-            int(self._params[width] @ times),
-            int(activations),
-            BYTES * int(alive.max()),
-        )
-
-    def _spread(self, per_level: Mapping[int, Channels]) -> Floats:
-        """[level, width]; levels in the order of `Ledger.sides`, the pooled one last."""
-        spread = np.zeros((len(self._ledger.sides(1)), len(self.widths)))
-        for level, per_pixel in per_level.items():
-            spread[level] += per_pixel
-        return spread
-
-    def _times(self, repeats: tuple[int, ...]) -> Floats:
-        return np.array([1.0 if of is None else repeats[of] - 1.0 for of in self._of_stage])
-
-    def _pixels(self, resolution: int) -> Floats:
-        if resolution not in self._pixels_of:
-            self._pixels_of[resolution] = np.array(self._ledger.sides(resolution), float) ** 2
-        return self._pixels_of[resolution]
+    px: int
+    depth: float
+    repeats: Repeats
+    distance: float
 
 
-@lru_cache(maxsize=64)
-def cost_table(architecture: Architecture) -> CostTable:
-    """The architecture's table, made once."""
-    return CostTable(architecture)
+@dataclass(frozen=True)
+class _Network:
+    """A network at a place: its segment of the widths, or where stages stepped apart one a stage, the head last."""
+
+    place: _Place
+    flops: int
+    segment: int
+    apart: tuple[int, ...] | None = None
 
 
 def solve(
@@ -153,120 +87,175 @@ def solve(
     latitude: Latitude = Latitude(),
     constraints: Constraints = Constraints(),
     mode: Mode = "nearest",
-    tolerance: float = 0.0,
+    close: float = CLOSE,
 ) -> Solution:
     """The network at or near (r, d) that costs `target` multiply-adds (`at_most`: never more).
 
-    Of those within `tolerance` (relative) of the target the one that moves least from (r, d), then the nearest in cost;
-    where there is none, the nearest in cost.
-
-    With `width` that one is kept, and only px and depth may move.
+    Of those within `close` (relative) of the target the one that moves least from (r, d), with stages in step rather
+    than apart; where there is none, the nearest in cost. With `width` that one is kept: only px and depth may move.
 
     Raises: TargetOutOfRange where the target lies beyond what is reachable.
     """
-    table = cost_table(architecture)
-    wanted_px = round_resolution(architecture.baseline.resolution, r)
-    resolutions = constraints.allowed(wanted_px - latitude.px, wanted_px, wanted_px + latitude.px)
-    depths = _depths(architecture, d, latitude.depth)
-    if constraints.max_params is None and width is None:
-        window = _window(table, [repeats for _, repeats in depths], resolutions, target, mode, tolerance)
-        flops = np.stack([table.flops(repeats, resolutions, window) for _, repeats in depths])
-        allowed = np.ones_like(flops, bool)
-    else:
-        window = _ALL if width is None else table.segment(width)
-        most_params = constraints.max_params or np.inf
-        flops = np.stack([table.flops(repeats, resolutions, window) for _, repeats in depths])
-        params = np.stack([table.params(repeats)[window] for _, repeats in depths])
-        allowed = np.broadcast_to((params <= most_params)[:, np.newaxis, :], flops.shape).copy()
-        if not allowed.any():
-            raise TargetOutOfRange(target, 0, 0, f"with at most {most_params:,} parameters")
-        _check_reachable(int(flops[allowed].min()), int(flops[allowed].max()), target, mode)
-    if mode == "at_most":
-        allowed &= flops <= target
-    gaps = np.where(allowed, np.abs(flops - target), np.inf)
-    moves = np.array([[abs(d_ - d) + abs(px - wanted_px) / wanted_px for px in resolutions] for d_, _ in depths])
-    met = np.argwhere(gaps <= max(tolerance * target, float(gaps.min())))
-    depth, px, segment = min(met, key=lambda at: (moves[at[0], at[1]], gaps[tuple(at)]))
-    return _solution(architecture, table, r, depths[depth], resolutions[px], int(segment) + (window.start or 0), width)
+    search = _Search(architecture, r, d, target, width, latitude, constraints, mode, close * target)
+    best = search.best(mode)
+    if best is None or abs(best.flops - target) > _LEEWAY * target:
+        search.check_reachable(best)
+    assert best is not None
+    return search.solution(best)
 
 
-def _solution(
-    architecture: Architecture,
-    table: CostTable,
-    r: float,
-    depth: tuple[float, tuple[int, ...]],
-    px: int,
-    segment: int,
-    width: float | None,
-) -> Solution:
-    base = architecture.baseline.resolution
-    d, repeats = depth
-    low, high = float(table.edges[segment]), float(table.edges[segment + 1])
-    middle = float(table.widths[segment])
-    multipliers = Multipliers(
-        r=short_decimal(r, px / base, (px + 1) / base, lambda r: round_resolution(base, r) == px),
-        d=short_decimal(d, d - 1e-4, d + 1e-4, lambda d: architecture.repeats(d) == repeats),
-        w=short_decimal(middle, low, high, lambda w: low < w < high) if width is None else width,
-    )
-    config = architecture.assembled(px, repeats, middle)
-    return Solution(multipliers, (low, high), config, table.cost(repeats, px, segment))
+class _Search:
+    """A target looked for near the r and d of a rule."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        r: float,
+        d: float,
+        target: int,
+        width: float | None,
+        latitude: Latitude,
+        constraints: Constraints,
+        mode: Mode,
+        close: float,
+    ) -> None:
+        self.architecture = architecture
+        self.r, self.d, self.width = r, d, width
+        self.target, self.mode, self.close = target, mode, close
+        self.latitude = latitude
+        self.constraints = constraints
+        self.table = cost_table(constraints.of_channels(architecture))
+        self.wanted_px = round_resolution(architecture.baseline.resolution, r)
+        self.places = self._places()
+
+    def best(self, mode: Mode) -> _Network | None:
+        """The network that moves least among those close to the target, else the nearest; none where none is allowed."""
+        best, gap = None, np.inf
+        for place in self.places:
+            for network in self._networks(place, mode):
+                if abs(network.flops - self.target) < gap:
+                    best, gap = network, abs(network.flops - self.target)
+                if gap <= self.close:
+                    return best
+        return best
+
+    def solution(self, found: _Network) -> Solution:
+        table, place = self.table, found.place
+        base = self.architecture.baseline.resolution
+        config = self._config(found)
+        r = short_decimal(
+            self.r, place.px / base, (place.px + 1) / base, lambda r: round_resolution(base, r) == place.px
+        )
+        d = place.depth
+        d = short_decimal(d, d - 1e-4, d + 1e-4, lambda d: table.architecture.repeats(d) == place.repeats)
+        w = table.short_width(found.segment) if self.width is None else self.width
+        moved = Moved(place.px - self.wanted_px, place.depth - self.d)
+        if found.apart is not None:
+            w_stages = tuple(table.short_width(segment) for segment in found.apart)
+            return Solution(Multipliers(r, d, w, w_stages), None, config, families.network_cost(config), moved)
+        interval = float(table.edges[found.segment]), float(table.edges[found.segment + 1])
+        cost = table.cost(place.repeats, place.px, found.segment)
+        return Solution(Multipliers(r, d, w), interval, config, cost, moved)
+
+    def check_reachable(self, best: _Network | None) -> None:
+        """Raises: TargetOutOfRange, naming the constraints any of which, left out, would let the target be met."""
+        span = self._span()
+        if self._within(span):
+            return
+        relaxed = [(name, self._with(bounds)) for name, bounds in self.constraints.each_relaxed()]
+        culprits = [name for name, search in relaxed if search._within(search._span())]
+        nearest = best or self.best("nearest")
+        least, most = span or (0, 0)
+        raise TargetOutOfRange(
+            self.target, least, most, culprits, None if nearest is None else self.solution(nearest)
+        )
+
+    def _places(self) -> list[_Place]:
+        """Where to look, the rule's own place first."""
+        table, latitude, wanted_px = self.table, self.latitude, self.wanted_px
+        resolutions = self.constraints.resolutions(wanted_px - latitude.px, wanted_px, wanted_px + latitude.px)
+        allowed = dict.fromkeys(max(px, table.least_resolution) for px in resolutions)
+        px_unit, depth_unit = max(latitude.px, 1), latitude.depth or 1.0
+        places = [
+            _Place(px, depth, repeats, abs(px - wanted_px) / px_unit + abs(depth - self.d) / depth_unit)
+            for depth, repeats in table.depths(self.d, latitude.depth)
+            for px in allowed
+        ]
+        places.sort(key=lambda place: place.distance)
+        return places
+
+    def _networks(self, place: _Place, mode: Mode) -> Iterator[_Network]:
+        """The best network at a place with all stages in step, then the best with stages apart."""
+        flops = self.table.flops(place.repeats, [place.px])[0]
+        allowed = flops[: self.constraints.widest(self.table, place.repeats, place.px)]
+        if self.width is None:
+            segment = _nearest(allowed, self.target, mode)
+        else:
+            segment = self.table.segment(self.width)
+            if segment >= len(allowed) or (mode == "at_most" and flops[segment] > self.target):
+                segment = -1
+        if segment < 0:
+            return
+        yield _Network(place, int(flops[segment]), segment)
+        if self.latitude.stages and self.width is None:
+            low = segment if flops[segment] <= self.target else segment - 1
+            yield from self._apart(place, segment, low, mode)
+
+    def _apart(self, place: _Place, segment: int, low: int, mode: Mode) -> Iterator[_Network]:
+        """The best network with stages apart between the two widths that the target is between, if any is allowed."""
+        near = between(self.table, low)
+        flops = near.flops(place.repeats, place.px)
+        gaps = np.abs(flops - self.target)
+        if mode == "at_most":
+            gaps[flops > self.target] = np.inf
+        scores = gaps
+        if gaps.min() <= self.close:
+            scores = np.where(gaps <= self.close, near.irregularity + gaps / (self.close + 1), np.inf)
+        bound = self.constraints.bound_cost
+        for index in scores.argsort()[:_TRIED] if bound else [scores.argmin()]:
+            if scores[index] == np.inf:
+                return
+            network = _Network(place, int(flops[index]), segment, tuple(near.columns[index].tolist()))
+            if not bound or self.constraints.kept_by(families.network_cost(self._config(network))):
+                yield network
+                return
+
+    def _config(self, network: _Network) -> Config:
+        columns = network.apart or (network.segment,) * (len(network.place.repeats) + 1)
+        return self.table.network(columns, network.place.repeats, network.place.px)
+
+    def _span(self) -> tuple[int, int] | None:
+        """The least and the most multiply-adds of all places, none where the constraints allow no network."""
+        reached = []
+        for place in self.places:
+            flops = self.table.flops(place.repeats, [place.px])[0]
+            allowed = flops[: self.constraints.widest(self.table, place.repeats, place.px)]
+            if self.width is not None:
+                segment = self.table.segment(self.width)
+                allowed = allowed[segment : segment + 1]
+            reached.extend(allowed[[0, -1]] if len(allowed) else [])
+        return (int(min(reached)), int(max(reached))) if reached else None
+
+    def _within(self, span: tuple[int, int] | None) -> bool:
+        """Whether the target can be met, or as good as; `at_most` is met by any network below."""
+        if span is None:
+            return False
+        least, most = span
+        if self.mode == "at_most":
+            return least <= self.target
+        return least * (1 - _LEEWAY) <= self.target <= most * (1 + _LEEWAY)
+
+    def _with(self, constraints: Constraints) -> _Search:
+        return _Search(
+            self.architecture, self.r, self.d, self.target, self.width, self.latitude, constraints, self.mode, self.close
+        )
 
 
-def _window(
-    table: CostTable, depths: list[tuple[int, ...]], resolutions: list[int], target: int, mode: Mode, tolerance: float
-) -> slice:
-    """The widths among which the best network is, whatever its depth and px: cost rises with each of the three.
-
-    Raises: TargetOutOfRange.
-    """
-    cheapest = table.flops(min(depths), [min(resolutions)])[0]
-    dearest = table.flops(max(depths), [max(resolutions)])[0]
-    _check_reachable(int(cheapest[0]), int(dearest[-1]), target, mode)
-    first = int(np.searchsorted(dearest, target * (1 - tolerance)))
-    last = int(np.searchsorted(cheapest, target * (1 + tolerance), side="right"))
-    return slice(max(0, first - 1), last + 1)
-
-
-def _edges(architecture: Architecture) -> Floats:
-    """0, the widths at which the network changes, and WIDEST."""
-    divisor = architecture.rules.divisor
-    steps = [width_breakpoints(c, divisor, WIDEST) for c in architecture.scaled_channels()]
-    sorted_steps = np.unique(np.concatenate([[0.0], *steps, [WIDEST]]))
-    edges = sorted_steps[np.diff(sorted_steps, append=np.inf) > 1e-9]  # the others are equal but for float noise
-    network = architecture.assembled(1, architecture.repeats(1.0), _middles(edges))
-    counts = [network.stem.channels, *(stage.channels for stage in network.stages), network.head.channels]
-    changes = [np.diff(np.broadcast_to(count, len(edges) - 1)) != 0 for count in counts]
-    return edges[[True, *np.any(changes, axis=0), True]]  # a floored head has steps that change nothing
-
-
-def _middles(edges: Floats) -> Floats:
-    middles: Floats = (edges[:-1] + edges[1:]) / 2
-    return middles
-
-
-def _of(part: Part, operator: str) -> dict[int, Channels]:
-    """What a part books for an operator: level -> operations a pixel."""
-    return {level: per_pixel for (booked, level), per_pixel in part.counts.items() if booked == operator}
-
-
-def _depths(architecture: Architecture, d: float, latitude: float) -> list[tuple[float, tuple[int, ...]]]:
-    """The different repeats within `latitude` of d, each with the depth multiplier nearest to d that gives it."""
-    low, high = max(d - latitude, 0.0), d + latitude
-    half = 0.5 if architecture.rules.depth == "round" else 0.0
-    edges = {
-        (k + half) / stage.repeats
-        for stage in architecture.baseline.stages
-        for k in range(int(low * stage.repeats), int(high * stage.repeats) + 2)
-    }
-    inner = sorted(edge for edge in edges if low < edge < high)
-    nearest: dict[tuple[int, ...], float] = {architecture.repeats(d): d}
-    for left, right in pairwise([low, *inner, high]):
-        depth = min(max(d, left + 1e-9), right - 1e-9) if left < right else d
-        nearest.setdefault(architecture.repeats(depth), depth)
-    return [(depth, repeats) for repeats, depth in nearest.items()]
-
-
-def _check_reachable(least: int, most: int, target: int, mode: Mode) -> None:
-    leeway = 0.0 if mode == "at_most" else _LEEWAY
-    if target < least * (1 - leeway) or (mode == "nearest" and target > most * (1 + leeway)):
-        raise TargetOutOfRange(target, least, most, "at these multipliers and constraints")
+def _nearest(flops: Floats, target: int, mode: Mode) -> int:
+    """The entry of rising `flops` that is nearest to the target, -1 for none."""
+    above = int(flops.searchsorted(target, side="right"))
+    if above == 0:
+        return -1 if mode == "at_most" or len(flops) == 0 else 0
+    if mode == "at_most" or above == len(flops):
+        return above - 1
+    return above if flops[above] - target < target - flops[above - 1] else above - 1

@@ -40,16 +40,16 @@ def _convnext(name: str) -> Architecture:
 
 def walk(config: Config, ledger: Ledger) -> None:
     """Books the network's operators in the order in which timm's `ConvNeXt` runs them."""
-    with ledger.part("stem"):
-        x = ledger.layer_norm(ledger.conv(ledger.image, config.stem.channels, 4, 4, bias=True, padding=0))
+    ledger.part("stem")
+    x = ledger.layer_norm(ledger.conv_bias(ledger.image, config.stem.channels, 4, 4, padding=0))
     for index, stage in enumerate(config.stages):
-        with ledger.stage(index):
-            x = _block(ledger, _reduced(ledger, x, stage), stage)
+        ledger.stage(index)
+        x = _block(ledger, _reduced(ledger, x, stage), stage)
         if stage.repeats > 1:
-            with ledger.rest_of_stage(index, stage.repeats):
-                x = _block(ledger, x, stage)
-    with ledger.part("head"):
-        ledger.linear(ledger.layer_norm(ledger.pool(x)), config.num_classes)
+            ledger.rest_of_stage(index, stage.repeats)
+            x = _block(ledger, x, stage)
+    ledger.part("head")
+    ledger.linear(ledger.layer_norm(ledger.pool(x)), config.num_classes)
 
 
 def check(config: Config) -> None:
@@ -94,16 +94,16 @@ def timm(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
 def _reduced(ledger: Ledger, x: FeatureMap, stage: Stage) -> FeatureMap:
     """The layer norm and the convolution between two stages."""
     if stage.stride > 1:
-        return ledger.conv(ledger.layer_norm(x), stage.channels, 2, 2, bias=True, padding=0)
+        return ledger.conv_bias(ledger.layer_norm(x), stage.channels, 2, 2, padding=0)
     return x
 
 
 def _block(ledger: Ledger, x: FeatureMap, stage: Stage) -> FeatureMap:
     inner = x.channels * int(stage.expansion)
     with ledger.held(x):
-        y = ledger.layer_norm(ledger.conv(x, x.channels, stage.kernel, group_width=1, bias=True))
+        y = ledger.layer_norm(ledger.conv_bias(x, x.channels, stage.kernel, group_width=1))
         if stage.block == "convnext_conv":
-            y = ledger.conv(ledger.conv(y, inner, bias=True), x.channels, bias=True)
+            y = ledger.conv_bias(ledger.conv_bias(y, inner), x.channels)
         else:
             y = ledger.linear(ledger.linear(y, inner), x.channels)
     return ledger.scale(y)

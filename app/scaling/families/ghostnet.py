@@ -49,20 +49,20 @@ def _ghostnet(name: str, width: float) -> Architecture:
 
 def walk(config: Config, ledger: Ledger) -> None:
     """Books the network's operators in the order in which timm's `GhostNet` runs them."""
-    with ledger.part("stem"):
-        x = ledger.norm(ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2))
+    ledger.part("stem")
+    x = ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2)
     inner: Channels = 0
     for index, stage in enumerate(config.stages):
-        with ledger.stage(index):
-            inner = _inner(x, stage)
-            x = _bottleneck(ledger, x, stage, stage.stride)
+        ledger.stage(index)
+        inner = _inner(x, stage)
+        x = _bottleneck(ledger, x, stage, stage.stride)
         if stage.repeats > 1:
-            with ledger.rest_of_stage(index, stage.repeats):
-                inner = _inner(x, stage)
-                x = _bottleneck(ledger, x, stage, 1)
-    with ledger.part("head"):
-        x = ledger.pool(ledger.norm(ledger.conv(x, inner)))
-        ledger.linear(ledger.conv(x, config.head.channels, bias=True), config.num_classes)
+            ledger.rest_of_stage(index, stage.repeats)
+            inner = _inner(x, stage)
+            x = _bottleneck(ledger, x, stage, 1)
+    ledger.part("head")
+    x = ledger.pool(ledger.conv(x, inner))
+    ledger.linear(ledger.conv_bias(x, config.head.channels), config.num_classes)
 
 
 def check(config: Config) -> None:
@@ -111,7 +111,7 @@ def _bottleneck(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> Fea
     with ledger.held(x):
         y = _ghost(ledger, x, inner)
         if stride > 1:
-            y = ledger.norm(ledger.conv(y, inner, stage.kernel, stride, group_width=1))
+            y = ledger.conv(y, inner, stage.kernel, stride, group_width=1)
         if stage.se_ratio:
             y = ledger.squeeze_excite(y, make_divisible(inner * stage.se_ratio, _DIVISOR))
         y = _ghost(ledger, y, stage.channels)
@@ -123,8 +123,8 @@ def _bottleneck(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> Fea
 def _ghost(ledger: Ledger, x: FeatureMap, out: Channels) -> FeatureMap:
     """Half of the channels by a 1 x 1 convolution, the other half from those by a depthwise one."""
     half = (out + 1) // 2
-    primary = ledger.norm(ledger.conv(x, half))
-    cheap = ledger.norm(ledger.conv(primary, half, 3, group_width=1))
+    primary = ledger.conv(x, half)
+    cheap = ledger.conv(primary, half, 3, group_width=1)
     return FeatureMap(out, ledger.concatenate(primary, cheap).level)
 
 
@@ -132,8 +132,8 @@ def _shortcut(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> None:
     """Depthwise and pointwise convolutions where block input and output are not of one shape."""
     there = differs(x, stage.channels, stride)
     if there is not False:
-        y = ledger.norm(ledger.conv(x, x.channels * there, stage.kernel, stride, group_width=1))
-        ledger.norm(ledger.conv(y, stage.channels * there))
+        y = ledger.conv(x, x.channels * there, stage.kernel, stride, group_width=1)
+        ledger.conv(y, stage.channels * there)
 
 
 def _inner(x: FeatureMap, stage: Stage) -> Channels:

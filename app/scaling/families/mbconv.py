@@ -136,28 +136,28 @@ def _walk(
     head: Callable[[Config, Ledger, FeatureMap], FeatureMap], squeezed: Squeeze, config: Config, ledger: Ledger
 ) -> None:
     """Books the network's operators in the order in which timm's network runs them."""
-    with ledger.part("stem"):
-        x = ledger.norm(ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2))
+    ledger.part("stem")
+    x = ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2)
     for index, stage in enumerate(config.stages):
         block = _BLOCKS[stage.block]
-        with ledger.stage(index):
-            x = block(ledger, x, stage, stage.stride, squeezed)
+        ledger.stage(index)
+        x = block(ledger, x, stage, stage.stride, squeezed)
         if stage.repeats > 1:
-            with ledger.rest_of_stage(index, stage.repeats):
-                x = block(ledger, x, stage, 1, squeezed)
-    with ledger.part("head"):
-        ledger.linear(head(config, ledger, x), config.num_classes)
+            ledger.rest_of_stage(index, stage.repeats)
+            x = block(ledger, x, stage, 1, squeezed)
+    ledger.part("head")
+    ledger.linear(head(config, ledger, x), config.num_classes)
 
 
 def _head_before_pool(config: Config, ledger: Ledger, x: FeatureMap) -> FeatureMap:
     head = config.head.channels
     if not isinstance(head, int) or head > 0:
-        x = ledger.norm(ledger.conv(x, head))
+        x = ledger.conv(x, head)
     return ledger.pool(x)
 
 
 def _head_after_pool(config: Config, ledger: Ledger, x: FeatureMap) -> FeatureMap:
-    return ledger.conv(ledger.pool(x), config.head.channels, bias=True)
+    return ledger.conv_bias(ledger.pool(x), config.head.channels)
 
 
 def _efficientnet(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
@@ -207,25 +207,25 @@ def _arch_string(stage: Stage) -> str:
 
 
 def _plain(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, squeezed: Squeeze) -> FeatureMap:
-    return ledger.norm(ledger.conv(x, stage.channels, stage.kernel, stride))
+    return ledger.conv(x, stage.channels, stage.kernel, stride)
 
 
 def _depthwise_separable(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, squeezed: Squeeze) -> FeatureMap:
     with ledger.held(x, _shortcut(x, stage, stride)):
-        y = ledger.norm(ledger.conv(x, x.channels, stage.kernel, stride, group_width=1))
+        y = ledger.conv(x, x.channels, stage.kernel, stride, group_width=1)
         if stage.se_ratio:
             y = ledger.squeeze_excite(y, squeezed(y.channels, stage))
-        return ledger.norm(ledger.conv(y, stage.channels))
+        return ledger.conv(y, stage.channels)
 
 
 def _inverted_residual(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, squeezed: Squeeze) -> FeatureMap:
     wide = make_divisible(x.channels * stage.expansion, 8)
     with ledger.held(x, _shortcut(x, stage, stride)):
-        y = ledger.norm(ledger.conv(x, wide))
-        y = ledger.norm(ledger.conv(y, wide, stage.kernel, stride, group_width=1))
+        y = ledger.conv(x, wide)
+        y = ledger.conv(y, wide, stage.kernel, stride, group_width=1)
         if stage.se_ratio:
             y = ledger.squeeze_excite(y, squeezed(wide, stage))
-        return ledger.norm(ledger.conv(y, stage.channels))
+        return ledger.conv(y, stage.channels)
 
 
 def _shortcut(x: FeatureMap, stage: Stage, stride: int) -> Channels:

@@ -53,16 +53,16 @@ def _regnet(name: str) -> Architecture:
 
 def walk(config: Config, ledger: Ledger) -> None:
     """Books the network's operators in the order in which timm's `RegNet` runs them."""
-    with ledger.part("stem"):
-        x = ledger.norm(ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2))
+    ledger.part("stem")
+    x = ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2)
     for index, stage in enumerate(config.stages):
-        with ledger.stage(index):
-            x = _block(ledger, x, stage, stage.stride)
+        ledger.stage(index)
+        x = _block(ledger, x, stage, stage.stride)
         if stage.repeats > 1:
-            with ledger.rest_of_stage(index, stage.repeats):
-                x = _block(ledger, x, stage, 1)
-    with ledger.part("head"):
-        ledger.linear(ledger.pool(x), config.num_classes)
+            ledger.rest_of_stage(index, stage.repeats)
+            x = _block(ledger, x, stage, 1)
+    ledger.part("head")
+    ledger.linear(ledger.pool(x), config.num_classes)
 
 
 def check(config: Config) -> None:
@@ -138,15 +138,15 @@ def _feature(channels: Channels, reduction: int, module: str) -> dict[str, Any]:
 def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
     out = stage.channels
     with ledger.held(x):
-        y = ledger.norm(ledger.conv(x, out))
-        y = ledger.norm(ledger.conv(y, out, 3, stride, group_width=stage.group_width))
+        y = ledger.conv(x, out)
+        y = ledger.conv(y, out, 3, stride, group_width=stage.group_width)
         if stage.se_ratio:
             y = ledger.squeeze_excite(y, _squeezed(x.channels, stage.se_ratio))
-        y = ledger.norm(ledger.conv(y, out))
+        y = ledger.conv(y, out)
     there = differs(x, out, stride)
     if there is not False:
         with ledger.held(y):
-            ledger.norm(ledger.conv(x, out * there, 1, stride))
+            ledger.conv(x, out * there, 1, stride)
     return y
 
 

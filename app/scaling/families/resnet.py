@@ -55,17 +55,17 @@ def resnet_family(name: str, baselines: tuple[Architecture, ...]) -> Family:
 
 def walk(config: Config, ledger: Ledger) -> None:
     """Books the network's operators in the order in which timm's `ResNet` runs them."""
-    with ledger.part("stem"):
-        x = ledger.norm(ledger.conv(ledger.image, config.stem.channels, kernel=7, stride=2))
-        x = ledger.max_pool(x, kernel=3, stride=2)
+    ledger.part("stem")
+    x = ledger.conv(ledger.image, config.stem.channels, kernel=7, stride=2)
+    x = ledger.max_pool(x, kernel=3, stride=2)
     for index, stage in enumerate(config.stages):
-        with ledger.stage(index):
-            x = _block(ledger, x, stage, stage.stride)
+        ledger.stage(index)
+        x = _block(ledger, x, stage, stage.stride)
         if stage.repeats > 1:
-            with ledger.rest_of_stage(index, stage.repeats):
-                x = _block(ledger, x, stage, 1)
-    with ledger.part("head"):
-        ledger.linear(ledger.pool(x), config.num_classes)
+            ledger.rest_of_stage(index, stage.repeats)
+            x = _block(ledger, x, stage, 1)
+    ledger.part("head")
+    ledger.linear(ledger.pool(x), config.num_classes)
 
 
 def check(config: Config) -> None:
@@ -127,20 +127,20 @@ def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureM
     there = differs(x, stage.channels, stride)
     if there is not False:
         with ledger.held(y):
-            ledger.norm(ledger.conv(x, stage.channels * there, 1, stride))
+            ledger.conv(x, stage.channels * there, 1, stride)
     return y
 
 
 def _basic(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
-    y = ledger.norm(ledger.conv(x, stage.channels, 3, stride))
-    return ledger.norm(ledger.conv(y, stage.channels, 3))
+    y = ledger.conv(x, stage.channels, 3, stride)
+    return ledger.conv(y, stage.channels, 3)
 
 
 def _bottleneck(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
     inner = _inner(stage.channels, stage)
-    y = ledger.norm(ledger.conv(x, inner))
-    y = ledger.norm(ledger.conv(y, inner, 3, stride, group_width=inner // stage.groups))
-    return ledger.norm(ledger.conv(y, stage.channels))
+    y = ledger.conv(x, inner)
+    y = ledger.conv(y, inner, 3, stride, group_width=inner // stage.groups)
+    return ledger.conv(y, stage.channels)
 
 
 def _inner(channels: Channels, stage: Stage) -> Channels:

@@ -1,0 +1,94 @@
+"""What a network has to keep to besides its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from math import lcm
+
+import numpy as np
+
+from app.scaling import families
+from app.scaling.architecture import Architecture
+from app.scaling.cost import Cost
+from app.scaling.cost_table import LARGEST, CostTable, Repeats
+from app.scaling.errors import InvalidNetwork
+from app.scaling.rounding import make_divisible
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """Bounds on the input's side in px, on parameters, on peak activation memory, and what divides channels.
+
+    The divisor is of the outputs of stages, stem and head; a block's inner channels follow from those.
+    """
+
+    multiple_of: int = 1
+    min_resolution: int = 8
+    max_resolution: int = 1024
+    fixed_resolution: int | None = None
+    max_params: int | None = None
+    max_activation_bytes: int | None = None
+    channel_divisor: int | None = None
+
+    def resolutions(self, low: int, wanted: int, high: int) -> list[int]:
+        """The px to look at, in [low, high] where any is allowed there, else the allowed one nearest to `wanted`."""
+        if self.fixed_resolution is not None:
+            return [self.fixed_resolution]
+        step = self.multiple_of
+        least = -(-self.min_resolution // step) * step
+        most = max(least, self.max_resolution // step * step)
+        inside = [px for px in range(-(-low // step) * step, high + 1, step) if least <= px <= most]
+        return inside or [min(max(round(wanted / step) * step, least), most)]
+
+    def of_channels(self, architecture: Architecture) -> Architecture:
+        """The architecture with channels that `channel_divisor` divides.
+
+        Raises: InvalidNetwork where the family's fixed channels are none.
+        """
+        if self.channel_divisor is None:
+            return architecture
+        divisor, base = self.channel_divisor, architecture.baseline
+        stem, head = (make_divisible(float(part.channels), divisor) for part in (base.stem, base.head))
+        narrowed = replace(
+            architecture,
+            baseline=replace(
+                base,
+                stem=replace(base.stem, channels=stem),
+                head=replace(base.head, channels=head if base.head.channels else 0),
+            ),
+            rules=replace(architecture.rules, divisor=lcm(architecture.rules.divisor, divisor)),
+        )
+        try:
+            families.check(narrowed.assembled(base.resolution, narrowed.repeats(1.0), 1.0))
+        except InvalidNetwork as error:
+            raise InvalidNetwork("/constraints/channel_divisor", f"{error.message} ({error.pointer})") from None
+        return narrowed
+
+    def widest(self, table: CostTable, repeats: Repeats, resolution: int) -> int:
+        """How many of the table's widths, from the narrowest, keep to the bounds: all of these rise with the width."""
+        widest = len(table.widths)
+        if self.max_params is not None:
+            widest = int(np.searchsorted(table.params(repeats), self.max_params, side="right"))
+        if self.max_activation_bytes is not None:
+            peaks = table.peaks(repeats, [resolution])[0]
+            widest = min(widest, int(np.searchsorted(peaks, self.max_activation_bytes, side="right")))
+        return widest
+
+    @property
+    def bound_cost(self) -> bool:
+        """Whether there are bounds on what a network costs besides its budget."""
+        return self.max_params is not None or self.max_activation_bytes is not None
+
+    def kept_by(self, cost: Cost) -> bool:
+        """Whether a network of that cost keeps to the bounds on it."""
+        return (self.max_params is None or cost.params <= self.max_params) and (
+            self.max_activation_bytes is None or cost.peak_activation_bytes <= self.max_activation_bytes
+        )
+
+    def each_relaxed(self) -> Iterator[tuple[str, Constraints]]:
+        """Each bound that is set, with the constraints that are left without it."""
+        for f in fields(self):
+            free = LARGEST if f.name == "max_resolution" else f.default
+            if getattr(self, f.name) != free:
+                yield f.name, replace(self, **{f.name: free})
