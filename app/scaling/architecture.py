@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from itertools import chain
 from typing import Any, Literal
 
@@ -161,6 +162,13 @@ class Architecture:
     name: str
     baseline: Config
     rules: ScalingRules = ScalingRules()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.name, self.baseline, self.rules))
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "baseline": self.baseline.to_json(), "rules": asdict(self.rules)}

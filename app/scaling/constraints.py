@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields, replace
 from math import lcm
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.scaling import families
 from app.scaling.architecture import Architecture
-from app.scaling.cost import Cost
-from app.scaling.cost_table import LARGEST, CostTable, Repeats
+from app.scaling.cost_sheet import LARGEST, CostSheet, Repeats
 from app.scaling.errors import InvalidNetwork
 from app.scaling.rounding import make_divisible
 
@@ -65,26 +65,19 @@ class Constraints:
             raise InvalidNetwork("/constraints/channel_divisor", f"{error.message} ({error.pointer})") from None
         return narrowed
 
-    def widest(self, table: CostTable, repeats: Repeats, resolution: int) -> int:
-        """How many of the table's widths, from the narrowest, keep to the bounds: all of these rise with the width."""
-        widest = len(table.widths)
+    def allow(self, sheet: CostSheet, repeats: Repeats, resolution: int) -> NDArray[np.bool_]:
+        """Which of a sheet's networks keep to the bounds on cost, [network]."""
+        allowed = np.ones(sheet.n, bool)
         if self.max_params is not None:
-            widest = int(np.searchsorted(table.params(repeats), self.max_params, side="right"))
+            allowed &= sheet.params(repeats) <= self.max_params
         if self.max_activation_bytes is not None:
-            peaks = table.peaks(repeats, [resolution])[0]
-            widest = min(widest, int(np.searchsorted(peaks, self.max_activation_bytes, side="right")))
-        return widest
+            allowed &= sheet.peaks(repeats, resolution) <= self.max_activation_bytes
+        return allowed
 
     @property
     def bound_cost(self) -> bool:
         """Whether there are bounds on what a network costs besides its budget."""
         return self.max_params is not None or self.max_activation_bytes is not None
-
-    def kept_by(self, cost: Cost) -> bool:
-        """Whether a network of that cost keeps to the bounds on it."""
-        return (self.max_params is None or cost.params <= self.max_params) and (
-            self.max_activation_bytes is None or cost.peak_activation_bytes <= self.max_activation_bytes
-        )
 
     def each_relaxed(self) -> Iterator[tuple[str, Constraints]]:
         """Each bound that is set, with the constraints that are left without it."""

@@ -1,14 +1,12 @@
-"""An architecture's cost at every width, depth and input size there is: the many networks, costed together.
+"""An architecture's cost at every width there is.
 
-cost(w) is a monotone step function, since channels move in multiples of a divisor. Its steps are listed once an
-architecture, with what a pixel of each level costs in each part at each of them; the cost of any candidate is then a
-small product.
+cost(w) is a monotone step function, since channels move in multiples of a divisor: its steps are listed once an
+architecture, and what the networks between them cost.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
@@ -16,74 +14,42 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from app.scaling import families
-from app.scaling.architecture import Architecture, Config
-from app.scaling.cost import BIAS, BYTES, OPERATORS, Booked, Cost, Ledger
+from app.scaling.architecture import Architecture, Config, Head, Stage, Stem
+from app.scaling.cost_sheet import CostSheet, Indices, Repeats
 from app.scaling.rounding import Channels, Floats, short_decimal, width_breakpoints
 
 WIDEST = 4.0  # the greatest width multiplier looked at
 DEEPEST = 10.0  # the greatest depth multiplier whose steps are listed
-LARGEST = 4096  # the greatest input side, px
 
-Repeats = tuple[int, ...]
-
-_ALL = slice(None)
-_MOST_KEPT = 512  # depths that a table remembers
-_COUNTED = (*OPERATORS, BIAS)
+_BESIDE = 1e-9  # a multiplier this far from a step lies beyond it
+_MOST_TABLES, _MOST_STAGES = 64, 4096
 
 
 class CostTable:
-    """The cost of an architecture at every width there is, as arrays over the widths."""
+    """The networks of an architecture at every width: segment i is what any width from edges[i] to edges[i + 1] gives.
+
+    `sheet` has their costs, in the order of the widths.
+    """
 
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
         self.edges = _width_edges(architecture)
         self.widths = _middles(self.edges)
-        base = architecture.baseline
-        self._network = architecture.assembled(base.resolution, tuple(2 for _ in base.stages), self.widths)
-        ledger = families.ledger(self._network)
-        self._of_stage = [part.of_stage for part in ledger.parts]
-        self.pixels = np.stack([np.broadcast_to(s, LARGEST + 1) for s in ledger.sides(np.arange(LARGEST + 1))], 1) ** 2.0
-        self.least_resolution = int(np.argmax((self.pixels > 0).all(1)))
-        booked = [part.booked() for part in ledger.parts]
-        self._params = np.stack([self._over_widths(b.params) for b in booked], axis=1)
-        n = len(self.widths)
-        counts = [[*(_of(b, counted) for counted in _COUNTED), [*b.activations.items()]] for b in booked]
-        spread = np.stack([[self._spread(c, n) for c in of_part] for of_part in counts])
-        self._counts = spread.transpose(3, 1, 0, 2).copy()
-        self._flops = self.flops_per_pixel(ledger, n).transpose(1, 2, 0).copy()
-        alive = [self._spread([(level, c) for c, level in maps], n) for b in booked for maps in b.alive]
-        self._alive = np.stack(alive).transpose(2, 0, 1).copy()
-        self._part_of_alive = np.repeat(np.arange(len(ledger.parts)), [len(b.alive) for b in booked])
-        self._depth_edges, self._depth_repeats = _depth_steps(architecture)
+        twice = tuple(2 for _ in architecture.baseline.stages)
+        self._networks = architecture.assembled(architecture.baseline.resolution, twice, self.widths)
+        self.sheet = CostSheet(self._networks, len(self.widths))
+        self.least_resolution = int(np.argmax((self.sheet.pixels > 0).all(1)))
         self.changes, self.group_of_stage = self._changes()
-        self.between: dict[int, object] = {}  # what `stage_widths` made for it
+        self._depth_edges, self._depth_repeats = _depth_steps(architecture)
         self._short: dict[int, float] = {}
-        self._flops_of: dict[Repeats, Floats] = {}
+        self._stages: dict[tuple[int, int, int], Stage] = {}
 
-    def flops(self, repeats: Repeats, resolutions: Floats | list[int] | slice, widths: slice = _ALL) -> Floats:
-        """Multiply-adds, [px, width]: exact, since whole numbers below 2^53 are."""
-        of_levels = self._flops_of.get(repeats)
-        if of_levels is None:
-            if len(self._flops_of) >= _MOST_KEPT:
-                self._flops_of.clear()
-            of_levels = self._flops_of[repeats] = np.tensordot(self.times(repeats), self._flops, 1)
-        flops: Floats = self.pixels[resolutions] @ of_levels[:, widths]
-        return flops
-
-    def params(self, repeats: Repeats, widths: slice = _ALL) -> Floats:
-        """Learnable parameters, [width]."""
-        params: Floats = self._params[widths] @ self.times(repeats)
-        return params
-
-    def peaks(self, repeats: Repeats, resolutions: list[int], widths: slice = _ALL) -> Floats:
-        """Peak activation bytes, [px, width]."""
-        there = self.times(repeats)[self._part_of_alive] > 0
-        peaks: Floats = BYTES * (self._alive[widths][:, there] @ self.pixels[resolutions].T).max(1).T
-        return peaks
+    def segment(self, width: float) -> int:
+        """The segment that `width` belongs to."""
+        return int(self.edges.searchsorted(width, side="right")) - 1
 
     def short_width(self, segment: int) -> float:
-        """A width with few decimals that belongs to this entry of `widths`."""
+        """A width of the segment that has few decimals."""
         found = self._short.get(segment)
         if found is None:
             low, high = float(self.edges[segment]), float(self.edges[segment + 1])
@@ -91,31 +57,21 @@ class CostTable:
             self._short[segment] = found
         return found
 
-    def segment(self, width: float) -> int:
-        """The entry of `widths` that gives the same network as `width`."""
-        return int(np.searchsorted(self.edges, width, side="right")) - 1
-
-    def cost(self, repeats: Repeats, resolution: int, width: int) -> Cost:
-        """What `families.network_cost` says of the network, an order of magnitude sooner."""
-        times, pixels = self.times(repeats), self.pixels[resolution]
-        *counted, activations = ((self._counts[width] @ pixels) @ times).tolist()
-        alive = (self._alive[width] @ pixels)[times[self._part_of_alive] > 0]
-        return Cost(
-            {operator: int(count) for operator, count in zip(OPERATORS, counted, strict=False)},
-            int(self._params[width] @ times),
-            int(activations),
-            BYTES * int(alive.max()),
-            int(counted[-1]),
-        )
+    def repeats(self, d: float) -> Repeats:
+        """What `Architecture.repeats` says, sooner."""
+        step = bisect_left(self._depth_edges, d)
+        for beside in self._depth_edges[max(0, step - 1) : step + 1]:
+            if abs(beside - d) < _BESIDE:  # half a repeat goes to the even one: it may be neither side's
+                return self.architecture.repeats(d)
+        return self._depth_repeats[step] if d < DEEPEST else self.architecture.repeats(d)
 
     def depths(self, d: float, latitude: float) -> list[tuple[float, Repeats]]:
         """The different repeats within `latitude` of d, each with the depth multiplier nearest to d that gives it."""
-        wanted = self.architecture.repeats(d)
+        wanted = self.repeats(d)
         found = [(d, wanted)]
         low, high = max(d - latitude, 0.0), d + latitude
         edges = self._depth_edges
-        first, last = bisect_right(edges, low), bisect_left(edges, high)
-        for step in range(first, last + 1):
+        for step in range(bisect_right(edges, low), bisect_left(edges, high) + 1):
             repeats = self._depth_repeats[step]
             if repeats != wanted:
                 left = max(low, edges[step - 1] if step > 0 else 0.0)
@@ -123,47 +79,45 @@ class CostTable:
                 found.append((min(max(d, left + _BESIDE), right - _BESIDE) if left < right else left, repeats))
         return found
 
-    def times(self, repeats: Repeats) -> Floats:
-        """How often each part runs, [part]."""
-        return np.array([1.0 if of is None else repeats[of] - 1.0 for of in self._of_stage])
-
-    def network(self, columns: NDArray[np.int64] | tuple[int, ...], repeats: Repeats | None = None, resolution: int = 1) -> Config:
+    def network(self, segments: Indices | tuple[int, ...], repeats: Repeats, resolution: int) -> Config:
         """The network whose stages, and head, take their channels from these segments of the widths, [stage, ...]."""
-        whole = self._network
-        stages = tuple(
-            replace(
-                stage,
-                channels=_taken(stage.channels, column),
-                group_width=_taken(stage.group_width, column),
-                repeats=stage.repeats if repeats is None else repeats[i],
-            )
-            for i, (stage, column) in enumerate(zip(whole.stages, columns, strict=False))
-        )
-        return replace(
-            whole,
-            resolution=resolution,
-            stem=replace(whole.stem, channels=_taken(whole.stem.channels, columns[0])),
-            stages=stages,
-            head=replace(whole.head, channels=_taken(whole.head.channels, columns[-1])),
+        whole = self._networks
+        stages = tuple(map(self._stage, range(len(repeats)), repeats, segments))
+        return Config(
+            whole.family,
+            resolution,
+            Stem(_taken(whole.stem.channels, segments[0]), whole.stem.kernel, whole.stem.stride),
+            stages,
+            Head(_taken(whole.head.channels, segments[-1])),
+            whole.activation,
+            whole.in_chans,
+            whole.num_classes,
         )
 
-    def flops_per_pixel(self, ledger: Ledger, n: int) -> Floats:
-        """Multiply-adds that `n` networks' ledger has, [network, part, level]."""
-        booked = [
-            [(level, c) for (operator, level), c in part.booked().counts.items() if operator in ("conv", "linear")]
-            for part in ledger.parts
-        ]
-        return np.stack([self._spread(counts, n) for counts in booked]).transpose(2, 0, 1).copy()
+    def _stage(self, index: int, repeats: int, segment: Indices | int) -> Stage:
+        """The stage of that index; where it is a single one, made once."""
+        if isinstance(segment, int):
+            found = self._stages.get((index, repeats, segment))
+            if found is not None:
+                return found
+        whole = self._networks.stages[index]
+        channels, group_width = _taken(whole.channels, segment), _taken(whole.group_width, segment)
+        stage = replace(whole, repeats=repeats, channels=channels, group_width=group_width)
+        if isinstance(segment, int):
+            if len(self._stages) >= _MOST_STAGES:
+                self._stages.clear()
+            self._stages[index, repeats, segment] = stage
+        return stage
 
-    def _changes(self) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    def _changes(self) -> tuple[NDArray[np.bool_], Indices]:
         """Whether a group of stages has other channels than a segment before, [group, width]; the group of each stage.
 
         Stages of equal channels that follow each other are one group, lest their shortcuts go; the stem goes with the
         first, the head is the last.
         """
-        whole = self._network
+        whole = self._networks
         stem, *counts = [
-            self._over_widths(c)
+            np.broadcast_to(c, self.widths.shape)
             for c in (whole.stem.channels, *(stage.channels for stage in whole.stages), whole.head.channels)
         ]
         is_new = [True, *(bool((a != b).any()) for a, b in pairwise(counts[:-1])), True]
@@ -171,24 +125,11 @@ class CostTable:
         changes[0] |= np.diff(stem, prepend=0) != 0
         return changes, np.cumsum(is_new) - 1
 
-    def _spread(self, per_level: Iterable[tuple[int, Channels]], n: int) -> Floats:
-        """[level, network]; levels in the order of `Ledger.sides`, the pooled one last."""
-        spread = np.zeros((self.pixels.shape[1], n))
-        for level, per_pixel in per_level:
-            spread[level] += per_pixel
-        return spread
 
-    def _over_widths(self, count: Channels) -> NDArray[np.int64]:
-        return np.broadcast_to(count, self.widths.shape)
-
-
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=_MOST_TABLES)
 def cost_table(architecture: Architecture) -> CostTable:
     """The architecture's table, made once."""
     return CostTable(architecture)
-
-
-_BESIDE = 1e-9  # a multiplier this far from a step lies beyond it
 
 
 def _width_edges(architecture: Architecture) -> Floats:
@@ -214,19 +155,14 @@ def _depth_steps(architecture: Architecture) -> tuple[list[float], list[Repeats]
     return [edges[i] for i in changes], [repeats[0], *(repeats[i + 1] for i in changes)]
 
 
-def _taken(channels: Channels, column: NDArray[np.int64] | int) -> Channels:
-    """The channels of a segment, or of several; a number where that is one."""
-    if isinstance(channels, int):
-        return channels
-    taken = channels[column]
-    return taken if taken.ndim else int(taken)
-
-
 def _middles(edges: Floats) -> Floats:
     middles: Floats = (edges[:-1] + edges[1:]) / 2
     return middles
 
 
-def _of(booked: Booked, operator: str) -> list[tuple[int, Channels]]:
-    """What a part books for an operator: (level, operations a pixel)."""
-    return [(level, per_pixel) for (of, level), per_pixel in booked.counts.items() if of == operator]
+def _taken(channels: Channels, segment: Indices | int) -> Channels:
+    """The channels of a segment, or of several."""
+    if isinstance(channels, int):
+        return channels
+    taken = channels[segment]
+    return taken if isinstance(taken, np.ndarray) else int(taken)

@@ -25,6 +25,8 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from app.scaling.errors import NotEnoughObservations
 
+Array = NDArray[np.float64]
+
 LEAST_POINTS = 3  # distinct values of c that a fit needs
 
 _RESTARTS, _SEED = 8, 0
@@ -78,11 +80,11 @@ class Regression:
 
     def at(self, x: float) -> tuple[float, float]:
         """Mean and standard deviation (noise included) at one x."""
-        h = self.hyperparameters
-        mean, scale = self._standard
-        across = h.variance * np.exp(-0.5 * ((x - self._x) / h.length) ** 2)
-        variance = h.variance + h.noise - across @ self._inverse @ across
-        return mean + scale * float(across @ self._solved[1]), scale * math.sqrt(max(float(variance), 0.0))
+        mean, scale, total, length, centres, inverse, weights = self._prepared
+        z = x / length - centres
+        across = np.exp(-0.5 * z * z)
+        variance = total - across @ inverse @ across
+        return mean + scale * float(across @ weights), scale * math.sqrt(max(float(variance), 0.0))
 
     def over(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation (noise included) at each x."""
@@ -102,12 +104,13 @@ class Regression:
         return np.array(self.y) - scale * weights * variance, scale * np.sqrt(variance)
 
     @cached_property
-    def _x(self) -> NDArray[np.float64]:
-        return np.array(self.x)
-
-    @cached_property
-    def _standard(self) -> tuple[float, float]:
-        return _standardisation(self.y)
+    def _prepared(self) -> tuple[float, float, float, float, Array, Array, Array]:
+        """What `at` needs at every x, once: the signal variance is in the inverse and the weights."""
+        h = self.hyperparameters
+        mean, scale = _standardisation(self.y)
+        centres = np.array(self.x) / h.length
+        inverse, weights = h.variance**2 * self._inverse, h.variance * self._solved[1]
+        return mean, scale, h.variance + h.noise, h.length, centres, inverse, weights
 
     @cached_property
     def _inverse(self) -> NDArray[np.float64]:
@@ -160,7 +163,7 @@ class Predictor:
             Regression.fitted([c for c, _ in known], [a for _, a in known]) if len(known) >= LEAST_POINTS else None,
         )
 
-    @property
+    @cached_property
     def range(self) -> tuple[float, float]:
         """The least and the greatest c of the data: beyond it an answer is an extrapolation."""
         return min(p.c for p in self.points), max(p.c for p in self.points)

@@ -6,7 +6,8 @@ from dataclasses import astuple, dataclass
 from math import exp, log
 
 from app.scaling.architecture import Architecture, Multipliers
-from app.scaling.cost_table import LARGEST, WIDEST, cost_table
+from app.scaling.cost_sheet import LARGEST
+from app.scaling.cost_table import WIDEST, cost_table
 from app.scaling.predictor import Predictor
 from app.scaling.rounding import round_resolution
 
@@ -70,8 +71,7 @@ def on_curve(architecture: Architecture, target: int, name: str) -> Wanted:
     def flops(t: float) -> int:
         m = curve.at(min(t, _MOST_T[name]))
         px = min(max(round_resolution(architecture.baseline.resolution, m.r), table.least_resolution), LARGEST)
-        segment = table.segment(m.w)
-        return int(table.flops(architecture.repeats(m.d), [px], slice(segment, segment + 1))[0, 0])
+        return int(table.sheet.flops(table.repeats(m.d), px)[table.segment(m.w)])
 
     for _ in range(40):  # the cost is a monotone step function of t
         middle = (low + high) / 2

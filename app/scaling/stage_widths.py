@@ -8,56 +8,37 @@ meet a budget with resolution and depth left where they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, cycle, product
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.scaling import families
-from app.scaling.cost_table import CostTable, Repeats
-from app.scaling.rounding import Floats
+from app.scaling.cost_sheet import CostSheet, Indices
+from app.scaling.cost_table import CostTable
 
 _MOST_NETWORKS = 256
-_MOST_STEPS = 128  # between which a table remembers the networks
+_MOST_KEPT = 128  # steps of all tables together whose networks are remembered
 
 
 @dataclass(frozen=True)
 class Between:
     """The networks between two neighbouring segments of a table's widths, and a few steps beyond.
 
-    `columns` [network, stage] are the segments that the channels of each stage are taken from; the stem goes with the
-    first, the head comes last, and stages of equal channels stay in step. `irregularity` [network] counts the steps
-    that one stage has not taken though another has taken a later one; 0 is one width for all.
+    `segments` [network, stage] are those that the channels of each stage are taken from; the stem goes with the first,
+    the head comes last, and stages of equal channels stay in step. `irregularity` [network] counts the steps that one
+    stage has not taken though another has taken a later one; 0 is one width for all. `sheet` has their costs.
     """
 
-    table: CostTable
-    columns: NDArray[np.int64]
-    irregularity: NDArray[np.int64]
-    per_pixel: Floats  # multiply-adds, [network, term]
-    part: NDArray[np.int64]  # of each term
-    level: NDArray[np.int64]
-
-    def flops(self, repeats: Repeats, resolution: int) -> Floats:
-        """Multiply-adds, [network]."""
-        table = self.table
-        flops: Floats = self.per_pixel @ (table.times(repeats)[self.part] * table.pixels[resolution][self.level])
-        return flops
+    segments: Indices
+    irregularity: Indices
+    sheet: CostSheet
 
 
+@lru_cache(maxsize=_MOST_KEPT)
 def between(table: CostTable, low: int) -> Between:
-    """The networks from this entry of the table's widths to the next, themselves among them; made once."""
-    low = min(max(low, 0), max(0, len(table.widths) - 2))
-    found = table.between.get(low)
-    if found is None:
-        if len(table.between) >= _MOST_STEPS:
-            del table.between[next(iter(table.between))]
-        found = table.between[low] = _made(table, low)
-    assert isinstance(found, Between)
-    return found
-
-
-def _made(table: CostTable, middle: int) -> Between:
+    """The networks from this segment of the table to the next, themselves among them."""
+    middle = min(max(low, 0), max(0, len(table.widths) - 2))
     low, high = middle, min(middle + 1, len(table.widths) - 1)
     starts = _starts(table, low, high)
     for side in cycle((-1, 1)):  # a step down, a step up, as long as there are not too many networks
@@ -65,15 +46,15 @@ def _made(table: CostTable, middle: int) -> Between:
         if next_low < 0 or next_high == len(table.widths):
             break
         wider = _starts(table, next_low, next_high)
-        if prod(len(columns) for columns in wider) > _MOST_NETWORKS:
+        if prod(len(segments) for segments in wider) > _MOST_NETWORKS:
             break
         low, high, starts = next_low, next_high, wider
-    columns = np.array(list(product(*(_representatives(group, middle, high) for group in starts))), dtype=np.int64)
-    irregularity = _irregularity(columns, starts)
-    columns = columns[:, table.group_of_stage]
-    per_pixel = table.flops_per_pixel(families.ledger(table.network(columns.T)), len(columns))
-    part, level = np.nonzero(per_pixel.any(0))
-    return Between(table, columns, irregularity, per_pixel[:, part, level].copy(), part, level)
+    segments = np.array(list(product(*(_representatives(group, middle, high) for group in starts))), dtype=np.int64)
+    irregularity = _irregularity(segments, starts)
+    segments = segments[:, table.group_of_stage]
+    twice = tuple(2 for _ in table.architecture.baseline.stages)
+    networks = table.network(segments.T, twice, table.architecture.baseline.resolution)
+    return Between(segments, irregularity, CostSheet(networks, len(segments)))
 
 
 def _starts(table: CostTable, low: int, high: int) -> list[list[int]]:
@@ -88,10 +69,10 @@ def _representatives(starts: list[int], middle: int, high: int) -> list[int]:
     return [min(max(middle, start), end) for start, end in zip(starts, ends, strict=True)]
 
 
-def _irregularity(columns: NDArray[np.int64], starts: list[list[int]]) -> NDArray[np.int64]:
-    steps = sorted((column, group) for group, taken in enumerate(starts) for column in taken[1:])
-    count = np.zeros(len(columns), np.int64)
+def _irregularity(segments: Indices, starts: list[list[int]]) -> Indices:
+    steps = sorted((segment, group) for group, taken in enumerate(starts) for segment in taken[1:])
+    count = np.zeros(len(segments), np.int64)
     for (early, one), (late, other) in combinations(steps, 2):
         if early < late:
-            count += (columns[:, one] < early) & (columns[:, other] >= late)
+            count += (segments[:, one] < early) & (segments[:, other] >= late)
     return count

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Multipliers
 from app.scaling.constraints import Constraints
 from app.scaling.cost import Cost
-from app.scaling.cost_table import CostTable, Repeats, cost_table
+from app.scaling.cost_sheet import CostSheet, Repeats
+from app.scaling.cost_table import cost_table
 from app.scaling.errors import TargetOutOfRange
 from app.scaling.rounding import Floats, round_resolution, short_decimal
-from app.scaling.stage_widths import between
+from app.scaling.stage_widths import Between, between
 
 CLOSE = 5e-4  # a budget error this little (relative) is none: what moves least is then the best
 _LEEWAY = 0.005  # a target this little (relative) beyond the least or the most is taken for it
-_TRIED = 32  # networks around a width, nearest first, that are looked at for one within the bounds on cost
 
 Mode = Literal["nearest", "at_most"]
 
@@ -57,24 +56,22 @@ class Solution:
     moved: Moved
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(NamedTuple):
     """An input size and repeats; how far they are from the rule's, relative to how far they may be."""
 
+    distance: float
     px: int
     depth: float
     repeats: Repeats
-    distance: float
 
 
-@dataclass(frozen=True)
-class _Network:
-    """A network at a place: its segment of the widths, or where stages stepped apart one a stage, the head last."""
+class _Network(NamedTuple):
+    """A network at a place: its segment of the widths, and where its stages stepped apart which of those it is."""
 
     place: _Place
     flops: int
     segment: int
-    apart: tuple[int, ...] | None = None
+    apart: tuple[Between, int] | None = None
 
 
 def solve(
@@ -126,12 +123,11 @@ class _Search:
         self.constraints = constraints
         self.table = cost_table(constraints.of_channels(architecture))
         self.wanted_px = round_resolution(architecture.baseline.resolution, r)
-        self.places = self._places()
 
     def best(self, mode: Mode) -> _Network | None:
         """The network that moves least among those close to the target, else the nearest; none where none is allowed."""
         best, gap = None, np.inf
-        for place in self.places:
+        for place in self._places():
             for network in self._networks(place, mode):
                 if abs(network.flops - self.target) < gap:
                     best, gap = network, abs(network.flops - self.target)
@@ -141,21 +137,22 @@ class _Search:
 
     def solution(self, found: _Network) -> Solution:
         table, place = self.table, found.place
-        base = self.architecture.baseline.resolution
-        config = self._config(found)
-        r = short_decimal(
-            self.r, place.px / base, (place.px + 1) / base, lambda r: round_resolution(base, r) == place.px
-        )
+        base, px, repeats = self.architecture.baseline.resolution, place.px, place.repeats
+        r = short_decimal(self.r, px / base, (px + 1) / base, lambda r: round_resolution(base, r) == px)
         d = place.depth
-        d = short_decimal(d, d - 1e-4, d + 1e-4, lambda d: table.architecture.repeats(d) == place.repeats)
+        d = short_decimal(d, d - 1e-4, d + 1e-4, lambda d: table.repeats(d) == repeats)
         w = table.short_width(found.segment) if self.width is None else self.width
-        moved = Moved(place.px - self.wanted_px, place.depth - self.d)
-        if found.apart is not None:
-            w_stages = tuple(table.short_width(segment) for segment in found.apart)
-            return Solution(Multipliers(r, d, w, w_stages), None, config, families.network_cost(config), moved)
-        interval = float(table.edges[found.segment]), float(table.edges[found.segment + 1])
-        cost = table.cost(place.repeats, place.px, found.segment)
-        return Solution(Multipliers(r, d, w), interval, config, cost, moved)
+        moved = Moved(px - self.wanted_px, place.depth - self.d)
+        if found.apart is None:
+            segments = (found.segment,) * (len(repeats) + 1)
+            interval = float(table.edges[found.segment]), float(table.edges[found.segment + 1])
+            cost = table.sheet.cost(found.segment, repeats, px)
+            return Solution(Multipliers(r, d, w), interval, table.network(segments, repeats, px), cost, moved)
+        near, index = found.apart
+        segments = tuple(near.segments[index].tolist())
+        w_stages = tuple(table.short_width(segment) for segment in segments)
+        cost = near.sheet.cost(index, repeats, px)
+        return Solution(Multipliers(r, d, w, w_stages), None, table.network(segments, repeats, px), cost, moved)
 
     def check_reachable(self, best: _Network | None) -> None:
         """Raises: TargetOutOfRange, naming the constraints any of which, left out, would let the target be met."""
@@ -170,71 +167,82 @@ class _Search:
             self.target, least, most, culprits, None if nearest is None else self.solution(nearest)
         )
 
-    def _places(self) -> list[_Place]:
-        """Where to look, the rule's own place first."""
+    def _places(self) -> Iterator[_Place]:
+        """Where to look, the rule's own place first, then the nearest."""
         table, latitude, wanted_px = self.table, self.latitude, self.wanted_px
+        own = _Place(0.0, wanted_px, self.d, table.repeats(self.d))
+        if self.constraints.resolutions(wanted_px, wanted_px, wanted_px) == [wanted_px] >= [table.least_resolution]:
+            yield own
         resolutions = self.constraints.resolutions(wanted_px - latitude.px, wanted_px, wanted_px + latitude.px)
         allowed = dict.fromkeys(max(px, table.least_resolution) for px in resolutions)
         px_unit, depth_unit = max(latitude.px, 1), latitude.depth or 1.0
         places = [
-            _Place(px, depth, repeats, abs(px - wanted_px) / px_unit + abs(depth - self.d) / depth_unit)
+            _Place(abs(px - wanted_px) / px_unit + abs(depth - self.d) / depth_unit, px, depth, repeats)
             for depth, repeats in table.depths(self.d, latitude.depth)
             for px in allowed
         ]
-        places.sort(key=lambda place: place.distance)
-        return places
+        places.sort()
+        yield from places[places[0] == own :]
 
     def _networks(self, place: _Place, mode: Mode) -> Iterator[_Network]:
         """The best network at a place with all stages in step, then the best with stages apart."""
-        flops = self.table.flops(place.repeats, [place.px])[0]
-        allowed = flops[: self.constraints.widest(self.table, place.repeats, place.px)]
-        if self.width is None:
-            segment = _nearest(allowed, self.target, mode)
-        else:
+        sheet = self.table.sheet
+        flops = sheet.flops(place.repeats, place.px)
+        if self.width is not None:
             segment = self.table.segment(self.width)
-            if segment >= len(allowed) or (mode == "at_most" and flops[segment] > self.target):
-                segment = -1
-        if segment < 0:
+            if self._gaps(sheet, flops, place, mode)[segment] < np.inf:
+                yield _Network(place, int(flops[segment]), segment)
             return
+        if self.constraints.bound_cost:
+            gaps = self._gaps(sheet, flops, place, mode)
+            segment = int(gaps.argmin())
+            if gaps[segment] == np.inf:
+                return
+        else:
+            segment = _nearest(flops, self.target, mode)
+            if segment < 0:
+                return
         yield _Network(place, int(flops[segment]), segment)
-        if self.latitude.stages and self.width is None:
+        if self.latitude.stages:
             low = segment if flops[segment] <= self.target else segment - 1
             yield from self._apart(place, segment, low, mode)
 
     def _apart(self, place: _Place, segment: int, low: int, mode: Mode) -> Iterator[_Network]:
         """The best network with stages apart between the two widths that the target is between, if any is allowed."""
         near = between(self.table, low)
-        flops = near.flops(place.repeats, place.px)
+        flops = near.sheet.flops(place.repeats, place.px)
+        gaps = self._gaps(near.sheet, flops, place, mode)
+        index = int(gaps.argmin())
+        if gaps[index] == np.inf:
+            return
+        if gaps[index] <= self.close:
+            enough = (gaps <= self.close).nonzero()[0].tolist()
+            index = min(enough, key=lambda i: (near.irregularity[i], gaps[i]))
+        yield _Network(place, int(flops[index]), segment, (near, index))
+
+    def _gaps(self, sheet: CostSheet, flops: Floats, place: _Place, mode: Mode) -> Floats:
+        """How far a sheet's networks are from the target, infinitely where they are not allowed."""
         gaps = np.abs(flops - self.target)
         if mode == "at_most":
             gaps[flops > self.target] = np.inf
-        scores = gaps
-        if gaps.min() <= self.close:
-            scores = np.where(gaps <= self.close, near.irregularity + gaps / (self.close + 1), np.inf)
-        bound = self.constraints.bound_cost
-        for index in scores.argsort()[:_TRIED] if bound else [scores.argmin()]:
-            if scores[index] == np.inf:
-                return
-            network = _Network(place, int(flops[index]), segment, tuple(near.columns[index].tolist()))
-            if not bound or self.constraints.kept_by(families.network_cost(self._config(network))):
-                yield network
-                return
-
-    def _config(self, network: _Network) -> Config:
-        columns = network.apart or (network.segment,) * (len(network.place.repeats) + 1)
-        return self.table.network(columns, network.place.repeats, network.place.px)
+        if self.constraints.bound_cost:
+            gaps[~self.constraints.allow(sheet, place.repeats, place.px)] = np.inf
+        return gaps
 
     def _span(self) -> tuple[int, int] | None:
         """The least and the most multiply-adds of all places, none where the constraints allow no network."""
-        reached = []
-        for place in self.places:
-            flops = self.table.flops(place.repeats, [place.px])[0]
-            allowed = flops[: self.constraints.widest(self.table, place.repeats, place.px)]
-            if self.width is not None:
-                segment = self.table.segment(self.width)
-                allowed = allowed[segment : segment + 1]
-            reached.extend(allowed[[0, -1]] if len(allowed) else [])
-        return (int(min(reached)), int(max(reached))) if reached else None
+        sheet = self.table.sheet
+        only = slice(None)
+        if self.width is not None:
+            only = slice(self.table.segment(self.width), self.table.segment(self.width) + 1)
+        reached = [
+            sheet.flops(place.repeats, place.px)[only][
+                self.constraints.allow(sheet, place.repeats, place.px)[only]
+            ]
+            for place in self._places()
+        ]
+        every = np.concatenate(reached)
+        return (int(every.min()), int(every.max())) if len(every) else None
 
     def _within(self, span: tuple[int, int] | None) -> bool:
         """Whether the target can be met, or as good as; `at_most` is met by any network below."""
