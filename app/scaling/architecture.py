@@ -237,10 +237,10 @@ class Architecture:
 
     def _stage(self, stage: Stage, repeats: int, width: float | Floats) -> Stage:
         channels = self._rounded(stage.channels, width)
-        if not isinstance(stage.group_width, int) or stage.group_width == 0:
+        if stage.group_width == 0:
             return replace(stage, repeats=repeats, channels=channels)
-        group_width = make_divisible(float(stage.group_width), self.rules.divisor)
-        channels, group_width = whole_groups(channels, group_width)
+        of_group = make_divisible(float(stage.group_width), self.rules.divisor)
+        channels, group_width = whole_groups(channels, of_group)
         return replace(stage, repeats=repeats, channels=channels, group_width=group_width)
 
     def _rounded(self, channels: Channels, width: float | Floats) -> Channels:

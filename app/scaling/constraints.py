@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from math import lcm
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,4 +85,5 @@ class Constraints:
         for f in fields(self):
             free = LARGEST if f.name == "max_resolution" else f.default
             if getattr(self, f.name) != free:
-                yield f.name, replace(self, **{f.name: free})
+                without: dict[str, Any] = {f.name: free}
+                yield f.name, replace(self, **without)

@@ -20,7 +20,7 @@ Conventions, all for one image:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +52,6 @@ def differs(x: FeatureMap, out: Channels, stride: int) -> bool | NDArray[np.bool
     """
     return stride > 1 or x.channels != out
 
-
-Side = TypeVar("Side", int, NDArray[np.int64])
 
 # What runs: a convolution with batch norm, one with bias, a linear layer with bias, …; the first three are the layers.
 _CONV_NORM, _CONV_BIAS, _LINEAR, _LAYER_NORM, _SCALE, _POOL, _MAX_POOL, _CONCATENATE = range(8)
@@ -213,8 +211,8 @@ class Ledger:
         with _Held(self, (None, other)):
             return self._book(_CONCATENATE, x, FeatureMap(x.channels + other.channels, x.level))
 
-    def sides(self, resolution: Side) -> list[Side | int]:
-        """Each level's side in px for an input of `resolution` px; the last entry is the pooled level's.
+    def sides(self, resolution: Any) -> list[Any]:
+        """Each level's side in px for an input of `resolution` px (or an array of them); the pooled level's comes last.
 
         A side of 0 says that the input is too small for the network.
         """
@@ -306,22 +304,23 @@ def _summed(parts: list[Part], sides: list[int]) -> Cost:
         times = part.repeats
         if times == 0:
             continue
-        for kind, x, (out, level), weights, waiting in part.operations:
+        operations: Any = part.operations  # of one network: numbers, no arrays
+        for kind, x, (out, level), weights, waiting in operations:
             elements = out * pixels[level]
             if kind <= _LINEAR:
-                operations = times * weights * pixels[level]
+                multiply_adds = times * weights * pixels[level]
                 params += times * weights
                 activations += times * elements
                 if kind == _CONV_NORM:
-                    conv += operations
+                    conv += multiply_adds
                     batch_norm += times * 2 * elements
                     params += times * 2 * out
                 elif kind == _LINEAR:
-                    linear += operations
+                    linear += multiply_adds
                     bias += times * elements
                     params += times * out
                 else:
-                    conv += operations
+                    conv += multiply_adds
                     bias += times * elements
                     params += times * out
             elif kind == _LAYER_NORM:

@@ -68,7 +68,7 @@ def share_repeats(repeats: Sequence[int], total: int) -> list[int]:
     return shares[::-1]
 
 
-def whole_groups(channels: Channels, group_width: int) -> tuple[Channels, Channels]:
+def whole_groups(channels: Channels, group_width: Channels) -> tuple[Channels, Channels]:
     """Channels that whole groups make up, and the channels of a group (timm's `adjust_widths_groups_comp`, RegNet).
 
     The nearest multiple of `group_width`; channels fewer than that are one group.
@@ -76,7 +76,7 @@ def whole_groups(channels: Channels, group_width: int) -> tuple[Channels, Channe
     if isinstance(channels, np.ndarray):
         widths = np.minimum(channels, group_width)
         return np.round(channels / widths).astype(np.int64) * widths, widths
-    width = min(channels, group_width)
+    width = min(channels, int(group_width))
     return round(channels / width) * width, width
 
 

@@ -125,7 +125,7 @@ class _Search:
         self.wanted_px = round_resolution(architecture.baseline.resolution, r)
 
     def best(self, mode: Mode) -> _Network | None:
-        """The network that moves least among those close to the target, else the nearest; none where none is allowed."""
+        """The network that moves least of those close to the target, else the nearest; none where none is allowed."""
         best, gap = None, np.inf
         for place in self._places():
             for network in self._networks(place, mode):
@@ -163,9 +163,7 @@ class _Search:
         culprits = [name for name, search in relaxed if search._within(search._span())]
         nearest = best or self.best("nearest")
         least, most = span or (0, 0)
-        raise TargetOutOfRange(
-            self.target, least, most, culprits, None if nearest is None else self.solution(nearest)
-        )
+        raise TargetOutOfRange(self.target, least, most, culprits, None if nearest is None else self.solution(nearest))
 
     def _places(self) -> Iterator[_Place]:
         """Where to look, the rule's own place first, then the nearest."""
@@ -236,9 +234,7 @@ class _Search:
         if self.width is not None:
             only = slice(self.table.segment(self.width), self.table.segment(self.width) + 1)
         reached = [
-            sheet.flops(place.repeats, place.px)[only][
-                self.constraints.allow(sheet, place.repeats, place.px)[only]
-            ]
+            sheet.flops(place.repeats, place.px)[only][self.constraints.allow(sheet, place.repeats, place.px)[only]]
             for place in self._places()
         ]
         every = np.concatenate(reached)
@@ -255,7 +251,15 @@ class _Search:
 
     def _with(self, constraints: Constraints) -> _Search:
         return _Search(
-            self.architecture, self.r, self.d, self.target, self.width, self.latitude, constraints, self.mode, self.close
+            self.architecture,
+            self.r,
+            self.d,
+            self.target,
+            self.width,
+            self.latitude,
+            constraints,
+            self.mode,
+            self.close,
         )
 
 

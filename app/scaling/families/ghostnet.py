@@ -9,8 +9,6 @@ the TinyNet paper's rules with GhostNet's divisor, the head fixed.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
 from app.scaling.cost import FeatureMap, Ledger, differs
 from app.scaling.errors import InvalidNetwork
@@ -83,24 +81,23 @@ def check(config: Config) -> None:
             raise InvalidNetwork(f"{where}/channels", f"a GhostNet's channels are multiples of {_DIVISOR}")
         if stage.joined and index == 0:
             raise InvalidNetwork(f"{where}/joined", "there is no entry before the first")
-        plain = Stage("ghost", stage.repeats, stage.channels, stage.kernel, stage.stride, stage.expansion, stage.se_ratio)
-        if replace(stage, joined=False) != plain:
+        if (stage.groups, stage.group_width, stage.activation, stage.skip) != (1, 0, None, True):
             raise InvalidNetwork(where, "a ghost block has no groups, no activation of its own, and its shortcut")
 
 
 def timm(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
     """timm's `GhostNet` with a row a block, at the width that gives the stem; it knows no stochastic depth."""
     width = config.stem.channels / _STEM
-    cfgs: list[list[list[float]]] = []
-    x = config.stem.channels
+    cfgs = []
+    x = int(config.stem.channels)
     for stages in config.joined():
         rows = []
         for stage in stages:
             for repeat in range(stage.repeats):
                 stride = stage.stride if repeat == 0 else 1
                 inner = _rounded(x * stage.expansion)
-                rows.append([stage.kernel, inner / width, stage.channels / width, stage.se_ratio, stride])
-                x = stage.channels
+                rows.append([stage.kernel, inner / width, int(stage.channels) / width, stage.se_ratio, stride])
+                x = int(stage.channels)
         cfgs.append(rows)
     arguments = {"num_classes": config.num_classes, "in_chans": config.in_chans, "drop_rate": drop_rate}
     return call("timm.models.ghostnet.GhostNet", cfgs=cfgs, width=width, **arguments)
@@ -141,9 +138,7 @@ def _inner(x: FeatureMap, stage: Stage) -> Channels:
 
 
 def _rounded(channels: float) -> int:
-    rounded = make_divisible(channels, _DIVISOR)
-    assert isinstance(rounded, int)
-    return rounded
+    return int(make_divisible(channels, _DIVISOR))
 
 
 _WIDTHS = {"ghostnet_050": 0.5, "ghostnet_100": 1.0, "ghostnet_130": 1.3}

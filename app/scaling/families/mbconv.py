@@ -162,7 +162,10 @@ def _head_after_pool(config: Config, ledger: Ledger, x: FeatureMap) -> FeatureMa
 
 def _efficientnet(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
     return call(
-        "timm.models.efficientnet.EfficientNet", **_arguments(config), drop_rate=drop_rate, drop_path_rate=drop_path_rate
+        "timm.models.efficientnet.EfficientNet",
+        **_arguments(config),
+        drop_rate=drop_rate,
+        drop_path_rate=drop_path_rate,
     )
 
 

@@ -93,7 +93,8 @@ def timm(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
     """
     blocks = sum(stage.repeats for stage in config.stages)
     rates = [drop_path_rate * i / max(1, blocks - 1) for i in range(blocks)]
-    x, attributes, features = config.stem.channels, {}, [_feature(config.stem.channels, 2, "stem")]
+    x, features = config.stem.channels, [_feature(config.stem.channels, 2, "stem")]
+    attributes: dict[str, Any] = {}
     for index, stage in enumerate(config.stages):
         name = f"s{index + 1}"
         attributes[name] = call(

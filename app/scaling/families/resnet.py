@@ -88,7 +88,9 @@ def check(config: Config) -> None:
         if (stage.block, stage.expansion, stage.groups) != (first.block, first.expansion, first.groups):
             raise InvalidNetwork(where, "all stages of a ResNet have the same block, expansion and groups")
         if stage.channels % _OUT[stage.block]:
-            raise InvalidNetwork(f"{where}/channels", f"a {stage.block}'s channels are multiples of {_OUT[stage.block]}")
+            raise InvalidNetwork(
+                f"{where}/channels", f"a {stage.block}'s channels are multiples of {_OUT[stage.block]}"
+            )
         if stage != Stage(
             stage.block, stage.repeats, stage.channels, 3, stage.stride, stage.expansion, groups=stage.groups
         ):
