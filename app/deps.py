@@ -12,23 +12,29 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.db.unit_of_work import UnitOfWork
 from app.errors import Unauthorized
+from app.services.catalogue import Catalogue
 from app.settings import Settings
 
 
-def settings(request: Request) -> Settings:
+async def settings(request: Request) -> Settings:
     return request.app.state.settings
 
 
 def work(request: Request) -> Iterator[UnitOfWork]:
     """A transaction that may write; what it enqueues is sent after its commit."""
-    with writing(request)() as unit:
+    state = request.app.state
+    with UnitOfWork(state.settings.database, state.jobs.send) as unit:
         yield unit
 
 
-def writing(request: Request) -> Callable[[], UnitOfWork]:
+async def writing(request: Request) -> Callable[[], UnitOfWork]:
     """Opens a transaction that may write, for routes that do so only now and then."""
     state = request.app.state
     return lambda: UnitOfWork(state.settings.database, state.jobs.send)
+
+
+async def catalogue(request: Request) -> Catalogue:
+    return request.app.state.catalogue
 
 
 def look(request: Request) -> Iterator[UnitOfWork]:
@@ -37,7 +43,7 @@ def look(request: Request) -> Iterator[UnitOfWork]:
         yield unit
 
 
-def known_caller(
+async def known_caller(
     config: Annotated[Settings, Depends(settings)],
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
 ) -> None:
@@ -52,11 +58,12 @@ def known_caller(
         raise Unauthorized("This service asks for a key: send `Authorization: Bearer` with one.")
 
 
-def request_id(request: Request) -> str:
+async def request_id(request: Request) -> str:
     return request.state.request_id
 
 
 Work = Annotated[UnitOfWork, Depends(work, scope="function")]
+Known = Annotated[Catalogue, Depends(catalogue)]
 Writing = Annotated[Callable[[], UnitOfWork], Depends(writing)]
 Look = Annotated[UnitOfWork, Depends(look, scope="function")]
 Config = Annotated[Settings, Depends(settings)]

@@ -23,6 +23,7 @@ from app.deps import known_caller
 from app.jobs import JobQueue, prune_processed
 from app.routers import architectures, datasets, health, predictors, scale, studies, trials
 from app.services import predictors as predictor_service
+from app.services.catalogue import Catalogue
 from app.services.leases import reconcile
 from app.settings import Settings, get_settings
 
@@ -59,6 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.jobs = JobQueue(settings)
+    app.state.catalogue = Catalogue(settings.database)
     for module in (scale, architectures, trials, studies, predictors, datasets):
         app.include_router(module.router, dependencies=[Depends(known_caller)])
     app.include_router(health.router)

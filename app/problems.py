@@ -22,6 +22,7 @@ from app.scaling.errors import (
     TargetOutOfRange,
     UnknownArchitecture,
 )
+from app.schemas.architectures import config_json
 from app.schemas.common import Problem
 
 log = logging.getLogger("rdw.problems")
@@ -95,7 +96,13 @@ def _known(request: Request, error: Exception) -> JSONResponse:
     status, kind = next(PROBLEMS[k] for k in type(error).__mro__ if k in PROBLEMS)
     more: dict[str, Any] = {}
     if isinstance(error, TargetOutOfRange):
-        more = {"least": error.least, "most": error.most}
+        more = {"least": error.least, "most": error.most, "constraints": error.constraints}
+        if error.nearest is not None:
+            more["nearest"] = {
+                "multipliers": error.nearest.multipliers.to_json(),
+                "config": config_json(error.nearest.config),
+                "cost": error.nearest.cost.to_json(),
+            }
     if isinstance(error, Invalid | InvalidNetwork):
         more = {"errors": [{"pointer": error.pointer, "message": _printable(error.message)}]}
     if status == 401:

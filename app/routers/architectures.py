@@ -10,7 +10,7 @@ from app.deps import Look, NamePath, Work
 from app.problems import RESPONSES
 from app.scaling import families
 from app.scaling.architecture import Architecture
-from app.schemas.architectures import ArchitectureDetail, ArchitectureItem, NewArchitecture
+from app.schemas.architectures import ArchitectureDetail, ArchitectureItem, NewArchitecture, config_json
 from app.schemas.common import Listed
 from app.services import architectures
 
@@ -32,7 +32,7 @@ def read_architecture(name: NamePath, work: Look) -> ArchitectureDetail:
 @router.post("", status_code=201, summary="Register a baseline", responses={200: {"model": ArchitectureDetail}})
 def register_architecture(body: NewArchitecture, work: Work, response: Response) -> ArchitectureDetail:
     """Keep a baseline of your own under a name. The same again answers 200; another one under that name, 409."""
-    architecture = body.to_architecture()
+    architecture = body.to_architecture("")
     if not architectures.register(work, architecture):
         response.status_code = 200
     response.headers["Location"] = f"/v1/architectures/{architecture.name}"
@@ -53,4 +53,5 @@ def _item(architecture: Architecture) -> ArchitectureItem:
 
 
 def _detail(architecture: Architecture) -> ArchitectureDetail:
-    return ArchitectureDetail.model_validate({**_item(architecture).model_dump(), **architecture.to_json()})
+    plain = {**architecture.to_json(), "baseline": config_json(architecture.baseline)}
+    return ArchitectureDetail.model_validate({**_item(architecture).model_dump(), **plain})

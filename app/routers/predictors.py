@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from app.db.tables import PredictorRow
-from app.deps import Cursor, Limit, Look, NamePath, NameQuery, Work
+from app.deps import Cursor, Known, Limit, Look, NamePath, NameQuery, Work
 from app.errors import Invalid
 from app.problems import RESPONSES
 from app.schemas.common import Listed
@@ -53,9 +53,11 @@ def read_curve(
 
 
 @router.post("/{id}/activate", summary="Use this version")
-def activate_predictor(id: NamePath, work: Work) -> PredictorDetail:
+def activate_predictor(id: NamePath, work: Work, known: Known) -> PredictorDetail:
     """From now on recommendations for its architecture and data set come from it; also the way back."""
-    return detail(predictors.activate(work, id))
+    row = predictors.activate(work, id)
+    known.forget_predictors()
+    return detail(row)
 
 
 def detail(row: PredictorRow) -> PredictorDetail:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import APIRouter, Response
+from fastapi.concurrency import run_in_threadpool
 
 from app.datasets import Dataset
 from app.db.unit_of_work import UnitOfWork
-from app.deps import Look, RequestId, Writing
+from app.deps import Known, RequestId, Writing
 from app.problems import RESPONSES
 from app.scaling import families
-from app.scaling.architecture import Architecture, Multipliers
+from app.scaling.architecture import Architecture, Config, Multipliers
 from app.scaling.errors import ScalingError
 from app.scaling.recommend import Recommendation, Rule, at_multipliers, flops_of, recommend
 from app.scaling.rules import Wanted
-from app.schemas.architectures import ArchitectureRef
+from app.schemas.architectures import ArchitectureRef, pointing_below
 from app.schemas.common import recipe_of
 from app.schemas.cost import CostAnswer, NetworkRef
 from app.schemas.scale import (
@@ -32,19 +35,22 @@ from app.schemas.scale import (
     TrainSpec,
 )
 from app.schemas.trials import TrialItem
-from app.services import architectures, datasets, predictors, trials
+from app.services import datasets, trials
+from app.services.catalogue import Catalogue
+from app.services.predictors import Chosen
 
 router = APIRouter(prefix="/v1", tags=["scale"], responses=RESPONSES)
 
 
 @router.post("/cost", summary="Exact cost of a network")
-def cost(body: NetworkRef, work: Look) -> CostAnswer:
-    """Multiply-adds, fvcore's total by operator, parameters, activations and peak memory, in all and by stage."""
+def cost(body: NetworkRef, known: Known) -> CostAnswer:
+    """Multiply-adds, fvcore's total by operator, parameters, activations and peak memory, in all and by stage.
+
+    With the usual counters side by side, since FLOPs are counted in many ways.
+    """
     if body.config is not None:
-        config = body.config.to_config()
-    else:
-        config = resolved(work, body.architecture).scaled(body.wanted())
-    families.check(config)
+        return CostAnswer.of_config(body.config.to_config("/config"))
+    config = scaled(resolved(known, body.architecture), body.wanted())
     return CostAnswer.of_config(config)
 
 
@@ -53,19 +59,79 @@ def cost(body: NetworkRef, work: Look) -> CostAnswer:
     summary="Scale a baseline to a budget",
     responses={202: {"model": ScaleAnswer, "description": "The network is being trained: see `Location`."}},
 )
-def scale(body: ScaleRequest, work: Look, writing: Writing, response: Response, request_id: RequestId) -> ScaleAnswer:
+async def scale(
+    body: ScaleRequest, known: Known, writing: Writing, response: Response, request_id: RequestId
+) -> ScaleAnswer:
     """The best resolution, depth and width for a budget, and the very network. With `train` it is trained as well."""
-    architecture = resolved(work, body.architecture)
-    dataset = None
     if body.train is not None:
-        dataset = datasets.find(work, body.train.dataset)
-        architecture = architecture.for_classes(dataset.num_classes)
-    answer, found = _answered(
-        work, architecture, body.target, body.rule, body, body.multipliers, dataset.name if dataset else None
-    )
-    if body.train is None or dataset is None:
-        return answer
-    trial = _train(writing, dataset, found, answer, body.train, request_id)
+        return await run_in_threadpool(_scale_and_train, body, body.train, known, writing, response, request_id)
+    architecture = known.architecture_in_memory(body.architecture) if isinstance(body.architecture, str) else None
+    chosen = None
+    if architecture is not None and body.rule == "tiny_formula":
+        chosen = known.predictor_in_memory(architecture.name, None, body.predictor)
+    if architecture is None or (body.rule == "tiny_formula" and chosen is None):
+        return await run_in_threadpool(_scale, body, known)
+    return _answered(architecture, body.target, body.rule, body, chosen, body.multipliers)[0]
+
+
+@router.post("/scale/family", summary="Scale to several budgets")
+def scale_family(body: FamilyRequest, known: Known) -> FamilyAnswer:
+    """One network a target: TinyNet-A to E in one call."""
+    architecture = resolved(known, body.architecture)
+    chosen = _chosen(known, architecture, body.rule, body.predictor)
+    return FamilyAnswer(items=[_answered(architecture, t, body.rule, body, chosen)[0] for t in body.targets])
+
+
+@router.post("/compare", summary="Rules side by side")
+def compare(body: CompareRequest, known: Known) -> CompareAnswer:
+    """The same target by several rules; a rule that cannot reach it says why."""
+    architecture = resolved(known, body.architecture)
+    items = [_compared(known, architecture, rule, body) for rule in dict.fromkeys(body.rules)]
+    return CompareAnswer(target_flops=body.target.in_flops(flops_of(architecture)), items=items)
+
+
+def resolved(known: Catalogue, given: ArchitectureRef | None) -> Architecture:
+    """The architecture that a request names or brings along, checked.
+
+    Raises: NotFound, InvalidNetwork.
+    """
+    if isinstance(given, str):
+        return known.architecture(given)
+    assert given is not None
+    return given.to_architecture("/architecture")
+
+
+def scaled(architecture: Architecture, multipliers: Multipliers) -> Config:
+    """The network at the multipliers that a request gives, checked.
+
+    Raises: InvalidNetwork.
+    """
+    with pointing_below("/multipliers"):
+        config = architecture.scaled(multipliers)
+        families.check(config)
+    return config
+
+
+def _scale(body: ScaleRequest, known: Catalogue) -> ScaleAnswer:
+    architecture = resolved(known, body.architecture)
+    chosen = _chosen(known, architecture, body.rule, body.predictor)
+    return _answered(architecture, body.target, body.rule, body, chosen, body.multipliers)[0]
+
+
+def _scale_and_train(
+    body: ScaleRequest,
+    train: TrainSpec,
+    known: Catalogue,
+    writing: Callable[[], UnitOfWork],
+    response: Response,
+    request_id: str,
+) -> ScaleAnswer:
+    with writing() as work:
+        dataset = datasets.find(work, train.dataset)
+    architecture = resolved(known, body.architecture).for_classes(dataset.num_classes)
+    chosen = _chosen(known, architecture, body.rule, body.predictor, dataset.name)
+    answer, found = _answered(architecture, body.target, body.rule, body, chosen, body.multipliers)
+    trial = _train(writing, dataset, found, answer, train, request_id)
     answer.trial = trial.model_dump(mode="json")
     if trial.state != "completed":
         response.status_code = 202
@@ -74,77 +140,60 @@ def scale(body: ScaleRequest, work: Look, writing: Writing, response: Response, 
     return answer
 
 
-@router.post("/scale/family", summary="Scale to several budgets")
-def scale_family(body: FamilyRequest, work: Look) -> FamilyAnswer:
-    """One network a target: TinyNet-A to E in one call."""
-    architecture = resolved(work, body.architecture)
-    return FamilyAnswer(items=[_answered(work, architecture, t, body.rule, body)[0] for t in body.targets])
-
-
-@router.post("/compare", summary="Rules side by side")
-def compare(body: CompareRequest, work: Look) -> CompareAnswer:
-    """The same target by several rules; a rule that cannot reach it says why."""
-    architecture = resolved(work, body.architecture)
-    items = [_compared(work, architecture, rule, body) for rule in dict.fromkeys(body.rules)]
-    return CompareAnswer(target_flops=body.target.in_flops(flops_of(architecture)), items=items)
-
-
-def resolved(work: UnitOfWork, given: ArchitectureRef | None) -> Architecture:
-    """The architecture that a request names or brings along, checked.
-
-    Raises: NotFound, InvalidNetwork.
-    """
-    if isinstance(given, str):
-        return architectures.find(work, given)
-    assert given is not None
-    architecture = given.to_architecture()
-    families.check(architecture.baseline)
-    return architecture
+def _chosen(
+    known: Catalogue, architecture: Architecture, rule: Rule, predictor: str | None, dataset: str | None = None
+) -> Chosen | None:
+    """The predictor for a rule that needs one."""
+    if rule != "tiny_formula":
+        return None
+    wanted = (architecture.name, dataset, predictor)
+    return known.predictor_in_memory(*wanted) or known.predictor(*wanted)
 
 
 def _answered(
-    work: UnitOfWork,
     architecture: Architecture,
     target: Target | None,
     rule: Rule,
     options: ScaleOptions,
+    chosen: Chosen | None,
     manual: ManualMultipliers | None = None,
-    dataset: str | None = None,
 ) -> tuple[ScaleAnswer, Recommendation]:
     wanted_flops = None if target is None else target.in_flops(flops_of(architecture))
     if manual is not None and manual.w is not None:
-        found = at_multipliers(architecture, Multipliers(manual.r, manual.d, manual.w), wanted_flops)
+        w_stages = None if manual.w_stages is None else tuple(manual.w_stages)
+        multipliers = Multipliers(manual.r, manual.d, manual.w, w_stages)
+        scaled(architecture, multipliers)
+        found = at_multipliers(architecture, multipliers, wanted_flops)
         return ScaleAnswer.of(found, None, None), found
     assert wanted_flops is not None
-    constraints = options.constraints.to_constraints(architecture.baseline.resolution)
-    budget = options.budget.to_budget()
-    if rule != "tiny_formula":
-        wanted = Wanted(manual.r, manual.d) if manual else None
-        found = recommend(architecture, wanted_flops, rule, manual=wanted, constraints=constraints, budget=budget)
-        return ScaleAnswer.of(found, None, None), found
-    chosen = predictors.choose(work, architecture.name, dataset, options.predictor)
     found = recommend(
         architecture,
         wanted_flops,
         rule,
-        predictor=chosen.predictor,
-        constraints=constraints,
-        budget=budget,
-        transferred_from=chosen.transferred_from,
+        predictor=None if chosen is None else chosen.predictor,
+        manual=None if manual is None else Wanted(manual.r, manual.d),
+        constraints=options.constraints.to_constraints(architecture.baseline.resolution),
+        budget=options.budget.to_budget(),
+        transferred_from=None if chosen is None else chosen.transferred_from,
     )
-    row = chosen.row
+    if chosen is None:
+        return ScaleAnswer.of(found, None, None), found
     reference = PredictorRef(
-        id=row.id, version=row.version, observations=len(chosen.predictor.points), provenance=row.provenance
+        id=chosen.id,
+        version=chosen.version,
+        observations=len(chosen.predictor.points),
+        provenance=chosen.provenance,
     )
     accuracy = None
     if found.accuracy is not None:
-        accuracy = PredictedAccuracy(mean=found.accuracy[0], sd=found.accuracy[1], dataset=row.dataset)
+        accuracy = PredictedAccuracy(mean=found.accuracy[0], sd=found.accuracy[1], dataset=chosen.dataset)
     return ScaleAnswer.of(found, reference, accuracy), found
 
 
-def _compared(work: UnitOfWork, architecture: Architecture, rule: Rule, body: CompareRequest) -> ComparedRule:
+def _compared(known: Catalogue, architecture: Architecture, rule: Rule, body: CompareRequest) -> ComparedRule:
+    chosen = _chosen(known, architecture, rule, body.predictor)
     try:
-        answer, _ = _answered(work, architecture, body.target, rule, body)
+        answer, _ = _answered(architecture, body.target, rule, body, chosen)
     except ScalingError as error:
         return ComparedRule(rule=rule, answer=None, problem=str(error))
     return ComparedRule(rule=rule, answer=answer, problem=None)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Path, Response
 from app import figures
 from app.db.tables import ObservationRow, StudyRow
 from app.db.unit_of_work import UnitOfWork
-from app.deps import Cursor, Id, K, Limit, Look, NameQuery, RequestId, Work
+from app.deps import Cursor, Id, K, Known, Limit, Look, NameQuery, RequestId, Work
 from app.problems import RESPONSES
 from app.routers.predictors import detail as predictor_detail
 from app.routers.scale import resolved
@@ -55,12 +55,12 @@ _CSV_COLUMNS = (
 
 
 @router.post("", status_code=201, summary="Create a study")
-def create_study(body: NewStudy, work: Work, response: Response) -> StudyDetail:
+def create_study(body: NewStudy, work: Work, known: Known, response: Response) -> StudyDetail:
     """Draws the networks at once: a space that has too few of them is refused. Nothing is trained yet."""
     study = studies.create(
         work,
         name=body.name,
-        architecture=resolved(work, body.architecture),
+        architecture=resolved(known, body.architecture),
         dataset=datasets.find(work, body.dataset),
         recipe=recipe_of(body.recipe),
         space=body.space.model_dump(mode="json"),
@@ -142,11 +142,14 @@ def read_figure(id: Id, name: FigureName, format: Literal["svg", "png"], work: L
 
 
 @router.post("/{id}/predictors", status_code=201, summary="Refit the predictor")
-def refit_predictor(id: Id, work: Work, response: Response, body: RefitRequest = _DEFAULT_REFIT) -> PredictorDetail:
+def refit_predictor(
+    id: Id, work: Work, known: Known, response: Response, body: RefitRequest = _DEFAULT_REFIT
+) -> PredictorDetail:
     """Fits r(c), d(c) and accuracy(c) on the study's front: a new version, in use at once only with `activate`."""
     row = studies.refit(work, id, body.k)
     if body.activate:
         predictors.activate(work, row.id)
+        known.forget_predictors()
     response.headers["Location"] = f"/v1/predictors/{row.id}"
     return predictor_detail(row)
 

@@ -11,15 +11,18 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.db.repositories import TERMINAL
-from app.db.tables import EventRow
+from app.db.tables import EventRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
-from app.deps import Cursor, Id, IdQuery, Limit, Look, NameQuery, RequestId, Work
+from app.deps import Cursor, Id, IdQuery, Known, Limit, Look, NameQuery, RequestId, Work
 from app.problems import RESPONSES
-from app.routers.scale import resolved
+from app.routers.scale import resolved, scaled
+from app.scaling.architecture import Config
 from app.scaling.recommend import flops_of
+from app.schemas.architectures import config_json
 from app.schemas.common import Listed, recipe_of
 from app.schemas.trials import NewTrial, State, TrialDetail, TrialItem
 from app.services import datasets, trials
+from app.services.catalogue import Catalogue
 
 router = APIRouter(prefix="/v1/trials", tags=["trials"], responses=RESPONSES)
 
@@ -28,16 +31,16 @@ _PING_AFTER = 50  # looks without an event before a comment keeps the connection
 
 
 @router.post("", status_code=202, summary="Train a network", responses={200: {"model": TrialDetail}})
-def create_trial(body: NewTrial, work: Work, response: Response, request_id: RequestId) -> TrialDetail:
+def create_trial(body: NewTrial, work: Work, known: Known, response: Response, request_id: RequestId) -> TrialDetail:
     """Enqueue the training; what runs already is joined, what has completed is answered with 200."""
-    trial = trials.request(work, _plan(work, body), study_id=body.study, request_id=request_id)
+    trial = trials.request(work, _plan(work, known, body), study_id=body.study, request_id=request_id)
     work.commit()
     response.headers["Location"] = f"/v1/trials/{trial.id}"
     if trial.state == "completed":
         response.status_code = 200
     else:
         response.headers["Retry-After"] = "2"
-    return TrialDetail.model_validate(trial)
+    return _detail(trial)
 
 
 @router.get("", summary="List trials")
@@ -57,7 +60,7 @@ def list_trials(
 @router.get("/{id}", summary="Read a trial")
 def read_trial(id: Id, work: Look) -> TrialDetail:
     """Its state, how far it is, and, once it has completed, its result."""
-    return TrialDetail.model_validate(trials.find(work, id))
+    return _detail(trials.find(work, id))
 
 
 @router.post("/{id}/cancel", status_code=202, summary="Cancel a trial")
@@ -65,7 +68,7 @@ def cancel_trial(id: Id, work: Work) -> TrialDetail:
     """A waiting trial is cancelled at once, a running one as soon as its worker hears of it."""
     trial = trials.cancel(work, id)
     work.session.refresh(trial)
-    return TrialDetail.model_validate(trial)
+    return _detail(trial)
 
 
 def _existing(id: Id, work: Look) -> str:
@@ -93,6 +96,12 @@ async def follow_trial(
         await asyncio.sleep(0 if events else _LISTEN_EVERY)
 
 
+def _detail(trial: TrialRow) -> TrialDetail:
+    detail = TrialDetail.model_validate(trial)
+    detail.config = config_json(Config.from_json(trial.config))
+    return detail
+
+
 def _news(database: str, trial_id: str, last: int) -> tuple[list[EventRow], bool]:
     with UnitOfWork(database, writes=False) as work:
         ended = trials.find(work, trial_id).state in TERMINAL
@@ -103,15 +112,15 @@ def _data(event: EventRow) -> dict[str, Any]:
     return {**event.data, "at": event.created_at.isoformat()}
 
 
-def _plan(work: UnitOfWork, body: NewTrial) -> trials.Plan:
+def _plan(work: UnitOfWork, known: Catalogue, body: NewTrial) -> trials.Plan:
     dataset, recipe = datasets.find(work, body.dataset), recipe_of(body.recipe)
     if body.config is not None:
-        return trials.Plan(body.config.family, body.config.to_config(), dataset, recipe, body.seed)
-    architecture = resolved(work, body.architecture).for_classes(dataset.num_classes)
+        return trials.Plan(body.config.family, body.config.to_config("/config"), dataset, recipe, body.seed)
+    architecture = resolved(known, body.architecture).for_classes(dataset.num_classes)
     multipliers = body.wanted()
     return trials.Plan(
         architecture.name,
-        architecture.scaled(multipliers),
+        scaled(architecture, multipliers),
         dataset,
         recipe,
         body.seed,

@@ -39,6 +39,10 @@ class Multipliers:
     w: float
     w_stages: tuple[float, ...] | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        plain: dict[str, Any] = {"r": self.r, "d": self.d, "w": self.w}
+        return plain if self.w_stages is None else {**plain, "w_stages": list(self.w_stages)}
+
 
 @dataclass(frozen=True)
 class Stem:
@@ -69,12 +73,13 @@ class Stage:
 
     def to_json(self) -> dict[str, Any]:
         """What few families use is there only where it is used."""
+        return dict(self._plain)
+
+    @cached_property
+    def _plain(self) -> dict[str, Any]:
         plain = {name: getattr(self, name) for name in _STAGE_ALWAYS}
-        for name, default in _STAGE_RARELY.items():
-            value = getattr(self, name)
-            if value != default:
-                plain[name] = value
-        return plain
+        rarely = {name: getattr(self, name) for name in _STAGE_RARELY}
+        return plain | {name: value for name, value in rarely.items() if value != _STAGE_RARELY[name]}
 
 
 _STAGE_ALWAYS = ("block", "repeats", "channels", "kernel", "stride", "expansion", "se_ratio")

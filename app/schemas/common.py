@@ -55,6 +55,12 @@ class Problem(BaseModel):
     errors: list[FieldError] | None = None
     least: int | None = Field(None, description="Least reachable flops (`target-out-of-range`).")
     most: int | None = Field(None, description="Most reachable flops (`target-out-of-range`).")
+    constraints: list[str] | None = Field(
+        None, description="Constraints without any of which the target could be met (`target-out-of-range`)."
+    )
+    nearest: dict[str, Any] | None = Field(
+        None, description="The nearest network: multipliers, config, cost (`target-out-of-range`)."
+    )
 
 
 RecipeOrPreset = Annotated[

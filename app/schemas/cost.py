@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from app.scaling.architecture import Config, Multipliers
 from app.scaling.cost import Cost
+from app.scaling.counters import counters
 from app.scaling.families import network_cost, stage_costs
-from app.schemas.architectures import ArchitectureRef, ConfigSpec
+from app.schemas.architectures import ArchitectureRef, ConfigSpec, config_json
 from app.schemas.common import Answer, Body, Multiplier
 
+StageWidths = Annotated[
+    list[Multiplier] | None,
+    Field(
+        min_length=2,
+        max_length=65,
+        description="Widths that differ by stage, the head's last, as answers give them: then they are used, not `w`.",
+    ),
+]
 
-class MultipliersSpec(Body):
+
+class AsAnswered(Body):
+    """Multipliers are taken as answers give them; what an answer says beside r, d and w is of no effect."""
+
+    w_stages: StageWidths = None
+    r_sd: float | None = None
+    d_sd: float | None = None
+    w_interval: tuple[float, float] | None = None
+
+
+class MultipliersSpec(AsAnswered):
     r: Multiplier = 1.0
     d: Multiplier = 1.0
     w: Multiplier = 1.0
+
+    def to_multipliers(self) -> Multipliers:
+        return Multipliers(self.r, self.d, self.w, None if self.w_stages is None else tuple(self.w_stages))
 
 
 class NetworkRef(Body):
@@ -35,8 +57,7 @@ class NetworkRef(Body):
         return self
 
     def wanted(self) -> Multipliers:
-        m = self.multipliers or MultipliersSpec()
-        return Multipliers(m.r, m.d, m.w)
+        return (self.multipliers or MultipliersSpec()).to_multipliers()
 
 
 class CostSummary(Answer):
@@ -58,8 +79,15 @@ class StageCost(CostSummary):
     stage: str
 
 
+class CounterItem(Answer):
+    name: str
+    value: int
+    counts: str = Field(description="What it counts, and how that differs from `multiply_adds`.")
+
+
 class CostDetail(CostSummary):
     stages: list[StageCost]
+    counters: list[CounterItem] = Field(description="The usual FLOPs counters side by side.")
 
 
 class CostAnswer(Answer):
@@ -69,4 +97,6 @@ class CostAnswer(Answer):
     @classmethod
     def of_config(cls, config: Config) -> CostAnswer:
         stages = [StageCost(stage=name, **cost.to_json()) for name, cost in stage_costs(config)]
-        return cls(config=config.to_json(), cost=CostDetail(stages=stages, **network_cost(config).to_json()))
+        whole = network_cost(config)
+        items = [CounterItem.model_validate(counter) for counter in counters(whole)]
+        return cls(config=config_json(config), cost=CostDetail(stages=stages, counters=items, **whole.to_json()))

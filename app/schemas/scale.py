@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
+from app.scaling.constraints import Constraints
 from app.scaling.recommend import RULES, Budget, Recommendation, Rule, SolvedRule
-from app.scaling.width_solver import Constraints
-from app.schemas.architectures import ArchitectureRef
+from app.schemas.architectures import ArchitectureRef, config_json
 from app.schemas.common import Answer, Body, Flops, Multiplier, Name, Ratio, RecipeOrPreset, RowId, Seed
-from app.schemas.cost import CostSummary
+from app.schemas.cost import AsAnswered, CostSummary
 
 PredictorId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.\-]{0,239}$")]
 
@@ -31,7 +31,7 @@ class Target(Body):
         return self.flops if self.flops is not None else max(1, round((self.ratio or 0) * baseline))
 
 
-class ManualMultipliers(Body):
+class ManualMultipliers(AsAnswered):
     r: Multiplier
     d: Multiplier
     w: Multiplier | None = Field(None, description="None: solved to the target.")
@@ -55,6 +55,15 @@ class ResolutionConstraint(Body):
 class ConstraintsSpec(Body):
     resolution: ResolutionConstraint = ResolutionConstraint()
     max_params: int | None = Field(None, ge=1, le=10**12)
+    max_activation_bytes: int | None = Field(
+        None, ge=1, le=10**13, description="Of `peak_activation_bytes`: float32, one image."
+    )
+    channel_divisor: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Divides the outputs of stem, stages and head; inner channels follow.",
+    )
 
     def to_constraints(self, baseline_px: int) -> Constraints:
         """Bounds that were not given make room for small baselines and large ones."""
@@ -66,7 +75,19 @@ class ConstraintsSpec(Body):
             max_resolution=px.max if "max" in given else max(px.max, min(1024, 2 * baseline_px)),
             fixed_resolution=px.fixed,
             max_params=self.max_params,
+            max_activation_bytes=self.max_activation_bytes,
+            channel_divisor=self.channel_divisor,
         )
+
+
+class MovementSpec(Body):
+    """How far the network may be from what the rule says, so that it meets the budget: as little as it takes."""
+
+    resolution: int | None = Field(
+        None, ge=0, le=512, description="In px. None: 8 of 224, in proportion, or the rule's two standard deviations."
+    )
+    d: float | None = Field(None, ge=0, le=2, description="None: .05, or the rule's two standard deviations.")
+    stages: bool = Field(True, description="Stages may step a few channels apart, within rounding of one width.")
 
 
 class BudgetSpec(Body):
@@ -78,8 +99,10 @@ class BudgetSpec(Body):
         description="Relative. None: the rule's r and d are kept exactly and the width alone is solved.",
     )
 
+    movement: MovementSpec = MovementSpec()
+
     def to_budget(self) -> Budget:
-        return Budget(self.mode, self.tolerance)
+        return Budget(self.mode, self.tolerance, self.movement.resolution, self.movement.d, self.movement.stages)
 
 
 class TrainSpec(Body):
@@ -164,6 +187,17 @@ class FoundMultipliers(Answer):
     r_sd: float | None
     d_sd: float | None
     w_interval: tuple[float, float] | None
+    w_stages: tuple[float, ...] | None = Field(
+        description="Where stages have stepped apart: their widths, the head's last. `w` is about theirs."
+    )
+
+
+class MovedBy(Answer):
+    """How far the network is from what the rule said."""
+
+    resolution: int = Field(description="In px.")
+    r: float
+    d: float
 
 
 class PredictedAccuracy(Answer):
@@ -189,6 +223,7 @@ class ScaleAnswer(Answer):
     rule: str
     target_flops: int | None
     multipliers: FoundMultipliers
+    moved: MovedBy | None = Field(description="None where nothing was solved.")
     config: dict[str, Any]
     cost: CostSummary
     budget_error: float | None = Field(description="Signed: (flops - target) / target.")
@@ -207,9 +242,22 @@ class ScaleAnswer(Answer):
             rule=found.rule,
             target_flops=found.target,
             multipliers=FoundMultipliers(
-                r=m.r, d=m.d, w=m.w, r_sd=wanted.r_sd, d_sd=wanted.d_sd, w_interval=found.w_interval
+                r=m.r,
+                d=m.d,
+                w=m.w,
+                r_sd=wanted.r_sd,
+                d_sd=wanted.d_sd,
+                w_interval=found.w_interval,
+                w_stages=m.w_stages,
             ),
-            config=found.config.to_json(),
+            moved=None
+            if found.moved is None
+            else MovedBy(
+                resolution=found.moved.px,
+                r=found.moved.px / found.architecture.baseline.resolution,
+                d=found.moved.depth,
+            ),
+            config=config_json(found.config),
             cost=CostSummary.of(found.cost),
             budget_error=found.budget_error,
             predicted_accuracy=accuracy,

@@ -27,7 +27,7 @@ class TrialItem(Answer):
     state: State
     architecture: str
     dataset: str
-    multipliers: dict[str, float] | None
+    multipliers: dict[str, float | list[float]] | None
     flops: int
     params: int
     ratio: float | None

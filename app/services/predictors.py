@@ -15,7 +15,10 @@ from app.scaling.predictor import Predictor
 class Chosen:
     """A stored predictor, ready to answer; `transferred_from` names the architecture where it is another's."""
 
-    row: PredictorRow
+    id: str
+    version: int
+    dataset: str
+    provenance: str
     predictor: Predictor
     transferred_from: str | None
 
@@ -33,12 +36,25 @@ def choose(work: UnitOfWork, architecture: str, dataset: str | None, predictor_i
 
     Raises: NotFound.
     """
-    if predictor_id is not None:
+    if predictor_id is not None and predictor_id != published.PREDICTOR:
         row = find(work, predictor_id)
+    elif predictor_id is not None:
+        row = work.predictors.get(predictor_id)
     else:
         on_dataset = work.predictors.active(architecture, dataset) if dataset else None
-        row = on_dataset or work.predictors.active(architecture) or find(work, published.PREDICTOR)
-    return Chosen(row, restored(row), None if row.architecture == architecture else row.architecture)
+        row = on_dataset or work.predictors.active(architecture) or work.predictors.get(published.PREDICTOR)
+    if row is None:  # a new service answers before it has stored what it was born with
+        transferred_from = None if architecture == published.BASELINE else published.BASELINE
+        return Chosen(
+            published.PREDICTOR,
+            1,
+            published.DATASET,
+            published.PROVENANCE,
+            published.published_predictor(),
+            transferred_from,
+        )
+    transferred_from = None if row.architecture == architecture else row.architecture
+    return Chosen(row.id, row.version, row.dataset, row.provenance, restored(row), transferred_from)
 
 
 def restored(row: PredictorRow) -> Predictor:

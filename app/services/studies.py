@@ -8,10 +8,11 @@ from typing import Any
 from app.datasets import Dataset
 from app.db.tables import ObservationRow, PredictorRow, StudyRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, Invalid, NotFound
 from app.recipes import Recipe
 from app.scaling import families
 from app.scaling.architecture import Architecture, Multipliers
+from app.scaling.cost_table import cost_table
 from app.scaling.front import correlations, hypervolume, select_front
 from app.scaling.observations import Observation, points
 from app.scaling.predictor import Predictor
@@ -125,13 +126,15 @@ def progress(work: UnitOfWork, studies: list[StudyRow]) -> dict[str, Progress]:
 def import_observations(work: UnitOfWork, study_id: str, imported: list[Imported]) -> int:
     """Add results from outside, all or none; how many.
 
-    Raises: NotFound.
+    Raises: NotFound; Invalid where an input is too small for the network.
     """
     study = find(work, study_id)
     architecture = Architecture.from_json(study.spec)
-    whole = flops_of(architecture)
-    for result in imported:
+    whole, least = flops_of(architecture), cost_table(architecture).least_resolution
+    for index, result in enumerate(imported):
         config = architecture.scaled(result.multipliers)
+        if config.resolution < least:
+            raise Invalid(f"/observations/{index}/r", f"{config.resolution} px: the network needs {least} or more")
         cost = families.network_cost(config)
         work.session.add(
             ObservationRow(

@@ -90,7 +90,7 @@ def _row(plan: Plan, request_id: str | None) -> TrialRow:
     return TrialRow(
         fingerprint=plan.fingerprint,
         architecture=plan.architecture,
-        multipliers=None if multipliers is None else {"r": multipliers.r, "d": multipliers.d, "w": multipliers.w},
+        multipliers=None if multipliers is None else multipliers.to_json(),
         config=plan.config.to_json(),
         flops=cost.flops,
         params=cost.params,

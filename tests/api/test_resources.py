@@ -74,7 +74,7 @@ def test_a_network_that_timm_cannot_build_is_refused_with_a_pointer(client: Test
     answer = client.post("/v1/architectures", json=broken)
 
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"] == "/stages"
+    assert answer.json()["errors"][0]["pointer"] == "/baseline/stages"
 
 
 def test_a_trial_is_what_it_trains(client: TestClient, small: str) -> None:

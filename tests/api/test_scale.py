@@ -44,11 +44,12 @@ def test_the_width_solved_at_the_published_r_and_d_is_the_published_one(client: 
 
 def test_the_multipliers_of_an_answer_typed_back_in_give_the_same_network(client: TestClient) -> None:
     first = scale(client, target={"flops": 123_456_789})
-    m = first["multipliers"]
+    again = scale(client, rule="manual", multipliers=first["multipliers"])
+    costed = client.post(
+        "/v1/cost", json={"architecture": "efficientnet_b0", "multipliers": first["multipliers"]}
+    ).json()
 
-    again = scale(client, rule="manual", multipliers={k: m[k] for k in "rdw"})
-
-    assert again["config"] == first["config"]
+    assert again["config"] == costed["config"] == first["config"]
 
 
 def test_at_most_is_never_above(client: TestClient) -> None:

@@ -23,7 +23,7 @@ RESULT: dict[str, Any] = {"accuracy": 0.9, "seconds": 1.0, "environment": {"torc
 
 @pytest.fixture
 def trial_id(work: Open) -> str:
-    architecture = NewArchitecture(**SMALL).to_architecture()
+    architecture = NewArchitecture(**SMALL).to_architecture("")
     multipliers = Multipliers(1, 1, 1)
     plan = trials.Plan(
         "small",

@@ -7,7 +7,7 @@ import pkgutil
 from functools import lru_cache
 
 from app.scaling import cost
-from app.scaling.architecture import Architecture, Config
+from app.scaling.architecture import Architecture, Config, Stage
 from app.scaling.errors import InvalidNetwork, UnknownArchitecture
 from app.scaling.families.family import Family, Recipe
 
@@ -54,6 +54,18 @@ def check(config: Config) -> None:
     family_of(config).check(config)
     if 0 in ledger(config).sides(config.resolution):
         raise InvalidNetwork("/resolution", f"{config.resolution} px are too few: nothing is left after the strides")
+
+
+def decoded(family: str, arch_def: list[list[str]]) -> tuple[Stage, ...]:
+    """The stages that timm's arch_def strings, a list a stage, say.
+
+    Raises: InvalidNetwork where the family has no such strings, or one of them is wrong (a pointer says which).
+    """
+    known = families().get(family)
+    if known is None or known.decode is None:
+        able = ", ".join(sorted(name for name, f in families().items() if f.decode))
+        raise InvalidNetwork("/arch_def", f"there are such strings in the families {able}; give `stages`")
+    return known.decode(arch_def)
 
 
 def rebuild(config: Config) -> Recipe:

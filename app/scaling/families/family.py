@@ -24,7 +24,7 @@ class Family:
 
     `walk` books a network's operators on a ledger in the order in which they run. `check` raises InvalidNetwork for a
     config that the family cannot build. `timm` is the recipe by which stock timm builds the network, with dropout and
-    stochastic depth at these rates. `decode` reads timm's arch_def string of one entry, in families that have them.
+    stochastic depth at these rates. `decode` reads timm's arch_def strings, in families that have them.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Family:
     walk: Callable[[Config, Ledger], None]
     check: Callable[[Config], None]
     timm: Callable[[Config, float, float], Recipe]
-    decode: Callable[[str], Stage] | None = None
+    decode: Callable[[list[list[str]]], tuple[Stage, ...]] | None = None
 
 
 def call(factory: str, **arguments: Any) -> Recipe:

@@ -29,13 +29,13 @@ _ROUND_NOTHING = partially(f"{_BUILDER}.round_channels", divisor=1)  # channels 
 def mbconv_family(name: str, baselines: tuple[Architecture, ...]) -> Family:
     """The family of that name, with these baselines, on timm's `EfficientNet`."""
     walk = partial(_walk, _head_before_pool, _squeezed_input)
-    return Family(name, baselines, tuple(_BLOCKS), walk, check, _efficientnet, decode)
+    return Family(name, baselines, tuple(_BLOCKS), walk, check, _efficientnet, decoded)
 
 
 def late_head_family(name: str, baselines: tuple[Architecture, ...]) -> Family:
     """The family of that name, with these baselines, on timm's `MobileNetV3`."""
     walk = partial(_walk, _head_after_pool, _squeezed_inner)
-    return Family(name, baselines, tuple(_BLOCKS), walk, _check_late_head, _mobilenetv3, decode)
+    return Family(name, baselines, tuple(_BLOCKS), walk, _check_late_head, _mobilenetv3, decoded)
 
 
 def inner_repeats(architecture: Architecture, depth: float) -> tuple[int, ...]:
