@@ -35,6 +35,8 @@ OPERATORS = ("conv", "linear", "batch_norm", "layer_norm", "adaptive_avg_pool2d"
 
 BIAS = "bias"  # counted beside them, of no fvcore operator
 
+_new = tuple.__new__  # of a named tuple: half the time of its own
+
 BYTES = 4  # of an element: float32
 
 
@@ -54,7 +56,7 @@ def differs(x: FeatureMap, out: Channels, stride: int) -> bool | NDArray[np.bool
 
 
 # What runs: a convolution with batch norm, one with bias, a linear layer with bias, …; the first three are the layers.
-_CONV_NORM, _CONV_BIAS, _LINEAR, _LAYER_NORM, _SCALE, _POOL, _MAX_POOL, _CONCATENATE = range(8)
+_CONV_NORM, _CONV_BIAS, _LINEAR, _SQUEEZE, _LAYER_NORM, _SCALE, _POOL, _MAX_POOL, _CONCATENATE = range(9)
 
 _Waiting = tuple[tuple[FeatureMap | None, FeatureMap], ...]
 _Operation = tuple[int, FeatureMap, FeatureMap, Channels, _Waiting]  # kind, input, output, weights, what waits
@@ -100,6 +102,15 @@ class Part:
                     key = (BIAS, level)
                     counts[key] = counts.get(key, 0) + out
                     params = params + out
+            elif kind == _SQUEEZE:  # two convolutions with bias on the pooled maps: to `out` channels and back
+                both, pooled = out + x.channels, FeatureMap(x.channels, POINT)
+                for key, count in ((("conv", POINT), weights), ((BIAS, POINT), both)):
+                    counts[key] = counts.get(key, 0) + count
+                activations[POINT] = activations.get(POINT, 0) + both
+                params = params + weights + both
+                beside = [x, *[maps for held, maps in waiting if held is not x]]
+                alive += [(pooled, y, *beside), (y, pooled, *beside)]
+                continue
             elif kind == _LAYER_NORM:
                 key = ("layer_norm", level)
                 counts[key] = counts.get(key, 0) + 5 * out
@@ -161,7 +172,7 @@ class Ledger:
         channels, level = x
         if stride != 1 and level != POINT:
             level = self._reduced(level, kernel, stride, (stride + kernel - 2) // 2 if padding is None else padding)
-        y = FeatureMap(out, level)
+        y = _new(FeatureMap, (out, level))
         weights = kernel * kernel * (channels if group_width is None else group_width) * out
         self._operations.append((kind, x, y, weights, self._waiting))
         return y
@@ -193,8 +204,7 @@ class Ledger:
 
     def squeeze_excite(self, x: FeatureMap, squeezed: Channels) -> FeatureMap:
         """A channel gate from the maps' means through `squeezed` channels (the mean itself fvcore does not count)."""
-        with self.held(x):
-            self.conv_bias(self.conv_bias(FeatureMap(x.channels, POINT), squeezed), x.channels)
+        self._book(_SQUEEZE, x, FeatureMap(squeezed, POINT), 2 * x.channels * squeezed)
         return x
 
     def max_pool(self, x: FeatureMap, kernel: int, stride: int) -> FeatureMap:
@@ -323,6 +333,13 @@ def _summed(parts: list[Part], sides: list[int]) -> Cost:
                     conv += multiply_adds
                     bias += times * elements
                     params += times * out
+            elif kind == _SQUEEZE:
+                channels = x[0]
+                conv += times * weights
+                bias += times * (out + channels)
+                activations += times * (out + channels)
+                params += times * (weights + out + channels)
+                elements += channels
             elif kind == _LAYER_NORM:
                 layer_norm += times * 5 * elements
                 params += times * 2 * out

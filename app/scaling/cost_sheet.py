@@ -63,6 +63,15 @@ class CostSheet:
         flops: Floats = of_levels @ self.pixels[resolution]
         return flops
 
+    def flops_at(self, networks: Indices, repeats: Repeats, resolutions: Indices) -> Floats:
+        """Multiply-adds of some networks, each at its own input side, [network]."""
+        of_levels = self._flops_of.get(repeats)
+        if of_levels is None:
+            of_levels = self._of_levels(repeats)
+        pixels = self.pixels[np.minimum(resolutions, LARGEST)]
+        flops: Floats = np.einsum("ij,ij->i", of_levels[np.minimum(networks, self.n - 1)], pixels)
+        return flops
+
     def params(self, repeats: Repeats) -> Floats:
         """Learnable parameters, [network]."""
         terms, part, _ = self._params

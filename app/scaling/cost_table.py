@@ -14,8 +14,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from app.scaling.architecture import Architecture, Config, Head, Stage, Stem
-from app.scaling.cost_sheet import CostSheet, Indices, Repeats
+from app.scaling import families
+from app.scaling.architecture import Architecture, Config, Head, Multipliers, Stage, Stem
+from app.scaling.cost_sheet import LARGEST, CostSheet, Indices, Repeats
 from app.scaling.rounding import Channels, Floats, short_decimal, width_breakpoints
 
 WIDEST = 4.0  # the greatest width multiplier looked at
@@ -78,6 +79,26 @@ class CostTable:
                 right = min(high, edges[step] if step < len(edges) else high)
                 found.append((min(max(d, left + _BESIDE), right - _BESIDE) if left < right else left, repeats))
         return found
+
+    def costs(self, r: Floats, d: Floats, w: Floats) -> tuple[Indices, Floats, Floats]:
+        """Input sides in px, multiply-adds and parameters of the networks at many multipliers, [network] each."""
+        base = self.architecture.baseline.resolution
+        resolutions = np.maximum(1, (base * r).astype(np.int64))
+        segments = self.edges.searchsorted(w, side="right") - 1
+        flops, params = np.empty(len(w)), np.empty(len(w))
+        of_repeats: dict[Repeats, list[int]] = {}
+        for i, depth in enumerate(d.tolist()):
+            of_repeats.setdefault(self.repeats(depth), []).append(i)
+        for repeats, which in of_repeats.items():
+            flops[which] = self.sheet.flops_at(segments[which], repeats, resolutions[which])
+            params[which] = self.sheet.params(repeats)[segments[which]]
+        inside = np.minimum(segments, len(self.widths) - 1)
+        beside = np.minimum(w - self.edges[inside], self.edges[inside + 1] - w) < _BESIDE  # on a step, or too wide
+        for i in np.flatnonzero(beside | (resolutions > LARGEST)).tolist():
+            config = self.architecture.scaled(Multipliers(float(r[i]), float(d[i]), float(w[i])))
+            cost = families.network_cost(config)
+            flops[i], params[i] = cost.flops, cost.params
+        return resolutions, flops, params
 
     def network(self, segments: Indices | tuple[int, ...], repeats: Repeats, resolution: int) -> Config:
         """The network whose stages, and head, take their channels from these segments of the widths, [stage, ...]."""

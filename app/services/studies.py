@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from app.datasets import Dataset
 from app.db.tables import ObservationRow, PredictorRow, StudyRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
@@ -130,12 +132,13 @@ def import_observations(work: UnitOfWork, study_id: str, imported: list[Imported
     """
     study = find(work, study_id)
     architecture = Architecture.from_json(study.spec)
-    whole, least = flops_of(architecture), cost_table(architecture).least_resolution
-    for index, result in enumerate(imported):
-        config = architecture.scaled(result.multipliers)
-        if config.resolution < least:
-            raise Invalid(f"/observations/{index}/r", f"{config.resolution} px: the network needs {least} or more")
-        cost = families.network_cost(config)
+    whole, table = flops_of(architecture), cost_table(architecture)
+    multipliers = np.array([[i.multipliers.r, i.multipliers.d, i.multipliers.w] for i in imported])
+    costs = zip(*(column.tolist() for column in table.costs(*multipliers.T)), strict=True)
+    for index, (result, (resolution, flops, params)) in enumerate(zip(imported, costs, strict=True)):
+        if resolution < table.least_resolution:
+            least = table.least_resolution
+            raise Invalid(f"/observations/{index}/r", f"{resolution} px: the network needs {least} or more")
         work.session.add(
             ObservationRow(
                 study_id=study.id,
@@ -144,10 +147,10 @@ def import_observations(work: UnitOfWork, study_id: str, imported: list[Imported
                 r=result.multipliers.r,
                 d=result.multipliers.d,
                 w=result.multipliers.w,
-                ratio=cost.flops / whole,
-                resolution=config.resolution,
-                flops=cost.flops,
-                params=cost.params,
+                ratio=flops / whole,
+                resolution=resolution,
+                flops=int(flops),
+                params=int(params),
                 accuracy=result.accuracy,
                 seconds=result.seconds,
                 provenance={"source": result.source},

@@ -52,12 +52,10 @@ def walk(config: Config, ledger: Ledger) -> None:
     inner: Channels = 0
     for index, stage in enumerate(config.stages):
         ledger.stage(index)
-        inner = _inner(x, stage)
-        x = _bottleneck(ledger, x, stage, stage.stride)
+        x, inner = _bottleneck(ledger, x, stage, stage.stride)
         if stage.repeats > 1:
             ledger.rest_of_stage(index, stage.repeats)
-            inner = _inner(x, stage)
-            x = _bottleneck(ledger, x, stage, 1)
+            x, inner = _bottleneck(ledger, x, stage, 1)
     ledger.part("head")
     x = ledger.pool(ledger.conv(x, inner))
     ledger.linear(ledger.conv_bias(x, config.head.channels), config.num_classes)
@@ -103,8 +101,9 @@ def timm(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
     return call("timm.models.ghostnet.GhostNet", cfgs=cfgs, width=width, **arguments)
 
 
-def _bottleneck(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
-    inner = _inner(x, stage)
+def _bottleneck(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> tuple[FeatureMap, Channels]:
+    """The block's output, and its inner channels."""
+    inner = make_divisible(x.channels * stage.expansion, _DIVISOR)
     with ledger.held(x):
         y = _ghost(ledger, x, inner)
         if stride > 1:
@@ -112,9 +111,12 @@ def _bottleneck(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> Fea
         if stage.se_ratio:
             y = ledger.squeeze_excite(y, make_divisible(inner * stage.se_ratio, _DIVISOR))
         y = _ghost(ledger, y, stage.channels)
-    with ledger.held(y):
-        _shortcut(ledger, x, stage, stride)
-    return y
+    there = differs(x, stage.channels, stride)
+    if there is not False:  # depthwise and pointwise convolutions instead of a plain shortcut
+        with ledger.held(y):
+            shortcut = ledger.conv(x, x.channels * there, stage.kernel, stride, group_width=1)
+            ledger.conv(shortcut, stage.channels * there)
+    return y, inner
 
 
 def _ghost(ledger: Ledger, x: FeatureMap, out: Channels) -> FeatureMap:
@@ -123,18 +125,6 @@ def _ghost(ledger: Ledger, x: FeatureMap, out: Channels) -> FeatureMap:
     primary = ledger.conv(x, half)
     cheap = ledger.conv(primary, half, 3, group_width=1)
     return FeatureMap(out, ledger.concatenate(primary, cheap).level)
-
-
-def _shortcut(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> None:
-    """Depthwise and pointwise convolutions where block input and output are not of one shape."""
-    there = differs(x, stage.channels, stride)
-    if there is not False:
-        y = ledger.conv(x, x.channels * there, stage.kernel, stride, group_width=1)
-        ledger.conv(y, stage.channels * there)
-
-
-def _inner(x: FeatureMap, stage: Stage) -> Channels:
-    return make_divisible(x.channels * stage.expansion, _DIVISOR)
 
 
 def _rounded(channels: float) -> int:
