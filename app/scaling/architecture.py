@@ -261,5 +261,5 @@ class Architecture:
             return head
         if self.rules.head == "scaled":
             return self._rounded(head, width)
-        floor, rounded = min(int(head), 1280), self._rounded(head, width)
+        floor, rounded = self._rounded(min(int(head), 1280), 1.0), self._rounded(head, width)
         return np.maximum(floor, rounded) if isinstance(rounded, np.ndarray) else max(floor, rounded)

@@ -32,13 +32,18 @@ class Constraints:
     max_activation_bytes: int | None = None
     channel_divisor: int | None = None
 
-    def resolutions(self, low: int, wanted: int, high: int) -> list[int]:
-        """The px to look at, in [low, high] where any is allowed there, else the allowed one nearest to `wanted`."""
+    def resolutions(self, low: int, wanted: int, high: int, needed: int = 1) -> list[int]:
+        """The px to look at, in [low, high] where any is allowed there, else the allowed one nearest to `wanted`.
+
+        None where the `needed` px of a family are not allowed.
+        """
         if self.fixed_resolution is not None:
-            return [self.fixed_resolution]
+            return [self.fixed_resolution] if self.fixed_resolution >= needed else []
         step = self.multiple_of
-        least = -(-self.min_resolution // step) * step
-        most = max(least, self.max_resolution // step * step)
+        least = -(-max(self.min_resolution, needed) // step) * step
+        most = self.max_resolution // step * step
+        if least > most:
+            return []
         inside = [px for px in range(-(-low // step) * step, high + 1, step) if least <= px <= most]
         return inside or [min(max(round(wanted / step) * step, least), most)]
 
@@ -49,16 +54,16 @@ class Constraints:
         """
         if self.channel_divisor is None:
             return architecture
-        divisor, base = self.channel_divisor, architecture.baseline
-        stem, head = (make_divisible(float(part.channels), divisor) for part in (base.stem, base.head))
+        divisor, base, rules = self.channel_divisor, architecture.baseline, architecture.rules
+        stem, head = base.stem, base.head
+        if rules.stem == "fixed":
+            stem = replace(stem, channels=make_divisible(float(stem.channels), divisor))
+        if rules.head == "fixed" and head.channels:
+            head = replace(head, channels=make_divisible(float(head.channels), divisor))
         narrowed = replace(
             architecture,
-            baseline=replace(
-                base,
-                stem=replace(base.stem, channels=stem),
-                head=replace(base.head, channels=head if base.head.channels else 0),
-            ),
-            rules=replace(architecture.rules, divisor=lcm(architecture.rules.divisor, divisor)),
+            baseline=replace(base, stem=stem, head=head),
+            rules=replace(rules, divisor=lcm(rules.divisor, divisor)),
         )
         try:
             families.check(narrowed.assembled(base.resolution, narrowed.repeats(1.0), 1.0))

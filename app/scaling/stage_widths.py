@@ -73,6 +73,6 @@ def _irregularity(segments: Indices, starts: list[list[int]]) -> Indices:
     steps = sorted((segment, group) for group, taken in enumerate(starts) for segment in taken[1:])
     count = np.zeros(len(segments), np.int64)
     for (early, one), (late, other) in combinations(steps, 2):
-        if early < late:
-            count += (segments[:, one] < early) & (segments[:, other] >= late)
+        taken, later_taken = segments[:, one] >= early, segments[:, other] >= late
+        count += (taken != later_taken) if early == late else (later_taken & ~taken)
     return count

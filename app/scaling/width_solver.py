@@ -168,11 +168,12 @@ class _Search:
     def _places(self) -> Iterator[_Place]:
         """Where to look, the rule's own place first, then the nearest."""
         table, latitude, wanted_px = self.table, self.latitude, self.wanted_px
+        needed = table.least_resolution
         own = _Place(0.0, wanted_px, self.d, table.repeats(self.d))
-        if self.constraints.resolutions(wanted_px, wanted_px, wanted_px) == [wanted_px] >= [table.least_resolution]:
+        if self.constraints.resolutions(wanted_px, wanted_px, wanted_px, needed) == [wanted_px]:
             yield own
-        resolutions = self.constraints.resolutions(wanted_px - latitude.px, wanted_px, wanted_px + latitude.px)
-        allowed = dict.fromkeys(max(px, table.least_resolution) for px in resolutions)
+        low, high = wanted_px - latitude.px, wanted_px + latitude.px
+        allowed = self.constraints.resolutions(low, wanted_px, high, needed)
         px_unit, depth_unit = max(latitude.px, 1), latitude.depth or 1.0
         places = [
             _Place(abs(px - wanted_px) / px_unit + abs(depth - self.d) / depth_unit, px, depth, repeats)
@@ -180,28 +181,18 @@ class _Search:
             for px in allowed
         ]
         places.sort()
-        yield from places[places[0] == own :]
+        yield from (place for place in places if place != own)
 
     def _networks(self, place: _Place, mode: Mode) -> Iterator[_Network]:
         """The best network at a place with all stages in step, then the best with stages apart."""
         sheet = self.table.sheet
         flops = sheet.flops(place.repeats, place.px)
-        if self.width is not None:
-            segment = self.table.segment(self.width)
-            if self._gaps(sheet, flops, place, mode)[segment] < np.inf:
-                yield _Network(place, int(flops[segment]), segment)
+        gaps = self._gaps(sheet, flops, place, mode)
+        segment = int(gaps.argmin()) if self.width is None else self.table.segment(self.width)
+        if gaps[segment] == np.inf:
             return
-        if self.constraints.bound_cost:
-            gaps = self._gaps(sheet, flops, place, mode)
-            segment = int(gaps.argmin())
-            if gaps[segment] == np.inf:
-                return
-        else:
-            segment = _nearest(flops, self.target, mode)
-            if segment < 0:
-                return
         yield _Network(place, int(flops[segment]), segment)
-        if self.latitude.stages:
+        if self.latitude.stages and self.width is None:
             low = segment if flops[segment] <= self.target else segment - 1
             yield from self._apart(place, segment, low, mode)
 
@@ -237,7 +228,7 @@ class _Search:
             sheet.flops(place.repeats, place.px)[only][self.constraints.allow(sheet, place.repeats, place.px)[only]]
             for place in self._places()
         ]
-        every = np.concatenate(reached)
+        every = np.concatenate([np.empty(0), *reached])
         return (int(every.min()), int(every.max())) if len(every) else None
 
     def _within(self, span: tuple[int, int] | None) -> bool:
@@ -261,13 +252,3 @@ class _Search:
             self.mode,
             self.close,
         )
-
-
-def _nearest(flops: Floats, target: int, mode: Mode) -> int:
-    """The entry of rising `flops` that is nearest to the target, -1 for none."""
-    above = int(flops.searchsorted(target, side="right"))
-    if above == 0:
-        return -1 if mode == "at_most" or len(flops) == 0 else 0
-    if mode == "at_most" or above == len(flops):
-        return above - 1
-    return above if flops[above] - target < target - flops[above - 1] else above - 1
