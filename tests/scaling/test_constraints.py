@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.scaling import families
-from app.scaling.architecture import Architecture, Config
+from app.scaling.architecture import Architecture, Config, Multipliers
 from app.scaling.constraints import Constraints
 from app.scaling.cost_sheet import LARGEST
 from app.scaling.errors import InvalidNetwork, TargetOutOfRange
@@ -198,21 +198,42 @@ def test_memory_stays_within_its_bound_at_the_price_of_px() -> None:
     assert held.cost.flops == pytest.approx(300e6, rel=5e-4)
 
 
-@EVERY_FAMILY
+def with_divisor(architecture: Architecture, divisor: int, width: float) -> Solution:
+    constraints = Constraints(channel_divisor=divisor)
+    aim = constraints.of_channels(architecture).scaled(Multipliers(0.9, 1.0, width))
+    target = round(1.01 * families.network_cost(aim).flops)
+    return solve(architecture, 0.9, 1.0, target, latitude=Latitude(8, 0.05, stages=True), constraints=constraints)
+
+
+@pytest.mark.parametrize(
+    "architecture", [a for a in OF_EVERY_FAMILY if a.name != "convnext_atto"], ids=lambda a: a.name
+)
 @pytest.mark.parametrize("divisor", [16, 32, 48])
 def test_channels_are_multiples_of_their_divisor(architecture: Architecture, divisor: int) -> None:
-    fixed_head = architecture.baseline.family == "ghostnet"
-    fixed_stem = architecture.baseline.family in ("resnet", "resnext")
-    constraints, target = Constraints(channel_divisor=divisor), 2 * flops_of(architecture)
-    if divisor == 48 and (fixed_head or fixed_stem):
+    if divisor == 48 and architecture.baseline.family in ("ghostnet", "resnet", "resnext"):
         with pytest.raises(InvalidNetwork) as refusal:
-            solve(architecture, 0.9, 1.0, target, constraints=constraints)
+            with_divisor(architecture, divisor, 1.0)
         assert refusal.value.pointer == "/constraints/channel_divisor"
         return
-    found = solve(architecture, 0.9, 1.0, target, latitude=Latitude(8, 0.05, stages=True), constraints=constraints)
 
-    assert all(count % divisor == 0 for count in channels(found.config))
-    families.check(found.config)
+    floored = divisor == 48 and architecture.rules.head == "floored"  # see the next test
+    for width in (0.6, 1.0, 1.3, 1.7, 2.1):
+        found = with_divisor(architecture, divisor, width)
+        assert all(count % divisor == 0 for count in channels(found.config)[: -1 if floored else None])
+        families.check(found.config)
+
+
+@pytest.mark.xfail(strict=True, reason="a floored head keeps at least 1280 channels, a multiple or not")
+@pytest.mark.parametrize("divisor", [24, 48])
+def test_a_floored_head_is_a_multiple_of_the_divisor_too(divisor: int) -> None:
+    assert with_divisor(B0, divisor, 0.6).config.head.channels % divisor == 0
+
+
+@pytest.mark.xfail(strict=True, reason="a stem of 40 is rounded before it is scaled, the first stage after: they part")
+@pytest.mark.parametrize("divisor", [16, 32, 48])
+def test_the_stem_of_a_convnext_stays_that_of_its_first_stage(divisor: int) -> None:
+    for width in (0.6, 1.0, 1.3, 1.7, 2.1):
+        families.check(with_divisor(families.baseline("convnext_atto"), divisor, width).config)
 
 
 def test_a_bound_that_is_to_blame_is_named_with_the_nearest_network_that_keeps_to_it() -> None:
