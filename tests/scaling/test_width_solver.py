@@ -5,12 +5,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from app.scaling import cost, families
-from app.scaling.architecture import Architecture
-from app.scaling.cost_table import WIDEST
+from app.scaling.architecture import Architecture, Multipliers
+from app.scaling.cost_table import WIDEST, cost_table
 from app.scaling.errors import TargetOutOfRange
 from app.scaling.rounding import round_resolution, width_breakpoints
 from app.scaling.width_solver import CLOSE, Latitude, Moved, Solution, solve
@@ -57,7 +57,8 @@ def box(architecture: Architecture, r: float, d: float, latitude: Latitude) -> d
     # Off the round numbers, where half a repeat goes to the even one and to no neighbouring depth's.
     scanned = np.linspace(max(d - latitude.depth, 1e-3), d + latitude.depth - 1e-6, 101) + 1.2345678e-7
     depths = {architecture.repeats(d): 0.0}
-    for depth in sorted(scanned.tolist(), key=lambda depth: abs(depth - d)):
+    inside = scanned[np.abs(scanned - d) < latitude.depth]
+    for depth in sorted(inside.tolist(), key=lambda depth: abs(depth - d)):
         depths.setdefault(architecture.repeats(depth), abs(depth - d) / (latitude.depth or 1.0))
     return {
         (px, repeats): abs(px - wanted) / max(latitude.px, 1) + distance
@@ -263,6 +264,7 @@ def test_latitude_never_makes_the_budget_error_greater(
 def test_a_width_that_is_given_is_kept(
     architecture: Architecture, r: float, d: float, width: float, latitude: Latitude
 ) -> None:
+    assume(np.abs(cost_table(architecture).edges - width).min() > 1e-9)
     px = round_resolution(architecture.baseline.resolution, r)
     target = families.network_cost(architecture.assembled(px, architecture.repeats(d), width)).flops
     found = solve(architecture, r, d, round(1.004 * target), width=width, latitude=latitude)
@@ -270,6 +272,14 @@ def test_a_width_that_is_given_is_kept(
     assert (found.multipliers.w, found.multipliers.w_stages) == (width, None)
     assert architecture.scaled(found.multipliers) == found.config
     assert abs(found.cost.flops - 1.004 * target) <= 0.0041 * target
+
+
+@pytest.mark.parametrize("name", families.baselines())
+def test_the_width_of_the_baseline_gives_the_baselines_channels(name: str) -> None:
+    architecture = families.baseline(name)
+    target = families.network_cost(architecture.scaled(Multipliers(1.0, 1.0, 1.0))).flops
+
+    assert solve(architecture, 1.0, 1.0, target, width=1.0).config == architecture.baseline
 
 
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, families.baseline("convnext_atto")])
