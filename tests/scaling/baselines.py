@@ -1,4 +1,4 @@
-"""Baselines to scale in tests: the paper's, one with other rules, and small ones with odd channel counts."""
+"""Baselines to scale in tests: the paper's, one with other rules, small ones with odd channel counts, each family's."""
 
 from __future__ import annotations
 
@@ -29,3 +29,7 @@ SMALL = Architecture(
 SMALL_SCALED_WHOLE = replace(SMALL, rules=ScalingRules(divisor=8, depth="ceil", stem="scaled", head="scaled"))
 
 ARCHITECTURES = (B0, B0_AS_EFFICIENTNET, SMALL, SMALL_SCALED_WHOLE)
+
+OF_EVERY_FAMILY = tuple(
+    a for family in families.families().values() for a in family.baselines[:: len(family.baselines) - 1 or 1]
+)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,10 +15,11 @@ from app.scaling.predictor import Point, Predictor
 from app.scaling.published import published_predictor
 from app.scaling.recommend import Budget, flops_of, recommend
 from app.scaling.rules import COMPOUND, CURVES, on_curve, tiny_formula
-from tests.scaling.baselines import ARCHITECTURES, B0
+from tests.scaling.baselines import ARCHITECTURES, B0, SMALL
 
 B0_CEIL = replace(B0, rules=ScalingRules(depth="ceil"))
 B0_HEAD = replace(B0, rules=ScalingRules(head="scaled"))
+SCANNED = (SMALL, B0, families.baseline("convnext_atto"), families.baseline("mobilenetv3_small_100"))
 
 
 def flops_at(architecture: Architecture, multipliers: Multipliers) -> int:
@@ -59,6 +61,25 @@ def test_no_other_phi_comes_nearer_to_the_target(architecture: Architecture, rat
     miss = abs(flops_at(architecture, COMPOUND.at(phi)) - target)
 
     assert miss <= abs(flops_at(architecture, COMPOUND.at(phi + off)) - target)
+
+
+@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("architecture", SCANNED, ids=[a.name for a in SCANNED])
+def test_no_t_of_a_scan_comes_nearer_to_the_target(architecture: Architecture, name: str) -> None:
+    curve, px = CURVES[name], architecture.baseline.resolution
+    scanned = [curve.at(t) for t in np.linspace(-4, 2, 240).tolist()]
+    costs = [flops_at(architecture, m) for m in scanned if int(px * m.r) >= min(32, px // 4) and max(m.d, m.w) < 4]
+
+    for ratio in (0.3, 0.62, 1.0, 1.9):
+        target = round(ratio * flops_of(architecture))
+        wanted = on_curve(architecture, target, name)
+        w = math.exp(curve.w / (curve.r or curve.d or 1) * math.log(wanted.r if curve.r else wanted.d))
+        if name == "width":
+            assert (wanted.r, wanted.d, wanted.w) == (1, 1, None)
+            continue
+        miss = abs(flops_at(architecture, Multipliers(wanted.r, wanted.d, w)) - target)
+        assert miss <= min(abs(cost - target) for cost in costs)
+        assert wanted.w == (None if curve.w else 1.0)
 
 
 def test_phi_one_is_efficientnets_first_step() -> None:
