@@ -27,7 +27,7 @@ class Between:
 
     `segments` [network, stage] are those that the channels of each stage are taken from; the stem goes with the first,
     the head comes last, and stages of equal channels stay in step. `irregularity` [network] counts the steps that one
-    stage has not taken though another has taken a later one; 0 is one width for all. `sheet` has their costs.
+    stage has not taken though another has taken one as late or later; 0 is one width for all. `sheet` has their costs.
     """
 
     segments: Indices

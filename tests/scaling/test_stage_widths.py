@@ -61,7 +61,6 @@ def test_those_of_one_width_are_regular(architecture: Architecture, place: float
     assert all(near.irregularity[i] == 0 for i in range(len(found)) if found[i] in uniform)
 
 
-@pytest.mark.xfail(strict=True, reason="steps of several stages at one and the same width are not counted")
 def test_those_of_no_one_width_are_irregular() -> None:
     table, uniform = cost_table(B0), set(of_one_width(B0))
 

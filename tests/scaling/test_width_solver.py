@@ -96,7 +96,6 @@ def test_no_width_of_b0_comes_nearer_to_the_target(r: float, d: float, target: i
     assert solve(B0, r, d, target, mode="at_most").cost.flops == max(cost for cost in costs if cost <= target)
 
 
-@pytest.mark.xfail(strict=True, reason="the cost of a GhostNet falls where a shortcut needs no convolution any more")
 def test_no_width_of_a_ghostnet_comes_nearer_to_the_target() -> None:
     ghostnet = families.baseline("ghostnet_130")
 
