@@ -86,7 +86,10 @@ def scale_family(body: FamilyRequest, known: Known) -> FamilyAnswer:
 def compare(body: CompareRequest, known: Known) -> CompareAnswer:
     """The same target by several rules; a rule that cannot reach it says why."""
     architecture = resolved(known, body.architecture)
-    items = [_compared(known, architecture, rule, body) for rule in dict.fromkeys(body.rules)]
+    rules: list[Rule] = [*dict.fromkeys(body.rules)]
+    if body.multipliers is not None:
+        rules.append("manual")
+    items = [_compared(known, architecture, rule, body) for rule in rules]
     return CompareAnswer(target_flops=body.target.in_flops(flops_of(architecture)), items=items)
 
 
@@ -193,7 +196,8 @@ def _answered(
 def _compared(known: Catalogue, architecture: Architecture, rule: Rule, body: CompareRequest) -> ComparedRule:
     chosen = _chosen(known, architecture, rule, body.predictor)
     try:
-        answer, _ = _answered(architecture, body.target, rule, body, chosen)
+        manual = body.multipliers if rule == "manual" else None
+        answer, _ = _answered(architecture, body.target, rule, body, chosen, manual)
     except ScalingError as error:
         return ComparedRule(rule=rule, answer=None, problem=str(error))
     return ComparedRule(rule=rule, answer=answer, problem=None)

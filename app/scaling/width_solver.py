@@ -163,6 +163,8 @@ class _Search:
         culprits = [name for name, search in relaxed if search._within(search._span())]
         nearest = best or self.best("nearest")
         least, most = span or (0, 0)
+        if nearest is not None:  # with stages apart there may be networks a little beyond those of one width
+            least, most = min(least, nearest.flops), max(most, nearest.flops)
         raise TargetOutOfRange(self.target, least, most, culprits, None if nearest is None else self.solution(nearest))
 
     def _places(self) -> Iterator[_Place]:

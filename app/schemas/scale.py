@@ -176,6 +176,9 @@ class CompareRequest(ScaleOptions):
     architecture: ArchitectureRef
     target: Target
     rules: list[SolvedRule] = Field(list(RULES), min_length=1, max_length=len(RULES))
+    multipliers: ManualMultipliers | None = Field(
+        None, description="Puts `manual` beside the rules: r and d, w solved."
+    )
 
 
 class FoundMultipliers(Answer):

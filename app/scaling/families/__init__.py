@@ -42,11 +42,7 @@ def baseline(name: str) -> Architecture:
 
 def family_of(config: Config) -> Family:
     """Raises: InvalidNetwork."""
-    try:
-        return families()[config.family]
-    except KeyError:
-        known = ", ".join(sorted(families()))
-        raise InvalidNetwork("/family", f"there is no family {config.family!r}; known: {known}") from None
+    return _named(config.family)
 
 
 def check(config: Config) -> None:
@@ -61,8 +57,8 @@ def decoded(family: str, arch_def: list[list[str]]) -> tuple[Stage, ...]:
 
     Raises: InvalidNetwork where the family has no such strings, or one of them is wrong (a pointer says which).
     """
-    known = families().get(family)
-    if known is None or known.decode is None:
+    known = _named(family)
+    if known.decode is None:
         able = ", ".join(sorted(name for name, f in families().items() if f.decode))
         raise InvalidNetwork("/arch_def", f"there are such strings in the families {able}; give `stages`")
     return known.decode(arch_def)
@@ -71,6 +67,14 @@ def decoded(family: str, arch_def: list[list[str]]) -> tuple[Stage, ...]:
 def rebuild(config: Config) -> Recipe:
     """How a program without rdw rebuilds the network with stock timm, in plain data."""
     return family_of(config).timm(config, 0.0, 0.0)
+
+
+def _named(family: str) -> Family:
+    try:
+        return families()[family]
+    except KeyError:
+        known = ", ".join(sorted(families()))
+        raise InvalidNetwork("/family", f"there is no family {family!r}; known: {known}") from None
 
 
 def ledger(config: Config) -> cost.Ledger:
