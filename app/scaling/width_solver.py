@@ -16,7 +16,7 @@ import numpy as np
 from app.scaling.architecture import Architecture, Config, Multipliers
 from app.scaling.constraints import Constraints
 from app.scaling.cost import Cost
-from app.scaling.cost_sheet import CostSheet, Repeats
+from app.scaling.cost_sheet import LARGEST, CostSheet, Repeats
 from app.scaling.cost_table import cost_table
 from app.scaling.errors import TargetOutOfRange
 from app.scaling.rounding import Floats, round_resolution, short_decimal
@@ -168,7 +168,10 @@ class _Search:
         raise TargetOutOfRange(self.target, least, most, culprits, None if nearest is None else self.solution(nearest))
 
     def _places(self) -> Iterator[_Place]:
-        """Where to look, the rule's own place first, then the nearest."""
+        """Where to look, the rule's own place first, then the nearest.
+
+        A px more can make every feature map a pixel wider, which is as many as it would take to cost that much evenly.
+        """
         table, latitude, wanted_px = self.table, self.latitude, self.wanted_px
         needed = table.least_resolution
         own = _Place(0.0, wanted_px, self.d, table.repeats(self.d))
@@ -176,14 +179,29 @@ class _Search:
             yield own
         low, high = wanted_px - latitude.px, wanted_px + latitude.px
         allowed = self.constraints.resolutions(low, wanted_px, high, needed)
+        depths = table.depths(self.d, latitude.depth)
+        if len(allowed) * len(depths) < 2:
+            yield from (
+                _Place(1.0, px, depth, repeats) for px in allowed for depth, repeats in depths if px != wanted_px
+            )
+            return
+        costs = self._costs_at([wanted_px, *allowed], own.repeats)
+        evenly = (np.abs(np.sqrt(costs[1:] / costs[0]) - 1) * wanted_px).tolist()
         px_unit, depth_unit = max(latitude.px, 1), latitude.depth or 1.0
+        far = [max(abs(px - wanted_px), even) / px_unit for px, even in zip(allowed, evenly, strict=True)]
         places = [
-            _Place(abs(px - wanted_px) / px_unit + abs(depth - self.d) / depth_unit, px, depth, repeats)
-            for depth, repeats in table.depths(self.d, latitude.depth)
-            for px in allowed
+            _Place(px_far + abs(depth - self.d) / depth_unit, px, depth, repeats)
+            for depth, repeats in depths
+            for px, px_far in zip(allowed, far, strict=True)
         ]
         places.sort()
         yield from (place for place in places if place != own)
+
+    def _costs_at(self, resolutions: list[int], repeats: Repeats) -> Floats:
+        """Multiply-adds over px of the network that is nearest to the target at the first of these."""
+        sheet = self.table.sheet
+        segment = int(np.abs(sheet.flops(repeats, min(resolutions[0], LARGEST)) - self.target).argmin())
+        return sheet.flops_at(np.full(len(resolutions), segment), repeats, np.array(resolutions))
 
     def _networks(self, place: _Place, mode: Mode) -> Iterator[_Network]:
         """The best network at a place with all stages in step, then the best with stages apart."""
