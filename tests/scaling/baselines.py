@@ -33,3 +33,23 @@ ARCHITECTURES = (B0, B0_AS_EFFICIENTNET, SMALL, SMALL_SCALED_WHOLE)
 OF_EVERY_FAMILY = tuple(
     a for family in families.families().values() for a in family.baselines[:: len(family.baselines) - 1 or 1]
 )
+SMALLEST_NAMES = (
+    "efficientnet_b0",
+    "tinynet_e",
+    "efficientnet_lite0",
+    "mobilenetv1_100",
+    "mobilenetv2_035",
+    "mobilenetv3_small_050",
+    "mobilenetv3_large_075",
+    "mnasnet_small",
+    "ghostnet_050",
+    "resnet18",
+    "resnet50",
+    "resnext50_32x4d",
+    "regnetx_002",
+    "regnety_002",
+    "convnext_atto",
+    "convnext_tiny",
+)
+SMALLEST = tuple(families.baseline(name) for name in SMALLEST_NAMES)
+"""Small baselines of every family, with each of its kinds of blocks."""

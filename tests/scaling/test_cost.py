@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Head, Multipliers, Stage, Stem
-from tests.scaling.baselines import ARCHITECTURES, SMALL
+from app.scaling.cost import BIAS, OPERATORS, FeatureMap
+from tests.scaling.baselines import ARCHITECTURES, SMALL, SMALLEST
 
 # Measured with timm 1.0.31 and fvcore 0.1.5: multiply-adds, fvcore's total and parameters, in millions.
 MEASURED = [
@@ -30,10 +33,47 @@ TINY = Config(
     head=Head(40),
     num_classes=10,
 )
+BASIC = Config(
+    family="resnet",
+    resolution=32,
+    stem=Stem(64, 7, 2),
+    stages=(Stage("basic", 1, 64), Stage("basic", 3, 16, stride=2)),
+    head=Head(0),
+    activation="relu",
+    num_classes=10,
+)
+GHOST = Config(
+    family="ghostnet",
+    resolution=16,
+    stem=Stem(8),
+    stages=(
+        Stage("ghost", 1, 8, expansion=1.5),
+        Stage("ghost", 2, 12, kernel=5, stride=2, expansion=2, se_ratio=0.25),
+    ),
+    head=Head(1280),
+    activation="relu",
+    num_classes=10,
+)
+CONVNEXT = Config(
+    family="convnext",
+    resolution=32,
+    stem=Stem(4, 4, 4),
+    stages=(
+        Stage("convnext_conv", 1, 4, kernel=7, expansion=4),
+        Stage("convnext_conv", 1, 8, kernel=7, stride=2, expansion=4),
+        Stage("convnext_conv", 3, 6, kernel=7, stride=2, expansion=4),
+        Stage("convnext_conv", 1, 12, kernel=7, stride=2, expansion=4),
+    ),
+    head=Head(0),
+    activation="gelu",
+    num_classes=10,
+)
 
-# What is alive while each operator of TINY runs: (its input, its output, what waits beside it), in elements.
+# What is alive while each operator runs: (its input, its output, what waits beside it), in elements.
 # Batch norm, activation, gate and addition work in place.
-ALIVE_IN_TINY = {
+Alive = dict[str, list[tuple[int, int, int]]]
+
+ALIVE_IN_TINY: Alive = {
     "stem": [(3 * 16 * 16, 8 * 8 * 8, 0)],
     "stages.0": [
         (8 * 8 * 8, 8 * 8 * 8, 0),  # depthwise; the shortcut is its own input
@@ -60,9 +100,123 @@ ALIVE_IN_TINY = {
         (16 * 4 * 4, 16 * 4 * 4, 0),  # depthwise
         (16 * 4 * 4, 24 * 4 * 4, 0),  # project
     ],
-    "head": [(24 * 4 * 4, 40 * 4 * 4, 0), (40, 10, 0)],
+    "head": [
+        (24 * 4 * 4, 40 * 4 * 4, 0),
+        (40 * 4 * 4, 40, 0),  # pool
+        (40, 10, 0),
+    ],
 }
-REPEATED = {"stages.1, others": 2}
+ALIVE_IN_BASIC: Alive = {
+    "stem": [
+        (3 * 32 * 32, 64 * 16 * 16, 0),
+        (64 * 16 * 16, 64 * 8 * 8, 0),  # max pool
+    ],
+    "stages.0": [
+        (64 * 8 * 8, 64 * 8 * 8, 0),  # the shortcut is its own input
+        (64 * 8 * 8, 64 * 8 * 8, 64 * 8 * 8),  # beside the shortcut
+    ],
+    "stages.1, first": [
+        (64 * 8 * 8, 16 * 4 * 4, 0),
+        (16 * 4 * 4, 16 * 4 * 4, 64 * 8 * 8),  # beside the input, which the shortcut is still to convolve
+        (64 * 8 * 8, 16 * 4 * 4, 16 * 4 * 4),  # the shortcut's convolution, beside the main path
+    ],
+    "stages.1, others": [
+        (16 * 4 * 4, 16 * 4 * 4, 0),
+        (16 * 4 * 4, 16 * 4 * 4, 16 * 4 * 4),
+    ],
+    "head": [
+        (16 * 4 * 4, 16, 0),  # pool
+        (16, 10, 0),
+    ],
+}
+ALIVE_IN_GHOST: Alive = {
+    "stem": [(3 * 16 * 16, 8 * 8 * 8, 0)],
+    "stages.0": [
+        (8 * 8 * 8, 6 * 8 * 8, 0),  # half of 12 inner channels; the shortcut is its own input
+        (6 * 8 * 8, 6 * 8 * 8, 8 * 8 * 8),  # the cheap half, beside the shortcut
+        (6 * 8 * 8, 12 * 8 * 8, 6 * 8 * 8 + 8 * 8 * 8),  # concatenate, beside the other half and the shortcut
+        (12 * 8 * 8, 4 * 8 * 8, 8 * 8 * 8),  # half of 8
+        (4 * 8 * 8, 4 * 8 * 8, 8 * 8 * 8),
+        (4 * 8 * 8, 8 * 8 * 8, 4 * 8 * 8 + 8 * 8 * 8),
+    ],
+    "stages.1, first": [
+        (8 * 8 * 8, 8 * 8 * 8, 0),  # half of 16
+        (8 * 8 * 8, 8 * 8 * 8, 8 * 8 * 8),
+        (8 * 8 * 8, 16 * 8 * 8, 8 * 8 * 8 + 8 * 8 * 8),
+        (16 * 8 * 8, 16 * 4 * 4, 8 * 8 * 8),  # depthwise, of stride 2
+        (16, 4, 16 * 4 * 4 + 8 * 8 * 8),  # squeeze, beside the maps to gate and the shortcut's input
+        (4, 16, 16 * 4 * 4 + 8 * 8 * 8),  # excite
+        (16 * 4 * 4, 6 * 4 * 4, 8 * 8 * 8),  # half of 12
+        (6 * 4 * 4, 6 * 4 * 4, 8 * 8 * 8),
+        (6 * 4 * 4, 12 * 4 * 4, 6 * 4 * 4 + 8 * 8 * 8),
+        (8 * 8 * 8, 8 * 4 * 4, 12 * 4 * 4),  # the shortcut's depthwise convolution, beside the main path
+        (8 * 4 * 4, 12 * 4 * 4, 12 * 4 * 4),  # the shortcut's pointwise one
+    ],
+    "stages.1, others": [
+        (12 * 4 * 4, 12 * 4 * 4, 0),  # half of 24
+        (12 * 4 * 4, 12 * 4 * 4, 12 * 4 * 4),
+        (12 * 4 * 4, 24 * 4 * 4, 12 * 4 * 4 + 12 * 4 * 4),
+        (24, 8, 24 * 4 * 4 + 12 * 4 * 4),  # squeeze, to a quarter in fours
+        (8, 24, 24 * 4 * 4 + 12 * 4 * 4),  # excite
+        (24 * 4 * 4, 6 * 4 * 4, 12 * 4 * 4),
+        (6 * 4 * 4, 6 * 4 * 4, 12 * 4 * 4),
+        (6 * 4 * 4, 12 * 4 * 4, 6 * 4 * 4 + 12 * 4 * 4),
+    ],
+    "head": [
+        (12 * 4 * 4, 24 * 4 * 4, 0),  # to the last block's inner channels
+        (24 * 4 * 4, 24, 0),  # pool
+        (24, 1280, 0),
+        (1280, 10, 0),
+    ],
+}
+ALIVE_IN_CONVNEXT: Alive = {
+    "stem": [(3 * 32 * 32, 4 * 8 * 8, 0)],
+    "stages.0": [
+        (4 * 8 * 8, 4 * 8 * 8, 0),  # depthwise; the shortcut is its own input
+        (4 * 8 * 8, 16 * 8 * 8, 4 * 8 * 8),
+        (16 * 8 * 8, 4 * 8 * 8, 4 * 8 * 8),
+    ],
+    "stages.1": [
+        (4 * 8 * 8, 8 * 4 * 4, 0),  # between the stages
+        (8 * 4 * 4, 8 * 4 * 4, 0),
+        (8 * 4 * 4, 32 * 4 * 4, 8 * 4 * 4),
+        (32 * 4 * 4, 8 * 4 * 4, 8 * 4 * 4),
+    ],
+    "stages.2, first": [
+        (8 * 4 * 4, 6 * 2 * 2, 0),
+        (6 * 2 * 2, 6 * 2 * 2, 0),
+        (6 * 2 * 2, 24 * 2 * 2, 6 * 2 * 2),
+        (24 * 2 * 2, 6 * 2 * 2, 6 * 2 * 2),
+    ],
+    "stages.2, others": [
+        (6 * 2 * 2, 6 * 2 * 2, 0),
+        (6 * 2 * 2, 24 * 2 * 2, 6 * 2 * 2),
+        (24 * 2 * 2, 6 * 2 * 2, 6 * 2 * 2),
+    ],
+    "stages.3": [
+        (6 * 2 * 2, 12, 0),
+        (12, 12, 0),
+        (12, 48, 12),
+        (48, 12, 12),
+    ],
+    "head": [
+        (12, 12, 0),  # pool
+        (12, 10, 0),
+    ],
+}
+REPEATED = {
+    "tiny": {"stages.1, others": 2},
+    "basic": {"stages.1, others": 2},
+    "ghost": {},
+    "convnext": {"stages.2, others": 2},
+}
+WORKED = {
+    "tiny": (TINY, ALIVE_IN_TINY),
+    "basic": (BASIC, ALIVE_IN_BASIC),
+    "ghost": (GHOST, ALIVE_IN_GHOST),
+    "convnext": (CONVNEXT, ALIVE_IN_CONVNEXT),
+}
+by_hand = pytest.mark.parametrize("name", WORKED)
 
 
 @pytest.mark.parametrize(("name", "flops", "fvcore_total", "params"), MEASURED)
@@ -77,7 +231,7 @@ def test_costs_agree_with_the_measured_ones_to_the_printed_digit(
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.sampled_from(ARCHITECTURES), st.floats(0.1, 2), st.floats(0.1, 3), st.floats(0.05, 3))
+@given(st.sampled_from([*ARCHITECTURES, *SMALLEST]), st.floats(0.1, 2), st.floats(0.1, 3), st.floats(0.05, 3))
 def test_the_stages_sum_to_the_whole(architecture: Architecture, r: float, d: float, w: float) -> None:
     config = architecture.scaled(Multipliers(r, d, w))
     whole, stages = families.network_cost(config), families.stage_costs(config)
@@ -87,35 +241,114 @@ def test_the_stages_sum_to_the_whole(architecture: Architecture, r: float, d: fl
         assert sum(cost.by_operator[operator] for _, cost in stages) == operations
     assert sum(cost.params for _, cost in stages) == whole.params
     assert sum(cost.activations for _, cost in stages) == whole.activations
+    assert sum(cost.bias_adds for _, cost in stages) == whole.bias_adds
     assert max(cost.peak_activation_bytes for _, cost in stages) == whole.peak_activation_bytes
 
 
-def test_what_is_alive_at_each_operator_is_its_input_its_output_and_what_waits() -> None:
-    ledger = families.ledger(TINY)
-    pixels = [side * side for side in ledger.sides(TINY.resolution)]
+@by_hand
+def test_what_is_alive_at_each_operator_is_its_input_its_output_and_what_waits(name: str) -> None:
+    config, expected = WORKED[name]
+    ledger = families.ledger(config)
+    pixels = [side * side for side in ledger.sides(config.resolution)]
+
+    def elements(*maps: FeatureMap) -> int:
+        return sum(int(m.channels) * pixels[m.level] for m in maps)
+
     booked = [
-        [sum(int(n) * pixels[level] for level, n in alive.items()) for alive in part.alive]
+        [(elements(x), elements(y), elements(*waiting)) for x, y, *waiting in part.booked().alive]
         for part in ledger.parts
         if part.repeats
     ]
 
-    assert booked == [[sum(elements) for elements in operators] for operators in ALIVE_IN_TINY.values()]
+    assert booked == list(expected.values())
 
 
-def test_the_peak_memory_is_the_greatest_sum_of_what_is_alive_in_float32() -> None:
+@by_hand
+def test_the_peak_memory_is_the_greatest_sum_of_what_is_alive_in_float32(name: str) -> None:
+    config, expected = WORKED[name]
     peaks: dict[str, int] = {}
-    for part, operators in ALIVE_IN_TINY.items():
+    for part, operators in expected.items():
         stage = part.partition(",")[0]
         peaks[stage] = max(peaks.get(stage, 0), *(4 * sum(elements) for elements in operators))
 
-    assert families.network_cost(TINY).peak_activation_bytes == max(peaks.values())
-    assert {name: cost.peak_activation_bytes for name, cost in families.stage_costs(TINY)} == peaks
+    assert families.network_cost(config).peak_activation_bytes == max(peaks.values())
+    assert {stage: cost.peak_activation_bytes for stage, cost in families.stage_costs(config)} == peaks
 
 
-def test_the_activations_are_the_elements_that_convolutions_and_linear_layers_put_out() -> None:
-    out = {part: sum(out for _, out, _ in operators) for part, operators in ALIVE_IN_TINY.items()}
+@pytest.mark.parametrize(
+    ("name", "others"),  # the elements that poolings and concatenations put out
+    [
+        ("tiny", 40),
+        ("basic", 64 * 8 * 8 + 16),
+        ("ghost", (12 + 8) * 8 * 8 + 16 * 8 * 8 + 12 * 4 * 4 + (24 + 12) * 4 * 4 + 24),
+        ("convnext", 12),
+    ],
+)
+def test_the_activations_are_the_elements_that_convolutions_and_linear_layers_put_out(name: str, others: int) -> None:
+    config, expected = WORKED[name]
+    out = {part: sum(out for _, out, _ in operators) for part, operators in expected.items()}
 
-    assert families.network_cost(TINY).activations == sum(n * REPEATED.get(part, 1) for part, n in out.items())
+    counted = sum(n * REPEATED[name].get(part, 1) for part, n in out.items()) - others
+    assert families.network_cost(config).activations == counted
+
+
+@pytest.mark.parametrize(
+    ("name", "additions"),
+    [
+        ("tiny", (2 + 8) + (4 + 16) + 2 * (8 + 32) + 10),  # gates and classifier
+        ("basic", 10),  # the classifier
+        ("ghost", (4 + 16) + (8 + 24) + 1280 + 10),  # gates, head and classifier
+        (
+            "convnext",
+            4 * 64  # stem
+            + (4 + 16 + 4) * 64
+            + (8 + 8 + 32 + 8) * 16
+            + (6 + 3 * (6 + 24 + 6)) * 4
+            + (12 + 12 + 48 + 12)
+            + 10,
+        ),
+    ],
+)
+def test_biases_are_added_at_each_element_of_the_layers_that_have_them(name: str, additions: int) -> None:
+    config, _ = WORKED[name]
+
+    assert families.network_cost(config).bias_adds == additions
+    assert sum(cost.bias_adds for _, cost in families.stage_costs(config)) == additions
+
+
+def test_layer_norm_is_five_operations_an_element_and_part_of_the_total_alone() -> None:
+    cost = families.network_cost(CONVNEXT)
+    normalised = (
+        4 * 64  # stem
+        + 4 * 64
+        + (4 * 64 + 8 * 16)  # before the convolution between two stages, and in the block
+        + (8 * 16 + 3 * 6 * 4)
+        + (6 * 4 + 12)
+        + 12  # head
+    )
+
+    assert cost.by_operator["layer_norm"] == 5 * normalised
+    assert cost.by_operator["batch_norm"] == 0
+    assert cost.fvcore_total == cost.flops + 5 * normalised + 12
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.sampled_from(SMALLEST), st.floats(0.3, 2), st.floats(0.05, 2))
+def test_what_parts_book_comes_to_the_cost_of_the_network(architecture: Architecture, d: float, w: float) -> None:
+    config = replace(architecture.scaled(Multipliers(1, d, w)), resolution=64)
+    ledger, cost = families.ledger(config), families.network_cost(config)
+    pixels = [side * side for side in ledger.sides(config.resolution)]
+    counts = dict.fromkeys([*OPERATORS, BIAS], 0)
+    params = activations = 0
+    for part in ledger.parts:
+        booked = part.booked()
+        params += part.repeats * booked.params
+        activations += part.repeats * sum(n * pixels[level] for level, n in booked.activations.items())
+        for (operator, level), n in booked.counts.items():
+            counts[operator] += part.repeats * n * pixels[level]
+
+    assert counts == {**cost.by_operator, BIAS: cost.bias_adds}
+    assert (params, activations) == (cost.params, cost.activations)
 
 
 def test_flops_leave_out_batch_norm_and_pooling_and_the_total_has_them() -> None:

@@ -6,13 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from timm.layers import make_divisible as timm_make_divisible
 from timm.models._efficientnet_builder import _scale_stage_depth, round_channels
+from timm.models.regnet import adjust_widths_groups_comp
 
 from app.scaling.rounding import (
     DepthRounding,
     make_divisible,
     round_repeats,
     round_resolution,
+    share_repeats,
     short_decimal,
+    whole_groups,
     width_breakpoints,
 )
 
@@ -79,6 +82,37 @@ def test_repeats_are_rounded_as_timm_does(repeats: int, depth: float, rounding: 
     blocks = _scale_stage_depth([{}], [repeats], depth, rounding)
 
     assert round_repeats(repeats, depth, rounding) == len(blocks)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=5), st.floats(0.05, 5), st.sampled_from(["round", "ceil"]))
+def test_repeats_are_shared_out_among_kinds_of_blocks_as_timm_does(
+    repeats: list[int], depth: float, rounding: DepthRounding
+) -> None:
+    kinds = [
+        kind["kind"]
+        for kind in _scale_stage_depth([{"kind": i} for i in range(len(repeats))], repeats, depth, rounding)
+    ]
+
+    shares = share_repeats(repeats, round_repeats(sum(repeats), depth, rounding))
+    assert shares == [kinds.count(i) for i in range(len(repeats))]
+
+
+@settings(deadline=None)
+@given(CHANNELS, CHANNELS)
+def test_channels_become_whole_groups_as_timm_does(channels: int, group_width: int) -> None:
+    whole, of_group = whole_groups(channels, group_width)
+
+    assert ([whole], [of_group]) == adjust_widths_groups_comp([channels], [1.0], [group_width])
+    assert whole % of_group == 0
+
+
+@settings(deadline=None)
+@given(st.lists(CHANNELS, min_size=1, max_size=50), CHANNELS)
+def test_an_array_becomes_whole_groups_as_its_values_do_one_by_one(channels: list[int], group_width: int) -> None:
+    whole, of_group = whole_groups(np.array(channels), group_width)
+
+    assert list(zip(whole, of_group, strict=True)) == [whole_groups(c, group_width) for c in channels]
 
 
 def test_half_a_repeat_goes_to_the_even_number() -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
 from app.scaling.architecture import EFFICIENTNET_RULES, Architecture, Config, Multipliers, ScalingRules
 from app.scaling.families import baseline, baselines, network_cost
+from tests.scaling.baselines import SMALLEST_NAMES
 from tests.worker.support import SMALL, TINY
 from worker.measuring import Measured, measure
+from worker.networks import build
 
 multipliers = st.builds(Multipliers, r=st.floats(0.2, 1.5), d=st.floats(0.3, 1.4), w=st.floats(0.2, 1.5))
 
@@ -27,7 +31,7 @@ def at(architecture: Architecture, resolution: int) -> Architecture:
 
 
 @given(multipliers)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=8)
 def test_fvcore_agrees_on_efficientnet_b0_at_any_multipliers(multipliers: Multipliers) -> None:
     config = at(baseline("efficientnet_b0"), 48).scaled(multipliers)
 
@@ -64,15 +68,28 @@ def test_fvcore_agrees_on_every_baseline(name: str) -> None:
     assert measure(config) == predicted(config)
 
 
-@settings(deadline=None, max_examples=15)
-@given(
-    st.sampled_from(["efficientnet_lite0", "efficientnet_lite2", "mobilenetv2_100", "mobilenetv2_120d"]),
-    multipliers,
-)
-def test_fvcore_agrees_on_other_families_at_any_multipliers(name: str, multipliers: Multipliers) -> None:
-    config = at(baseline(name), 48).scaled(multipliers)
+@pytest.mark.parametrize("name", SMALLEST_NAMES)
+@settings(deadline=None, max_examples=6)
+@given(st.integers(33, 96), st.floats(0.3, 1.5), st.floats(0.1, 1.2), st.integers(1, 4), st.integers(1, 20))
+def test_fvcore_agrees_on_every_family_at_any_multipliers_and_size(
+    name: str, px: int, d: float, w: float, channels: int, classes: int
+) -> None:
+    scaled = baseline(name).scaled(Multipliers(1, d, w))
+    config = replace(scaled, resolution=px, in_chans=channels, num_classes=classes)
 
     assert measure(config) == predicted(config)
+
+
+@pytest.mark.parametrize("name", SMALLEST_NAMES)
+@torch.inference_mode()
+def test_torchs_own_counter_has_twice_the_multiply_adds(name: str) -> None:
+    config = replace(baseline(name).scaled(Multipliers(1, 0.7, 0.6)), resolution=75)
+    with torch.device("meta"):
+        network, image = build(config).eval(), torch.zeros(1, 3, 75, 75)
+        with FlopCounterMode(display=False) as counter:
+            network(image)
+
+    assert counter.get_total_flops() == 2 * network_cost(config).flops
 
 
 def test_measuring_says_nothing_about_operators_it_does_not_count(

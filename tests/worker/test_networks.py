@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import timm
 import torch
 from torch import Tensor, nn
 
+from app.scaling import families
 from app.scaling.architecture import Config, Multipliers
 from app.scaling.errors import InvalidNetwork
 from app.scaling.families import baseline, baselines
+from tests.scaling.baselines import SMALLEST, SMALLEST_NAMES
 from tests.worker.support import SMALL
+from worker.measuring import measure
 from worker.networks import build
 
+REBUILD = Path(__file__).parents[2] / "examples" / "rebuild.py"
 
-def shapes(network: nn.Module) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in network.state_dict().items()}
+
+def shapes(network: nn.Module) -> list[tuple[str, list[int]]]:
+    """In the state_dict's order."""
+    return [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
 
 
 def norms(network: nn.Module) -> list[tuple[float, float | None]]:
-    return [(m.eps, m.momentum) for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    kinds = (nn.BatchNorm2d, nn.LayerNorm)
+    return [(m.eps, getattr(m, "momentum", None)) for m in network.modules() if isinstance(m, kinds)]
+
+
+def shake(network: nn.Module) -> None:
+    """Norms and biases as no initialisation leaves them, so that each of them shows in the logits."""
+    for tensor in network.state_dict().values():
+        if tensor.ndim == 1:
+            nn.init.uniform_(tensor, 0.5, 1.5)
 
 
 def image(config: Config) -> Tensor:
@@ -38,16 +58,45 @@ def test_every_built_in_baseline_has_timms_names_and_shapes(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["tinynet_e", "efficientnet_b0", "efficientnet_lite1", "mobilenetv2_050", "mobilenetv2_110d"]
+    "name",
+    [
+        *(f"tinynet_{letter}" for letter in "abcde"),
+        "efficientnet_b0",
+        "efficientnet_b1",
+        "efficientnet_lite0",
+        "efficientnet_lite1",
+        "mobilenetv1_100",
+        "mobilenetv1_100h",
+        "mobilenetv2_050",
+        "mobilenetv2_110d",
+        "mobilenetv3_large_075",
+        "mobilenetv3_small_050",
+        "mobilenetv3_small_100",
+        "mnasnet_050",
+        "semnasnet_075",
+        "mnasnet_small",
+        "ghostnet_050",
+        "ghostnet_130",
+        "resnet18",
+        "resnet50",
+        "resnext50_32x4d",
+        "regnetx_002",
+        "regnety_004",
+        "convnext_atto",
+        "convnext_tiny",
+    ],
 )
 @torch.inference_mode()
 def test_timms_weights_give_the_same_logits_as_timms_network(name: str) -> None:
     config = replace(baseline(name).baseline, resolution=64)
     ours, theirs = build(config).eval(), timm.create_model(name).eval()
+    shake(theirs)
     ours.load_state_dict(theirs.state_dict())
     x = image(config)
+    logits = ours(x)
 
-    assert torch.equal(ours(x), theirs(x))
+    assert logits.isfinite().all()
+    assert torch.equal(logits, theirs(x))
 
 
 def test_a_config_read_back_from_plain_data_builds_the_same_network() -> None:
@@ -57,6 +106,15 @@ def test_a_config_read_back_from_plain_data_builds_the_same_network() -> None:
 
     assert again == config
     assert shapes(build(again)) == shapes(build(config))
+
+
+@pytest.mark.parametrize("name", SMALLEST_NAMES)
+def test_a_config_as_answers_carry_it_builds_the_same_network(name: str) -> None:
+    config = baseline(name).scaled(Multipliers(1.0, 0.7, 0.6))
+    answered = json.loads(json.dumps({**config.to_json(), "timm": families.rebuild(config)}))
+
+    with torch.device("meta"):
+        assert shapes(build(answered)) == shapes(build(config))
 
 
 def test_the_network_takes_the_configs_channels_and_gives_a_logit_a_class() -> None:
@@ -90,6 +148,128 @@ def test_dropout_and_stochastic_depth_are_off_unless_asked_for() -> None:
 
     assert torch.equal(plain(x), plain(x))
     assert not torch.equal(dropping(x), dropping(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"),
+    [
+        (name, rates)
+        for name in SMALLEST_NAMES
+        for rates in ({"drop_rate": 0.5}, {"drop_path_rate": 0.5})
+        if "drop_rate" in rates or not name.startswith(("ghostnet", "mobilenetv1"))  # which know no stochastic depth
+    ],
+)
+@torch.no_grad()
+def test_every_family_drops_what_it_is_asked_to_in_training_alone(name: str, rates: dict[str, float]) -> None:
+    config = replace(baseline(name).baseline, resolution=32)
+    x = torch.rand(4, 3, 32, 32)
+    plain, dropping = build(config), build(config, **rates)
+    shake(plain)
+    dropping.load_state_dict(plain.state_dict())
+
+    assert torch.equal(plain.train()(x), plain(x))
+    assert not torch.equal(dropping.train()(x), dropping(x))
+    assert torch.equal(dropping.eval()(x), dropping(x))
+
+
+def scaled_at_random() -> Iterator[Config]:
+    """Small networks of every family."""
+    draw = random.Random(0)
+    for architecture in SMALLEST:
+        for _ in range(3):
+            scaled = architecture.scaled(Multipliers(1, draw.uniform(0.3, 1.3), draw.uniform(0.1, 1.2)))
+            yield replace(scaled, in_chans=draw.choice([1, 3]), num_classes=draw.randint(1, 100))
+
+
+WITHOUT_RDW = """
+import json, runpy, sys
+sys.modules |= {"app": None, "worker": None}  # importing them fails
+script, configs = sys.argv[1:]
+import torch
+rebuilt = runpy.run_path(script)["rebuilt"]
+networks = []
+with torch.device("meta"):
+    for config in json.load(open(configs)):
+        state = rebuilt(config["timm"]).state_dict()
+        networks.append([[name, list(tensor.shape)] for name, tensor in state.items()])
+json.dump(networks, sys.stdout)
+"""
+
+
+def test_a_program_without_rdw_rebuilds_the_networks_of_every_family_with_stock_timm(tmp_path: Path) -> None:
+    configs = list(scaled_at_random())
+    file = tmp_path / "configs.json"
+    file.write_text(json.dumps([{**config.to_json(), "timm": families.rebuild(config)} for config in configs]))
+
+    command = [sys.executable, "-I", "-c", WITHOUT_RDW, str(REBUILD), str(file)]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+
+    assert ran.returncode == 0, ran.stderr
+    rebuilt = [[(name, shape) for name, shape in network] for network in json.loads(ran.stdout)]
+    with torch.device("meta"):
+        assert rebuilt == [shapes(build(config)) for config in configs]
+
+
+def test_the_example_says_what_it_rebuilt_from_an_answers_config(tmp_path: Path) -> None:
+    config = baseline("regnety_002").scaled(Multipliers(0.5, 0.5, 0.5))
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**config.to_json(), "timm": families.rebuild(config)}))
+
+    ran = subprocess.run(
+        [sys.executable, "-I", str(REBUILD), str(file)], cwd=tmp_path, capture_output=True, text=True, timeout=200
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == f"RegNet: {families.network_cost(config).params:,} parameters\n"
+
+
+@pytest.fixture
+def spnasnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
+    """The baseline of a family that one more file brings."""
+    (tmp_path / "spnasnet.py").write_text(
+        """
+from app.scaling.architecture import Architecture, Config, Head, Stem
+from app.scaling.families.mbconv import mbconv_family, stages
+
+_STAGES = stages(
+    "ds_r1_k3_s1_c16_noskip",
+    "ir_r3_k3_s2_e3_c24",
+    "ir_r1_k5_s2_e6_c40 ir_r3_k3_s1_e3_c40",
+    "ir_r1_k5_s2_e6_c80 ir_r3_k3_s1_e3_c80",
+    "ir_r1_k5_s1_e6_c96 ir_r3_k5_s1_e3_c96",
+    "ir_r4_k5_s2_e6_c192",
+    "ir_r1_k3_s1_e6_c320_noskip",
+)
+_CONFIG = Config("spnasnet", 224, Stem(32), _STAGES, Head(1280), "relu")
+FAMILY = mbconv_family("spnasnet", (Architecture("spnasnet_100", _CONFIG),))
+"""
+    )
+    monkeypatch.setattr(families, "__path__", [*families.__path__, str(tmp_path)])
+    families.families.cache_clear()
+    families.baselines.cache_clear()
+    yield baseline("spnasnet_100").baseline
+    families.families.cache_clear()
+    families.baselines.cache_clear()
+    sys.modules.pop("app.scaling.families.spnasnet")
+    delattr(families, "spnasnet")
+
+
+def test_a_file_more_is_a_family_more(spnasnet: Config) -> None:
+    with torch.device("meta"):
+        ours, theirs = build(spnasnet), timm.create_model("spnasnet_100")
+
+    assert "spnasnet_100" in baselines()
+    assert shapes(ours) == shapes(theirs)
+    assert norms(ours) == norms(theirs)
+
+
+@pytest.mark.parametrize("multipliers", [Multipliers(1, 1, 1), Multipliers(0.3, 1.6, 0.45)])
+def test_a_family_of_one_more_file_costs_what_fvcore_counts(spnasnet: Config, multipliers: Multipliers) -> None:
+    config = replace(baseline("spnasnet_100").scaled(multipliers), resolution=64)
+    cost, measured = families.network_cost(config), measure(config)
+
+    assert measured.by_operator == {operator: n for operator, n in cost.by_operator.items() if n}
+    assert (measured.params, measured.activations) == (cost.params, cost.activations)
 
 
 def test_what_a_family_cannot_build_is_refused() -> None:
