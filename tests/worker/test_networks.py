@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ from worker.measuring import measure
 from worker.networks import build
 
 REBUILD = Path(__file__).parents[2] / "examples" / "rebuild.py"
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "baselines.md"
 
 
 def shapes(network: nn.Module) -> list[tuple[str, list[int]]]:
@@ -225,25 +229,9 @@ def test_the_example_says_what_it_rebuilt_from_an_answers_config(tmp_path: Path)
 
 @pytest.fixture
 def spnasnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
-    """The baseline of a family that one more file brings."""
-    (tmp_path / "spnasnet.py").write_text(
-        """
-from app.scaling.architecture import Architecture, Config, Head, Stem
-from app.scaling.families.mbconv import mbconv_family, stages
-
-_STAGES = stages(
-    "ds_r1_k3_s1_c16_noskip",
-    "ir_r3_k3_s2_e3_c24",
-    "ir_r1_k5_s2_e6_c40 ir_r3_k3_s1_e3_c40",
-    "ir_r1_k5_s2_e6_c80 ir_r3_k3_s1_e3_c80",
-    "ir_r1_k5_s1_e6_c96 ir_r3_k5_s1_e3_c96",
-    "ir_r4_k5_s2_e6_c192",
-    "ir_r1_k3_s1_e6_c320_noskip",
-)
-_CONFIG = Config("spnasnet", 224, Stem(32), _STAGES, Head(1280), "relu")
-FAMILY = mbconv_family("spnasnet", (Architecture("spnasnet_100", _CONFIG),))
-"""
-    )
+    """The baseline of a family that one more file brings: the one that the documents show."""
+    (shown,) = re.findall(r"^```python\n(.*?)^```", DOCS.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "spnasnet.py").write_text(shown)
     monkeypatch.setattr(families, "__path__", [*families.__path__, str(tmp_path)])
     families.families.cache_clear()
     families.baselines.cache_clear()
