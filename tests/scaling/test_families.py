@@ -265,9 +265,9 @@ def test_strings_in_one_entry_are_joined_to_one_stage() -> None:
 )
 def test_a_malformed_string_is_refused_with_its_place(text: str, said: str) -> None:
     with pytest.raises(InvalidNetwork, match=said) as refused:
-        mbconv.decoded([["ds_r1_k3_s1_c16"], ["ir_r1_k3_s2_e6_c24", text]])
+        mbconv.decoded([["ds_r1_k3_s1_c16"], ["ir_r1_k3_s2_e6_c24"], ["ir_r1_k3_s2_e6_c40", text]])
 
-    assert refused.value.pointer == "/arch_def/1/1"
+    assert refused.value.pointer == "/arch_def/2/1"
 
 
 Change = Callable[[Config], Config]

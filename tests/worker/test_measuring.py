@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -17,6 +17,7 @@ from tests.worker.support import SMALL, TINY
 from worker.measuring import Measured, measure
 from worker.networks import build
 
+UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)  # as an example takes up to seconds
 multipliers = st.builds(Multipliers, r=st.floats(0.2, 1.5), d=st.floats(0.3, 1.4), w=st.floats(0.2, 1.5))
 
 
@@ -69,7 +70,7 @@ def test_fvcore_agrees_on_every_baseline(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SMALLEST_NAMES)
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=6, phases=UNSHRUNK)
 @given(st.integers(33, 96), st.floats(0.3, 1.5), st.floats(0.1, 1.2), st.integers(1, 4), st.integers(1, 20))
 def test_fvcore_agrees_on_every_family_at_any_multipliers_and_size(
     name: str, px: int, d: float, w: float, channels: int, classes: int
