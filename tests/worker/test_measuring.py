@@ -40,7 +40,7 @@ def test_fvcore_agrees_on_efficientnet_b0_at_any_multipliers(multipliers: Multip
 
 
 @given(multipliers, st.sampled_from([SMALL.rules, EFFICIENTNET_RULES]))
-@settings(deadline=None, max_examples=35)
+@settings(deadline=None, max_examples=20)
 def test_fvcore_agrees_on_unequal_stages_by_any_rules(multipliers: Multipliers, rules: ScalingRules) -> None:
     config = replace(SMALL, rules=rules).scaled(multipliers)
 
