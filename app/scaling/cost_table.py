@@ -6,6 +6,7 @@ architecture, and what the networks between them cost.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from dataclasses import replace
 from functools import lru_cache
@@ -17,22 +18,27 @@ from numpy.typing import NDArray
 from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Head, Multipliers, Stage, Stem
 from app.scaling.cost_sheet import LARGEST, CostSheet, Indices, Repeats
+from app.scaling.errors import InvalidNetwork
 from app.scaling.rounding import Channels, Floats, short_decimal, width_breakpoints
 
 WIDEST = 4.0  # the greatest width multiplier looked at
 DEEPEST = 10.0  # the greatest depth multiplier whose steps are listed
 
 _BESIDE = 1e-9  # a multiplier this far from a step lies beyond it
-_MOST_TABLES, _MOST_STAGES = 64, 4096
+_MOST_TABLES, _MOST_STAGES = 32, 4096
+_MOST_STEPS = 12_000  # of the width, over all stages
 
 
 class CostTable:
     """The networks of an architecture at every width: segment i is what any width from edges[i] to edges[i + 1] gives.
 
     `sheet` has their costs, in the order of the widths.
+
+    Raises: InvalidNetwork where there would be too many of them.
     """
 
     def __init__(self, architecture: Architecture) -> None:
+        check_steps(architecture)
         self.architecture = architecture
         self.edges = _width_edges(architecture)
         self.widths = _middles(self.edges)
@@ -151,6 +157,14 @@ class CostTable:
 def cost_table(architecture: Architecture) -> CostTable:
     """The architecture's table, made once."""
     return CostTable(architecture)
+
+
+def check_steps(architecture: Architecture) -> None:
+    """Raises: InvalidNetwork where the channels take too many steps for all of them to be listed."""
+    steps = sum(architecture.scaled_channels()) * WIDEST / architecture.rules.divisor
+    if steps > _MOST_STEPS:
+        least = math.ceil(steps * architecture.rules.divisor / _MOST_STEPS)
+        raise InvalidNetwork("/rules/divisor", f"with so many channels the divisor has to be {least} or more")
 
 
 def _width_edges(architecture: Architecture) -> Floats:

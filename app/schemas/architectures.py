@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
+from app.scaling.cost_table import check_steps
 from app.scaling.errors import InvalidNetwork
 from app.schemas.common import Answer, Body, Name
 
@@ -159,6 +160,8 @@ class InlineArchitecture(Body):
         if self.rules is not None:
             rules = ScalingRules(**self.rules.model_dump())
         architecture = Architecture(self.name, baseline, rules)
+        with pointing_below(at):
+            check_steps(architecture)
         for width in (0.01, 1.0, 2.0):
             try:
                 families.check(architecture.assembled(baseline.resolution, architecture.repeats(1.0), width))

@@ -151,6 +151,16 @@ def test_rules_by_which_a_baseline_would_scale_to_no_network_are_refused(client:
     assert answer.json()["errors"][0]["pointer"] == "/rules"
 
 
+def test_channels_that_would_take_too_many_steps_are_refused(client: TestClient) -> None:
+    stages = [{**RESNET["stages"][0], "channels": 8192}, {**RESNET["stages"][1], "channels": 8192}]
+    body = {"name": "wrong", "baseline": {**RESNET, "stages": stages}, "rules": {"divisor": 1, "head": "fixed"}}
+
+    answer = client.post("/v1/architectures", json=body)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/rules/divisor"
+
+
 @pytest.mark.parametrize("where", ["/v1/scale", "/v1/cost", "/v1/trials"])
 def test_pointers_into_an_inline_baseline_start_at_the_body(client: TestClient, where: str) -> None:
     body: dict[str, Any] = {"architecture": {"baseline": {**MBCONV, "arch_def": [["ir_r1_s2"]]}}}
