@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from app.db.unit_of_work import UnitOfWork
 from app.errors import Unauthorized
@@ -27,7 +27,7 @@ def work(request: Request) -> Iterator[UnitOfWork]:
         yield unit
 
 
-async def writing(request: Request) -> Callable[[], UnitOfWork]:
+def writing(request: Request) -> Callable[[], UnitOfWork]:
     """Opens a transaction that may write, for routes that do so only now and then."""
     state = request.app.state
     return lambda: UnitOfWork(state.settings.database, state.jobs.send)
@@ -43,19 +43,26 @@ def look(request: Request) -> Iterator[UnitOfWork]:
         yield unit
 
 
-async def known_caller(
-    config: Annotated[Settings, Depends(settings)],
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
-) -> None:
-    """Where keys are configured, let in who has one.
+class KnownCaller(HTTPBearer):
+    """Where keys are configured, lets in who has one.
 
     Raises: Unauthorized.
     """
-    if not config.key_digests:
-        return
-    digest = hashlib.sha256(bearer.credentials.encode()).hexdigest() if bearer else ""
-    if not any([hmac.compare_digest(digest, known) for known in config.key_digests]):
-        raise Unauthorized("This service asks for a key: send `Authorization: Bearer` with one.")
+
+    def __init__(self) -> None:
+        super().__init__(auto_error=False, scheme_name="HTTPBearer")
+
+    async def __call__(self, request: Request) -> None:  # type: ignore[override]
+        known = request.app.state.settings.key_digests
+        if not known:
+            return
+        bearer = await super().__call__(request)
+        digest = hashlib.sha256(bearer.credentials.encode()).hexdigest() if bearer else ""
+        if not any([hmac.compare_digest(digest, one) for one in known]):
+            raise Unauthorized("This service asks for a key: send `Authorization: Bearer` with one.")
+
+
+known_caller = KnownCaller()
 
 
 async def request_id(request: Request) -> str:
@@ -64,7 +71,6 @@ async def request_id(request: Request) -> str:
 
 Work = Annotated[UnitOfWork, Depends(work, scope="function")]
 Known = Annotated[Catalogue, Depends(catalogue)]
-Writing = Annotated[Callable[[], UnitOfWork], Depends(writing)]
 Look = Annotated[UnitOfWork, Depends(look, scope="function")]
 Config = Annotated[Settings, Depends(settings)]
 RequestId = Annotated[str, Depends(request_id)]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from app.datasets import Dataset
-from app.db.unit_of_work import UnitOfWork
-from app.deps import Known, RequestId, Writing
+from app.deps import Known, writing
 from app.problems import RESPONSES
 from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Multipliers
@@ -59,12 +56,11 @@ def cost(body: NetworkRef, known: Known) -> CostAnswer:
     summary="Scale a baseline to a budget",
     responses={202: {"model": ScaleAnswer, "description": "The network is being trained: see `Location`."}},
 )
-async def scale(
-    body: ScaleRequest, known: Known, writing: Writing, response: Response, request_id: RequestId
-) -> ScaleAnswer:
+async def scale(body: ScaleRequest, request: Request, response: Response) -> ScaleAnswer:
     """The best resolution, depth and width for a budget, and the very network. With `train` it is trained as well."""
+    known: Catalogue = request.app.state.catalogue
     if body.train is not None:
-        return await run_in_threadpool(_scale_and_train, body, body.train, known, writing, response, request_id)
+        return await run_in_threadpool(_scale_and_train, body, body.train, request, response)
     architecture = known.architecture_in_memory(body.architecture) if isinstance(body.architecture, str) else None
     chosen = None
     if architecture is not None and body.rule == "tiny_formula":
@@ -121,20 +117,14 @@ def _scale(body: ScaleRequest, known: Catalogue) -> ScaleAnswer:
     return _answered(architecture, body.target, body.rule, body, chosen, body.multipliers)[0]
 
 
-def _scale_and_train(
-    body: ScaleRequest,
-    train: TrainSpec,
-    known: Catalogue,
-    writing: Callable[[], UnitOfWork],
-    response: Response,
-    request_id: str,
-) -> ScaleAnswer:
-    with writing() as work:
+def _scale_and_train(body: ScaleRequest, train: TrainSpec, request: Request, response: Response) -> ScaleAnswer:
+    known: Catalogue = request.app.state.catalogue
+    with writing(request)() as work:
         dataset = datasets.find(work, train.dataset)
     architecture = resolved(known, body.architecture).for_classes(dataset.num_classes)
     chosen = _chosen(known, architecture, body.rule, body.predictor, dataset.name)
     answer, found = _answered(architecture, body.target, body.rule, body, chosen, body.multipliers)
-    trial = _train(writing, dataset, found, answer, train, request_id)
+    trial = _train(request, dataset, found, answer, train)
     answer.trial = trial.model_dump(mode="json")
     if trial.state != "completed":
         response.status_code = 202
@@ -204,7 +194,7 @@ def _compared(known: Catalogue, architecture: Architecture, rule: Rule, body: Co
 
 
 def _train(
-    writing: Writing, dataset: Dataset, found: Recommendation, answer: ScaleAnswer, train: TrainSpec, request_id: str
+    request: Request, dataset: Dataset, found: Recommendation, answer: ScaleAnswer, train: TrainSpec
 ) -> TrialItem:
     accuracy = answer.predicted_accuracy
     predicted = None
@@ -220,7 +210,7 @@ def _train(
         baseline_flops=flops_of(found.architecture),
         predicted=predicted,
     )
-    with writing() as work:
-        trial = trials.request(work, plan, study_id=train.study, request_id=request_id)
+    with writing(request)() as work:
+        trial = trials.request(work, plan, study_id=train.study, request_id=request.state.request_id)
         work.commit()
     return TrialItem.model_validate(trial)
