@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,6 +16,14 @@ class Recipe(BaseModel):
     batch_size: int = Field(128, ge=2, le=4096)
     optimizer: Literal["adamw", "rmsprop"] = Field("adamw", description="`rmsprop` has TensorFlow's semantics (timm).")
     lr: float = Field(3e-3, gt=0, le=10, description="Learning rate at its highest.")
+    lr_batch: int | None = Field(
+        None, ge=1, le=65_536, description="The batch that `lr` is for: scaled in proportion for others. None: any."
+    )
+    schedule: Literal["cosine", "step"] = Field(
+        "cosine", description="After the warm-up: half a cosine down to a hundredth, or times `decay` every so often."
+    )
+    decay: float = Field(0.97, gt=0, lt=1, description="Of `step`: what the learning rate is multiplied by.")
+    decay_epochs: float = Field(2.4, gt=0, le=1000, description="Of `step`: after so many epochs.")
     weight_decay: float = Field(0.02, ge=0, le=1)
     warmup_epochs: float = Field(0.5, ge=0, le=100, description="Epochs of linear rise of the learning rate to `lr`.")
     label_smoothing: float = Field(0.1, ge=0, le=0.9)
@@ -28,6 +36,18 @@ class Recipe(BaseModel):
     shift: float = Field(
         0.0, ge=0, le=0.5, description="Shift training images at random by up to this share of their side."
     )
+    crop: float | None = Field(
+        None, gt=0, le=1, description="Train on random crops of this share of the image's area or more (timm's)."
+    )
+    colour_jitter: float = Field(
+        0.0, ge=0, le=1, description="Brightness, contrast and saturation changed at random by up to so much (timm's)."
+    )
+    randaugment: float | None = Field(
+        None,
+        ge=0,
+        le=10,
+        description="RandAugment's magnitude: two operations an image, varied by .5 (timm's).",
+    )
     train_images: int | None = Field(
         None, ge=20, le=10_000_000, description="Train on this many images (a fixed, balanced choice); none: on all."
     )
@@ -38,8 +58,49 @@ class Recipe(BaseModel):
             raise ValueError("warmup_epochs is more than epochs: the rate would never reach lr")
         return self
 
+    @property
+    def highest_lr(self) -> float:
+        """The learning rate at its highest, for this batch size."""
+        return self.lr if self.lr_batch is None else self.lr * self.batch_size / self.lr_batch
+
+    def decisive(self) -> dict[str, Any]:
+        """What decides a result, as plain data: options that came later are there where they are not the default.
+
+        So that what was trained before they came is found again.
+        """
+        return {
+            name: value
+            for name, value in self.model_dump().items()
+            if name not in _LATER or value != type(self).model_fields[name].default
+        }
+
+
+_LATER = ("lr_batch", "schedule", "decay", "decay_epochs", "crop", "colour_jitter", "randaugment")
+
+_TINYNET = Recipe(
+    epochs=450,
+    batch_size=1024,
+    optimizer="rmsprop",
+    lr=0.048,
+    lr_batch=1024,
+    schedule="step",
+    decay=0.97,
+    decay_epochs=2.4,
+    weight_decay=1e-5,
+    warmup_epochs=3,
+    label_smoothing=0.1,
+    dropout=0.2,
+    ema_decay=0.9999,
+    flip=True,
+    crop=0.08,
+    colour_jitter=0.4,
+)
 
 PRESETS: dict[str, Recipe] = {
     "quick": Recipe(epochs=4, batch_size=64, shift=0.08, train_images=10_000),
     "digits-smoke": Recipe(epochs=2, batch_size=64),
+    "tinynet": _TINYNET,
+    "tinynet-ra": _TINYNET.model_copy(update={"randaugment": 9.0, "colour_jitter": 0.0}),
 }
+"""`tinynet` is the paper's (its .048 is for a batch of 128 on each of 8 GPUs); `tinynet-ra` the same with RandAugment,
+which replaces colour jitter as it does in timm."""

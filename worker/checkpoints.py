@@ -13,8 +13,11 @@ import torch
 log = logging.getLogger("rdw.worker")
 
 
-def save(file: Path, state: dict[str, Any]) -> None:
-    """Write beside, then rename: a kill at any moment leaves this state or the one before."""
+def save(file: Path, state: dict[str, Any], *, keep_before: bool = False) -> None:
+    """Write beside, then rename: a kill at any moment leaves this state or the one before.
+
+    With `keep_before` the one before stays as well, for the case that this one is found damaged.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_suffix(f".{os.getpid()}.half")
     try:
@@ -22,13 +25,26 @@ def save(file: Path, state: dict[str, Any]) -> None:
             torch.save(state, opened)
             opened.flush()
             os.fsync(opened.fileno())
+        if keep_before and file.exists():
+            os.replace(file, _before(file))
         os.replace(half, file)
     finally:
         half.unlink(missing_ok=True)
 
 
 def load(file: Path) -> dict[str, Any] | None:
-    """The state, or None where there is none or the file is damaged. Only tensors and plain values are read."""
+    """The state, or the one kept from before it where the file is damaged or not there; else None.
+
+    Only tensors and plain values are read.
+    """
+    return _read(file) or _read(_before(file))
+
+
+def _before(file: Path) -> Path:
+    return file.with_suffix(f".before{file.suffix}")
+
+
+def _read(file: Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
@@ -37,6 +53,6 @@ def load(file: Path) -> dict[str, Any] | None:
                 raise zipfile.BadZipFile(damaged)
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # what was meant for a pickle and is garbage raises anything
-        log.warning("the checkpoint %s is damaged (%s); the training starts anew", file.name, error)
+        log.warning("the checkpoint %s is damaged (%s)", file.name, error)
         return None
     return state

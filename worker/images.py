@@ -46,9 +46,25 @@ class Inputs:
 
     def __getitem__(self, chosen: Tensor | slice) -> Tensor:
         """The chosen images: resized with antialiasing, grey repeated or colours weighed to the channels wanted."""
-        if self._prepared is not None:
-            return self._prepared[chosen]
-        batch = (self._pixels[chosen].float() - self._normalisation.mean) / self._normalisation.sd
+        return self.taken(self._pixels[chosen]) if self._prepared is None else self._prepared[chosen]
+
+    def pixels(self, chosen: Tensor) -> Tensor:
+        """The chosen images as they are stored."""
+        return self._pixels[chosen]
+
+    @property
+    def px(self) -> int:
+        """The side of what the network takes."""
+        return self._px
+
+    @property
+    def grey(self) -> int:
+        """The mean of the training images, from 0 to 255."""
+        return round(self._normalisation.mean)
+
+    def taken(self, pixels: Tensor) -> Tensor:
+        """Any uint8 images as the network takes them."""
+        batch = (pixels.float() - self._normalisation.mean) / self._normalisation.sd
         if self._channels == 1 and batch.shape[1] == 3:
             batch = (batch * torch.tensor(_LUMINANCE)[:, None, None]).sum(1, keepdim=True)
         elif batch.shape[1] == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import platform
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,9 +21,10 @@ from torch.nn import functional
 from app.recipes import Recipe
 from app.scaling.architecture import Config
 from worker import checkpoints
+from worker.augmentation import Augment, augmentation
 from worker.datasets import Splits
-from worker.evaluation import evaluate
-from worker.images import Inputs, Normalisation, augmented
+from worker.evaluation import evaluate, ranked
+from worker.images import Inputs, Normalisation
 from worker.networks import build
 from worker.recipe import optimiser, schedule
 
@@ -66,8 +68,14 @@ class Result:
     accuracy: float
     top5: float
     loss: float
+    by_class: list[float | None]
     test_accuracy: float
+    test_top5: float
+    test_by_class: list[float | None]
     weights: Weights
+    other: dict[str, float] | None  # top-1 on validation of the weights not chosen, where an average was kept
+    images_per_second: float
+    peak_memory_bytes: int
     seconds: float
     history: list[dict[str, float]]
     environment: dict[str, Any]
@@ -116,6 +124,7 @@ class _Data:
     train: Inputs
     validation: Inputs
     test: Inputs
+    augment: Augment
 
 
 def train(
@@ -136,7 +145,7 @@ def train(
     if config.num_classes != splits.num_classes:
         raise ValueError(f"the network has {config.num_classes} classes, the data {splits.num_classes}")
     torch.use_deterministic_algorithms(True)
-    data = _prepared(config, splits)
+    data = _prepared(config, splits, recipe)
     run = _begun(config, recipe, splits, seed)
     checkpoint = folder / "checkpoint.pt"
     state = checkpoints.load(checkpoint)
@@ -145,13 +154,13 @@ def train(
         log.info("resumed after epoch %s of %s", run.epoch, recipe.epochs)
     while run.epoch < recipe.epochs:
         _epoch(run, data, seed, on_progress, should_stop)
-        checkpoints.save(checkpoint, run.state())
+        checkpoints.save(checkpoint, run.state(), keep_before=True)
         on_progress(_whole_epoch(run, len(splits.train)))
     return _finished(run, data, seed, splits.digest, folder)
 
 
 def _begun(config: Config, recipe: Recipe, splits: Splits, seed: int) -> Run:
-    of = {"config": config.to_json(), "recipe": recipe.model_dump(), "data": splits.digest, "seed": seed}
+    of = {"config": config.to_json(), "recipe": recipe.decisive(), "data": splits.digest, "seed": seed}
     images = len(splits.train)
     torch.manual_seed(seed)
     network = build(config, drop_rate=recipe.dropout, drop_path_rate=recipe.drop_path)
@@ -175,13 +184,13 @@ def _epoch(
     random = torch.Generator().manual_seed(seed * 1_000_003 + run.epoch)
     order = torch.randperm(len(images), generator=random)
     began = reported = time.monotonic()
-    summed, seen = 0.0, 0
+    summed, seen, first, five = 0.0, 0, 0, 0
     run.network.train()
     for step, chosen in enumerate(order.split(recipe.batch_size)[: run.steps]):
         if should_stop():
             raise Stopped
         run.scheduler.step_update(run.epoch * run.steps + step)
-        logits = run.network(augmented(images[chosen], recipe, random))
+        logits = run.network(data.augment(chosen, random))
         loss = functional.cross_entropy(logits, images.labels[chosen], label_smoothing=recipe.label_smoothing)
         value = loss.item()
         if not math.isfinite(value):
@@ -191,20 +200,23 @@ def _epoch(
         run.optimizer.step()
         if run.ema:
             run.ema.update(run.network, step=run.epoch * run.steps + step)
+        right = ranked(logits.detach(), images.labels[chosen])
+        first, five = first + int(right[:, 0].sum()), five + int(right.sum())
         summed, seen, now = summed + value * len(chosen), seen + len(chosen), time.monotonic()
         if now - reported > _REPORT_SECONDS:
             reported = now
             on_progress(_within_epoch(run, step + 1, summed / seen, seen / (now - began)))
     run.seconds += time.monotonic() - began
     run.epoch += 1
-    run.history.append({"epoch": run.epoch, "train_loss": summed / seen, **_validated(run, data)})
+    trained = {"train_loss": summed / seen, "train_accuracy": first / seen, "train_top5": five / seen}
+    run.history.append({"epoch": run.epoch, **trained, **_validated(run, data)})
 
 
 def _validated(run: Run, data: _Data) -> dict[str, float]:
     score = evaluate(run.network, data.validation)
     if not math.isfinite(score.loss):  # the last step's update may be the one too many
         raise Diverged(run.epoch, run.steps)
-    return {"validation_accuracy": score.top1, "validation_loss": score.loss}
+    return {"validation_accuracy": score.top1, "validation_top5": score.top5, "validation_loss": score.loss}
 
 
 def _finished(run: Run, data: _Data, seed: int, digest: str, folder: Path) -> Result:
@@ -214,23 +226,34 @@ def _finished(run: Run, data: _Data, seed: int, digest: str, folder: Path) -> Re
         networks.append(("ema", run.ema.module))
     scored = [(evaluate(network, data.validation), weights, network) for weights, network in networks]
     score, weights, network = max(scored, key=lambda one: (one[0].top1, -one[0].loss))
+    others = {name: other.top1 for other, name, _ in scored if name != weights}
+    tested = evaluate(network, data.test)
     checkpoints.save(folder / "weights.pt", network.state_dict())
     return Result(
         accuracy=score.top1,
         top5=score.top5,
         loss=score.loss,
-        test_accuracy=evaluate(network, data.test).top1,
+        by_class=score.by_class,
+        test_accuracy=tested.top1,
+        test_top5=tested.top5,
+        test_by_class=tested.by_class,
         weights=weights,
+        other=others or None,
+        images_per_second=run.recipe.epochs * len(data.train) / max(run.seconds, 1e-9),
+        peak_memory_bytes=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         seconds=run.seconds,
         history=run.history,
         environment=_environment(seed, digest),
     )
 
 
-def _prepared(config: Config, splits: Splits) -> _Data:
+def _prepared(config: Config, splits: Splits, recipe: Recipe) -> _Data:
     normalisation = Normalisation.of(splits.train)
-    parts = (splits.train, splits.validation, splits.test)
-    return _Data(*(Inputs(part, config.in_chans, config.resolution, normalisation) for part in parts))
+    train, validation, test = (
+        Inputs(part, config.in_chans, config.resolution, normalisation)
+        for part in (splits.train, splits.validation, splits.test)
+    )
+    return _Data(train, validation, test, augmentation(train, recipe))
 
 
 def _whole_epoch(run: Run, images: int) -> Progress:

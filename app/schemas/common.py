@@ -64,7 +64,8 @@ class Problem(BaseModel):
 
 
 RecipeOrPreset = Annotated[
-    Annotated[Recipe, Tag("<recipe>")] | Annotated[Literal["quick", "digits-smoke"], Tag("<preset>")],
+    Annotated[Recipe, Tag("<recipe>")]
+    | Annotated[Literal["quick", "digits-smoke", "tinynet", "tinynet-ra"], Tag("<preset>")],
     Discriminator(lambda given: "<preset>" if isinstance(given, str) else "<recipe>"),
     Field(description="A recipe, or the name of a preset."),
 ]

@@ -32,7 +32,7 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of everything that decides the result."""
-        decisive = [self.config.to_json(), self.dataset.digest, self.recipe.model_dump(), self.seed]
+        decisive = [self.config.to_json(), self.dataset.digest, self.recipe.decisive(), self.seed]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

@@ -68,3 +68,19 @@ def test_a_write_that_fails_leaves_the_file_before_and_no_other(tmp_path: Path) 
     assert loaded is not None
     assert loaded["epoch"] == 3
     assert [f.name for f in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+@pytest.mark.parametrize("how", ["empty", "cut off", "one bit flipped", "gone"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, how: str) -> None:
+    file = tmp_path / "checkpoint.pt"
+    for epoch in (1, 2, 3):
+        checkpoints.save(file, {**STATE, "epoch": epoch}, keep_before=True)
+    if how == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(damaged(how, file.read_bytes()))
+
+    loaded = checkpoints.load(file)
+
+    assert loaded is not None
+    assert loaded["epoch"] == 2

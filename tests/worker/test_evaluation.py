@@ -7,8 +7,10 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tests.worker.support import images
+from worker.datasets import Images
 from worker.evaluation import evaluate
 from worker.images import Inputs, Normalisation
 
@@ -66,3 +68,13 @@ def test_the_networks_mode_is_put_back(training: bool) -> None:
     evaluate(network, inputs(20))
 
     assert network.training is training
+
+
+def test_accuracy_by_class_is_that_of_each_class_and_none_where_there_is_no_image() -> None:
+    of = Images(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 1, 0, 3]))
+    guessed = functional.one_hot(torch.tensor([0, 1, 1, 3]), 4).float()
+
+    score = evaluate(Answering(guessed), Inputs(of, 1, 2, Normalisation.of(of)))
+
+    assert score.by_class == [0.5, 1.0, None, 1.0]
+    assert score.top1 == 0.75

@@ -76,3 +76,17 @@ def test_rmsprop_has_tensorflows_semantics_and_the_papers_values() -> None:
         "eps": 1e-3,
         "lr": 0.048,
     }
+
+
+def test_in_steps_the_rate_falls_by_the_decay_every_so_many_epochs_from_the_start() -> None:
+    recipe = Recipe(epochs=10, warmup_epochs=3, lr=0.5, schedule="step", decay=0.9, decay_epochs=2.5)
+    seen = rates(recipe, steps_an_epoch=10)
+
+    assert [b - a for a, b in pairwise(seen[:30])] == pytest.approx([(0.5 - 0.005) / 30] * 29)
+    assert seen[30:] == pytest.approx([0.5 * 0.9 ** (step // 25) for step in range(30, 100)])
+
+
+def test_a_larger_batch_has_a_higher_rate_where_the_rate_is_for_a_batch() -> None:
+    seen = rates(Recipe(epochs=2, warmup_epochs=0, lr=0.1, lr_batch=64, batch_size=128), steps_an_epoch=5)
+
+    assert max(seen) == pytest.approx(0.2)

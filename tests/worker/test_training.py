@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from app.recipes import Recipe
+from app.recipes import PRESETS, Recipe
 from app.scaling.architecture import Config
 from tests.worker.support import SMALL, TINY, digits, fashion_mnist, images, trained, weights
 from worker.datasets import Splits
@@ -35,6 +35,8 @@ EVERYTHING = Recipe(
     shift=0.13,
 )
 
+PAPERS = PRESETS["tinynet-ra"].model_copy(update={"epochs": 5, "batch_size": 32, "warmup_epochs": 1.0})
+
 Weights = dict[str, Tensor]
 
 
@@ -49,8 +51,9 @@ def same(one: Weights, other: Weights) -> bool:
 
 
 def measured(result: Result) -> dict[str, object]:
-    """All of a result that does not depend on the clock."""
-    return {name: value for name, value in asdict(result).items() if name != "seconds"}
+    """All of a result that does not depend on the clock, nor on what the process did before."""
+    apart = ("seconds", "images_per_second", "peak_memory_bytes")
+    return {name: value for name, value in asdict(result).items() if name not in apart}
 
 
 def last_state(folder: Path) -> list[Any]:
@@ -113,10 +116,13 @@ def test_another_seed_gives_another_network(tmp_path: Path) -> None:
     assert not same(weights(tmp_path / "one"), weights(tmp_path / "other"))
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
+@pytest.mark.parametrize(
+    "recipe",
+    [EVERYTHING, EVERYTHING.model_copy(update={"optimizer": "rmsprop"}), PAPERS],
+    ids=["adamw", "rmsprop", "the paper's"],
+)
 @pytest.mark.parametrize("stops", [[17], [9, 5, 1]], ids=["once", "three times"])
-def test_stopped_and_resumed_it_ends_with_the_same_bits(stops: list[int], optimizer: str, tmp_path: Path) -> None:
-    recipe = EVERYTHING.model_copy(update={"optimizer": optimizer})
+def test_stopped_and_resumed_it_ends_with_the_same_bits(stops: list[int], recipe: Recipe, tmp_path: Path) -> None:
     through = trained(tmp_path / "through", recipe)
 
     for batch in stops:
@@ -153,7 +159,7 @@ def test_killed_between_the_last_epoch_and_the_result_it_only_evaluates(tmp_path
     one = trained(tmp_path, QUICK)
     (tmp_path / "weights.pt").unlink()
 
-    assert trained(tmp_path, QUICK, should_stop=lambda: True) == one
+    assert measured(trained(tmp_path, QUICK, should_stop=lambda: True)) == measured(one)
     assert (tmp_path / "weights.pt").exists()
 
 
@@ -171,6 +177,19 @@ def test_from_a_damaged_checkpoint_it_starts_anew(damage: bytes, tmp_path: Path)
     (tmp_path / "damaged" / "checkpoint.pt").write_bytes(damage)
 
     assert measured(trained(tmp_path / "damaged", QUICK)) == measured(fresh)
+
+
+def test_from_a_damaged_checkpoint_it_goes_on_from_the_one_before(tmp_path: Path) -> None:
+    fresh = trained(tmp_path / "fresh", QUICK)
+    with pytest.raises(Stopped):
+        trained(tmp_path / "damaged", QUICK, should_stop=stop_at(2 * batches(200, QUICK) + 1))
+    (tmp_path / "damaged" / "checkpoint.pt").write_bytes(b"no checkpoint")
+    reported: list[Progress] = []
+
+    result = trained(tmp_path / "damaged", QUICK, on_progress=reported.append)
+
+    assert [p.epoch for p in reported] == [2, 3]
+    assert measured(result) == measured(fresh)
 
 
 def test_another_trainings_checkpoint_is_not_resumed_from(tmp_path: Path) -> None:
@@ -245,7 +264,12 @@ def test_the_better_weights_by_validation_are_kept_and_named(
     assert result.weights in kept
     assert result.accuracy == validation.top1 >= result.history[-1]["validation_accuracy"]
     assert (result.top5, result.loss) == pytest.approx((validation.top5, validation.loss))
-    assert result.test_accuracy == test.top1
+    assert (result.test_accuracy, result.test_top5) == (test.top1, test.top5)
+    assert (result.by_class, result.test_by_class) == (validation.by_class, test.by_class)
+    assert (result.other is None) == (ema_decay is None)
+    if result.other:
+        assert set(result.other) == {"raw", "ema"} - {result.weights}
+        assert max(result.other.values()) <= result.accuracy
 
 
 @pytest.mark.parametrize(("of_images", "of_network"), [(1, 3), (3, 1), (3, 3)])
@@ -262,6 +286,23 @@ def test_networks_and_images_of_other_channels_go_together(of_images: int, of_ne
 def test_a_classifier_that_does_not_fit_the_data_is_refused(config: Config, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"the network has \d+ classes, the data 10"):
         trained(tmp_path, QUICK, config=config)
+
+
+def test_each_epoch_says_how_it_went_on_training_and_validation_images(tmp_path: Path) -> None:
+    result = trained(tmp_path, LEARNS, splits=digits())
+
+    for entry in result.history:
+        for part in ("train", "validation"):
+            assert 0 <= entry[f"{part}_accuracy"] <= entry[f"{part}_top5"] <= 1
+            assert entry[f"{part}_loss"] > 0
+    assert result.history[-1]["train_accuracy"] > 0.8 > result.history[0]["train_accuracy"]
+
+
+def test_what_a_training_took_is_recorded(tmp_path: Path) -> None:
+    result = trained(tmp_path, QUICK)
+
+    assert result.images_per_second == pytest.approx(QUICK.epochs * 200 / result.seconds)
+    assert 10**7 < result.peak_memory_bytes < 10**11
 
 
 def test_a_result_says_what_it_was_obtained_with_and_is_plain_data(tmp_path: Path) -> None:
