@@ -138,6 +138,16 @@ class Trials(Repository):
         query = self._of_study(study_id).where(TrialRow.state == "completed")
         return list(self.session.scalars(query.order_by(TrialRow.finished_at)))
 
+    def throughputs(self, limit: int) -> list[tuple[int, float | None]]:
+        """Flops and images a second of the latest trials that completed."""
+        query = (
+            select(TrialRow.flops, TrialRow.result["images_per_second"].as_float())
+            .where(TrialRow.state == "completed")
+            .order_by(TrialRow.created_at.desc(), TrialRow.id.desc())
+            .limit(limit)
+        )
+        return [(flops, rate) for flops, rate in self.session.execute(query)]
+
     def shared(self, trial_id: str, study_id: str) -> bool:
         """Whether another study counts the trial as its own as well."""
         query = select(StudyTrialRow.study_id).where(
@@ -245,6 +255,12 @@ class Trials(Repository):
 class Events(Repository):
     def record(self, trial_id: str, kind: str, data: dict[str, Any]) -> None:
         self.add(EventRow(trial_id=trial_id, kind=kind, data=data))
+
+    def estimated(self, trial_id: str) -> float | None:
+        """The seconds that were estimated when the trial was queued."""
+        query = select(EventRow.data).where(EventRow.trial_id == trial_id).order_by(EventRow.id).limit(1)
+        first = self.session.scalars(query).first()
+        return None if first is None else first.get("estimated_seconds")
 
     def after(self, trial_id: str, last: int, limit: int = 200) -> list[EventRow]:
         query = (

@@ -31,7 +31,7 @@ from app.schemas.scale import (
     Target,
     TrainSpec,
 )
-from app.schemas.trials import TrialItem
+from app.schemas.trials import EstimateItem, TrialItem
 from app.services import datasets, trials
 from app.services.catalogue import Catalogue
 from app.services.predictors import Chosen
@@ -124,7 +124,14 @@ def _scale_and_train(body: ScaleRequest, train: TrainSpec, request: Request, res
     architecture = resolved(known, body.architecture).for_classes(dataset.num_classes)
     chosen = _chosen(known, architecture, body.rule, body.predictor, dataset.name)
     answer, found = _answered(architecture, body.target, body.rule, body, chosen, body.multipliers)
-    trial = _train(request, dataset, found, answer, train)
+    plan = _plan(dataset, found, answer, train)
+    with writing(request)() as work:
+        if train.validate_only:
+            answer.estimate = EstimateItem.model_validate(trials.estimate(work, plan))
+            return answer
+        row = trials.request(work, plan, study_id=train.study, request_id=request.state.request_id)
+        work.commit()
+    trial = TrialItem.model_validate(row)
     answer.trial = trial.model_dump(mode="json")
     if trial.state != "completed":
         response.status_code = 202
@@ -193,14 +200,12 @@ def _compared(known: Catalogue, architecture: Architecture, rule: Rule, body: Co
     return ComparedRule(rule=rule, answer=answer, problem=None)
 
 
-def _train(
-    request: Request, dataset: Dataset, found: Recommendation, answer: ScaleAnswer, train: TrainSpec
-) -> TrialItem:
+def _plan(dataset: Dataset, found: Recommendation, answer: ScaleAnswer, train: TrainSpec) -> trials.Plan:
     accuracy = answer.predicted_accuracy
     predicted = None
     if accuracy is not None and accuracy.dataset == train.dataset and answer.predictor is not None:
         predicted = {"mean": accuracy.mean, "sd": accuracy.sd, "predictor": answer.predictor.id}
-    plan = trials.Plan(
+    return trials.Plan(
         architecture=found.architecture.name,
         config=found.config,
         dataset=dataset,
@@ -210,7 +215,3 @@ def _train(
         baseline_flops=flops_of(found.architecture),
         predicted=predicted,
     )
-    with writing(request)() as work:
-        trial = trials.request(work, plan, study_id=train.study, request_id=request.state.request_id)
-        work.commit()
-    return TrialItem.model_validate(trial)

@@ -30,6 +30,7 @@ from app.schemas.studies import (
     StudyDetail,
     StudyItem,
 )
+from app.schemas.trials import Estimated, EstimateItem
 from app.services import datasets, predictors, studies
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=RESPONSES)
@@ -54,19 +55,24 @@ _CSV_COLUMNS = (
 )
 
 
-@router.post("", status_code=201, summary="Create a study")
-def create_study(body: NewStudy, work: Work, known: Known, response: Response) -> StudyDetail:
-    """Draws the networks at once: a space that has too few of them is refused. Nothing is trained yet."""
-    study = studies.create(
-        work,
-        name=body.name,
-        architecture=resolved(known, body.architecture),
-        dataset=datasets.find(work, body.dataset),
-        recipe=recipe_of(body.recipe),
-        space=body.space.model_dump(mode="json"),
-        size=body.trials,
-        seed=body.seed,
-    )
+@router.post("", status_code=201, summary="Create a study", responses={200: {"model": Estimated}})
+def create_study(body: NewStudy, work: Work, known: Known, response: Response) -> StudyDetail | Estimated:
+    """Draws the networks at once: a space that has too few of them is refused. Nothing is trained yet.
+
+    With `validate_only` nothing is kept: 200, and what all its trials would take, one after the other.
+    """
+    wanted: dict[str, Any] = {
+        "architecture": resolved(known, body.architecture),
+        "dataset": datasets.find(work, body.dataset),
+        "recipe": recipe_of(body.recipe),
+        "space": body.space.model_dump(mode="json"),
+        "size": body.trials,
+        "seed": body.seed,
+    }
+    if body.validate_only:
+        response.status_code = 200
+        return Estimated(estimate=EstimateItem.model_validate(studies.estimate(work, **wanted)))
+    study = studies.create(work, name=body.name, **wanted)
     response.headers["Location"] = f"/v1/studies/{study.id}"
     return _detail(work, study)
 

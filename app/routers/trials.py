@@ -20,7 +20,7 @@ from app.scaling.architecture import Config
 from app.scaling.recommend import flops_of
 from app.schemas.architectures import config_json
 from app.schemas.common import Listed, recipe_of
-from app.schemas.trials import NewTrial, State, TrialDetail, TrialItem
+from app.schemas.trials import Estimated, EstimateItem, NewTrial, State, TrialDetail, TrialItem
 from app.services import datasets, trials
 from app.services.catalogue import Catalogue
 
@@ -30,9 +30,18 @@ _LISTEN_EVERY = 0.3  # seconds between two looks for new events
 _PING_AFTER = 50  # looks without an event before a comment keeps the connection open
 
 
-@router.post("", status_code=202, summary="Train a network", responses={200: {"model": TrialDetail}})
-def create_trial(body: NewTrial, work: Work, known: Known, response: Response, request_id: RequestId) -> TrialDetail:
-    """Enqueue the training; what runs already is joined, what has completed is answered with 200."""
+@router.post("", status_code=202, summary="Train a network", responses={200: {"model": TrialDetail | Estimated}})
+def create_trial(
+    body: NewTrial, work: Work, known: Known, response: Response, request_id: RequestId
+) -> TrialDetail | Estimated:
+    """Enqueue the training; what runs already is joined, what has completed is answered with 200.
+
+    With `validate_only` nothing is enqueued: 200, and what it would take.
+    """
+    if body.validate_only:
+        response.status_code = 200
+        estimate = trials.estimate(work, _plan(work, known, body))
+        return Estimated(estimate=EstimateItem.model_validate(estimate))
     trial = trials.request(work, _plan(work, known, body), study_id=body.study, request_id=request_id)
     work.commit()
     response.headers["Location"] = f"/v1/trials/{trial.id}"

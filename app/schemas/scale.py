@@ -11,6 +11,7 @@ from app.scaling.recommend import RULES, Budget, Recommendation, Rule, SolvedRul
 from app.schemas.architectures import ArchitectureRef, config_json
 from app.schemas.common import Answer, Body, Flops, Multiplier, Name, Ratio, RecipeOrPreset, RowId, Seed
 from app.schemas.cost import AsAnswered, CostSummary
+from app.schemas.trials import EstimateItem
 
 PredictorId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.\-]{0,239}$")]
 
@@ -113,6 +114,7 @@ class TrainSpec(Body):
     seed: Seed = 0
     when: Literal["missing"] = Field("missing", description="A trial that ran already is answered from, not run again.")
     study: RowId | None = Field(None, description="Count the trial as this study's.")
+    validate_only: bool = Field(False, description="Say what the training would take (`estimate`), and start nothing.")
 
 
 class ScaleOptions(Body):
@@ -234,6 +236,7 @@ class ScaleAnswer(Answer):
     predictor: PredictorRef | None
     warnings: list[WarningItem]
     trial: dict[str, Any] | None = None
+    estimate: EstimateItem | None = Field(None, description="What the training would take (`train.validate_only`).")
 
     @classmethod
     def of(

@@ -38,6 +38,7 @@ class NewStudy(Body):
     space: SpaceSpec = SpaceSpec()
     trials: int = Field(12, ge=1, le=1000)
     seed: Seed = 0
+    validate_only: bool = Field(False, description="Check, and answer what its trials would take, without keeping it.")
 
 
 class StudyItem(Answer):

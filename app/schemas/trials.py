@@ -13,6 +13,21 @@ from app.schemas.cost import NetworkRef
 State = Literal["queued", "running", "completed", "failed", "cancelled"]
 
 
+class EstimateItem(Answer):
+    """What a training would take, from what trainings took: seconds of one worker, validation and export on top."""
+
+    seconds: float
+    low: float = Field(description="Nine times in ten it takes at least so long, …")
+    high: float = Field(description="… and at most so long.")
+    trainings: int = Field(description="Finished trainings that the figure comes from; 0: it is a guess.")
+
+
+class Estimated(Answer):
+    """Nothing was started (`validate_only`): what it would take."""
+
+    estimate: EstimateItem
+
+
 class NewTrial(NetworkRef):
     """A network to train; a config has the data set's number of classes."""
 
@@ -20,6 +35,7 @@ class NewTrial(NetworkRef):
     recipe: RecipeOrPreset = "quick"
     seed: Seed = 0
     study: RowId | None = Field(None, description="Count the trial as this study's.")
+    validate_only: bool = Field(False, description="Check, and answer what it would take, without starting anything.")
 
 
 class TrialItem(Answer):

@@ -12,6 +12,7 @@ from typing import Any
 
 from app.db.tables import ObservationRow, TrialRow, utc_now
 from app.db.unit_of_work import UnitOfWork
+from app.services.estimates import outcome
 from app.settings import Settings
 
 _WINDOW = 8  # how many lost jobs are sent again at a time: unbounded, the queue fills with repeats
@@ -49,6 +50,9 @@ def report(work: UnitOfWork, claim: Claim, progress: dict[str, Any]) -> bool:
 def complete(work: UnitOfWork, claim: Claim, result: dict[str, Any]) -> bool:
     """Running to completed with its observation, in one transaction; a late result is kept as superseded, uncounted."""
     trial = claim.trial
+    estimated = work.events.estimated(trial.id)
+    if estimated is not None:
+        result = {**result, "estimate": outcome(estimated, result)}
     finished = work.trials.change_held(
         trial.id, claim.token, state="completed", result=result, finished_at=utc_now(), **_RELEASED
     )

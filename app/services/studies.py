@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from app.scaling.predictor import Predictor
 from app.scaling.recommend import flops_of
 from app.scaling.sampling import Space, sample
 from app.services import datasets, predictors, trials
+from app.services.estimates import Estimate, calibration
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,26 @@ def create(
     return row
 
 
+def estimate(
+    work: UnitOfWork,
+    *,
+    architecture: Architecture,
+    dataset: Dataset,
+    recipe: Recipe,
+    space: dict[str, Any],
+    size: int,
+    seed: int,
+) -> Estimate:
+    """What all trials of such a study would take, one after the other; nothing is kept.
+
+    Raises: SpaceTooSmall; InvalidNetwork.
+    """
+    fitted = architecture.for_classes(dataset.num_classes)
+    calibrated = calibration(work)
+    drawn = sample(fitted, _space(fitted, space), size, seed)
+    return reduce(add, (calibrated.estimate(found.cost.flops, dataset, recipe) for found in drawn))
+
+
 def start(work: UnitOfWork, study_id: str, request_id: str | None = None) -> StudyRow:
     """Enqueue the study's trials; those that were trained before are taken as they are. Again is the same as once.
 
@@ -95,9 +118,12 @@ def start(work: UnitOfWork, study_id: str, request_id: str | None = None) -> Stu
         work.session.refresh(study)
         dataset, recipe = datasets.find(work, study.dataset), Recipe(**study.recipe)
         architecture = Architecture.from_json(study.spec)
-        whole = flops_of(architecture)
+        whole, calibrated = flops_of(architecture), calibration(work)
         for found in sample(architecture, _space(architecture, study.space), study.size, study.seed):
-            plan = trials.Plan(study.architecture, found.config, dataset, recipe, study.seed, found.multipliers, whole)
+            plan = trials.Plan(
+                study.architecture, found.config, dataset, recipe, study.seed, found.multipliers, whole,
+                calibration=calibrated,
+            )  # fmt: skip
             trials.request(work, plan, study_id=study.id, request_id=request_id)
         work.commit()
     return study

@@ -14,6 +14,7 @@ from app.errors import Conflict, Invalid, NotFound
 from app.recipes import Recipe
 from app.scaling import families
 from app.scaling.architecture import Config, Multipliers
+from app.services.estimates import Calibration, Estimate, calibration
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,22 @@ class Plan:
     multipliers: Multipliers | None = None
     baseline_flops: int | None = None
     predicted: dict[str, Any] | None = None
+    calibration: Calibration | None = None  # None: made when it is needed
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of everything that decides the result."""
         decisive = [self.config.to_json(), self.dataset.digest, self.recipe.decisive(), self.seed]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def estimate(work: UnitOfWork, plan: Plan) -> Estimate:
+    """What the plan would take; nothing is enqueued.
+
+    Raises: InvalidNetwork; Invalid where the classifier does not fit the data set.
+    """
+    _check(plan)
+    return calibration(work).estimate(families.network_cost(plan.config).flops, plan.dataset, plan.recipe)
 
 
 def find(work: UnitOfWork, trial_id: str) -> TrialRow:
@@ -49,13 +60,12 @@ def request(work: UnitOfWork, plan: Plan, *, study_id: str | None = None, reques
 
     Raises: InvalidNetwork; Invalid where the classifier does not fit the data set; NotFound for the study.
     """
-    families.check(plan.config)
-    if plan.config.num_classes != plan.dataset.num_classes:
-        classes = f"{plan.dataset.name} has {plan.dataset.num_classes} classes, the network {plan.config.num_classes}"
-        raise Invalid("/config/num_classes", classes)
+    _check(plan)
     trial, new = work.trials.add_unless_live(_row(plan, request_id))
     if new:
-        work.events.record(trial.id, "state", {"state": "queued"})
+        calibrated = plan.calibration or calibration(work)
+        estimate = calibrated.estimate(trial.flops, plan.dataset, plan.recipe)
+        work.events.record(trial.id, "state", {"state": "queued", "estimated_seconds": round(estimate.seconds, 3)})
         work.send([trial])
     if study_id is not None:
         if work.studies.get(study_id) is None:
@@ -82,6 +92,13 @@ def stop(work: UnitOfWork, trial: TrialRow) -> bool:
         work.events.record(trial.id, "state", {"state": "cancelled"})
         return True
     return work.trials.change_in_state(trial.id, "running", cancel_requested=True)
+
+
+def _check(plan: Plan) -> None:
+    families.check(plan.config)
+    if plan.config.num_classes != plan.dataset.num_classes:
+        classes = f"{plan.dataset.name} has {plan.dataset.num_classes} classes, the network {plan.config.num_classes}"
+        raise Invalid("/config/num_classes", classes)
 
 
 def _row(plan: Plan, request_id: str | None) -> TrialRow:

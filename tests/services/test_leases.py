@@ -88,7 +88,9 @@ def test_finishing_stores_the_result_and_one_observation(work: Open, trial_id: s
 
     with work() as unit:
         trial = trials.find(unit, trial_id)
-        assert (trial.state, trial.result, trial.lease_owner) == ("completed", RESULT, None)
+        assert trial.result is not None
+        assert {key: trial.result[key] for key in RESULT} == RESULT
+        assert (trial.state, trial.lease_owner) == ("completed", None)
         observation = unit.session.query(ObservationRow).one()
         assert (observation.accuracy, observation.ratio, observation.r) == (0.9, 1.0, 1.0)
 

@@ -1,0 +1,89 @@
+"""`validate_only`: what it would take, and nothing is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.db.unit_of_work import UnitOfWork
+from app.services import leases
+from app.settings import Settings
+from tests.support import SMALL
+
+Open = Callable[[], UnitOfWork]
+TRIAL: dict[str, Any] = {"architecture": SMALL, "dataset": "digits", "recipe": "digits-smoke"}
+STUDY = {**TRIAL, "name": "a study", "trials": 6}
+SCALE = {"architecture": SMALL, "target": {"ratio": 0.5}}
+
+
+def nothing_is_there(client: TestClient) -> bool:
+    return not client.get("/v1/trials").json()["items"] and not client.get("/v1/studies").json()["items"]
+
+
+def test_a_training_is_estimated_and_not_started(client: TestClient) -> None:
+    answer = client.post("/v1/trials", json={**TRIAL, "validate_only": True})
+
+    estimate = answer.json()["estimate"]
+    assert answer.status_code == 200
+    assert 0 < estimate["low"] < estimate["seconds"] < estimate["high"]
+    assert "location" not in answer.headers
+    assert nothing_is_there(client)
+
+
+def test_more_epochs_take_longer(client: TestClient) -> None:
+    def seconds(epochs: int) -> float:
+        body = {**TRIAL, "recipe": {"epochs": epochs}, "validate_only": True}
+        return client.post("/v1/trials", json=body).json()["estimate"]["seconds"]
+
+    assert seconds(40) == pytest.approx(4 * seconds(10))
+
+
+def test_a_study_takes_what_its_trials_take_together(client: TestClient) -> None:
+    one = client.post("/v1/trials", json={**TRIAL, "validate_only": True}).json()["estimate"]
+
+    answer = client.post("/v1/studies", json={**STUDY, "validate_only": True})
+
+    assert answer.status_code == 200
+    assert 2 * one["seconds"] < answer.json()["estimate"]["seconds"] < 12 * one["seconds"]
+    assert nothing_is_there(client)
+
+
+def test_scaling_tells_what_training_its_answer_would_take(client: TestClient) -> None:
+    train = {"dataset": "digits", "recipe": "digits-smoke", "validate_only": True}
+
+    answer = client.post("/v1/scale", json={**SCALE, "train": train})
+
+    assert answer.status_code == 200
+    assert answer.json()["estimate"]["seconds"] > 0
+    assert answer.json()["trial"] is None
+    assert nothing_is_there(client)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/trials", {**TRIAL, "dataset": "no-such"}),
+        ("/v1/studies", {**STUDY, "space": {"r": [1, 1], "d": [1, 1], "w": [1, 1]}, "trials": 50}),
+    ],
+)
+def test_what_could_not_be_started_is_no_estimate(client: TestClient, path: str, body: dict[str, Any]) -> None:
+    assert client.post(path, json={**body, "validate_only": True}).status_code == 422
+
+
+def test_how_far_an_estimate_was_off_is_kept_when_the_trial_ends(
+    client: TestClient, work: Open, settings: Settings
+) -> None:
+    trial = client.post("/v1/trials", json=TRIAL).json()
+    estimated = client.post("/v1/trials", json={**TRIAL, "validate_only": True}).json()["estimate"]["seconds"]
+    with work() as unit:
+        claim = leases.claim(unit, trial["id"], "a worker", settings)
+        assert claim is not None
+        leases.complete(unit, claim, {"accuracy": 0.5, "seconds": 2 * estimated, "environment": {}})
+
+    ended = client.get(f"/v1/trials/{trial['id']}").json()["result"]["estimate"]
+
+    assert ended["seconds"] == pytest.approx(estimated, abs=1e-3)
+    assert ended["error"] == pytest.approx(-0.5, abs=0.01)
