@@ -5,26 +5,34 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 log = logging.getLogger("rdw.worker")
 
 
-def save(file: Path, state: dict[str, Any]) -> None:
-    """Write beside, then rename: a kill at any moment leaves this state or the one before."""
+@contextmanager
+def whole(file: Path) -> Iterator[BinaryIO]:
+    """Opened beside, renamed at the end: a kill at any moment leaves this content or the one before."""
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_suffix(f".{os.getpid()}.half")
     try:
         with half.open("wb") as opened:
-            torch.save(state, opened)
+            yield opened
             opened.flush()
             os.fsync(opened.fileno())
         os.replace(half, file)
     finally:
         half.unlink(missing_ok=True)
+
+
+def save(file: Path, state: dict[str, Any]) -> None:
+    with whole(file) as opened:
+        torch.save(state, opened)
 
 
 def load(file: Path) -> dict[str, Any] | None:
