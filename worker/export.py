@@ -157,14 +157,17 @@ def operators(model: onnx.ModelProto) -> list[str]:
 def compare(content: bytes, network: nn.Module, config: Config) -> None:
     """Random images through onnxruntime and PyTorch.
 
-    Raises: ExportError where a logit differs by more than 1e-4 (relative to the largest logit where that is above 1).
+    Raises: ExportError where a logit differs by more than 1e-4 (relative to the largest logit where that is above 1),
+    or onnxruntime does not run the model at each batch size.
     """
-    session = _session(content)
     for batch in _BATCHES:
         images = _images(config, batch)
         with torch.inference_mode():
             expected = network(images).numpy()
-        (logits,) = session.run(["logits"], {"images": images.numpy()})
+        try:
+            (logits,) = _session(content).run(["logits"], {"images": images.numpy()})
+        except Exception as error:  # its errors have no base of their own
+            raise ExportError(f"onnxruntime does not run the model at batch {batch}: {error}") from error
         if logits.shape != expected.shape:
             raise ExportError(f"ONNX gives logits of shape {logits.shape}, PyTorch {expected.shape}.")
         difference = float(np.abs(logits - expected).max() / max(1.0, float(np.abs(expected).max())))
