@@ -197,6 +197,23 @@ def test_an_operator_of_another_domain_is_refused_and_no_model_is_left(
     assert sorted(file.name for file in tmp_path.iterdir()) == ["log.csv", "weights.safetensors"]
 
 
+def test_a_model_with_other_logits_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    converted = export.converted
+
+    def off(*given: Any) -> onnx.ModelProto:
+        model = converted(*given)
+        (bias,) = [tensor for tensor in model.graph.initializer if tensor.name == "classifier.bias"]
+        bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 1, bias.name))
+        return model
+
+    monkeypatch.setattr(export, "converted", off)
+
+    with pytest.raises(export.ExportError, match="differ from PyTorch's by"):
+        exported(network_of(TINY), TINY, tmp_path)
+
+    assert not (tmp_path / "model.onnx").exists()
+
+
 def test_operators_are_looked_for_inside_of_others_and_known_by_name() -> None:
     assert export.operators(branching(helper.make_node("Relu", ["x"], ["y"]))) == ["If", "Relu"]
     for special in (
