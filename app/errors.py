@@ -2,6 +2,7 @@
 
 ServiceError
  |-- NotFound          no such resource
+ |    `-- NoArtifact   the trial has no such file, or not yet
  |-- Conflict          the resource is not in a state for that, or the name is taken
  |-- UnknownDataset    no data set of that name, or a folder that is none
  |-- Unauthorized      no key, or one that is not known
@@ -20,6 +21,13 @@ class NotFound(ServiceError):
 
     def __init__(self, kind: str, key: str) -> None:
         super().__init__(f"There is no {kind} {key!r}.")
+
+
+class NoArtifact(NotFound):
+    """The trial has no such file, or not yet."""
+
+    def __init__(self, message: str) -> None:
+        ServiceError.__init__(self, message)
 
 
 class Conflict(ServiceError):

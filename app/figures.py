@@ -25,6 +25,7 @@ _BAND_90 = 1.645
 _ALIKE = 1.05  # costs within this factor are one cost to the eye
 _MULTIPLIERS = {"r": "resolution multiplier r", "d": "depth multiplier d", "w": "width multiplier w"}
 _FLOPS = "multiply-adds (millions)"
+_LATENCY = "milliseconds an image (onnxruntime, one thread, median)"
 _RATIO = "c: multiply-adds relative to the baseline's"
 
 # Once for the process: only this module draws, and a context would race between the threads of a server.
@@ -104,6 +105,28 @@ def accuracy_against_flops(observations: list[Observation], front: list[Observat
     return figure
 
 
+def accuracy_against_latency(observations: list[Observation], front: list[Observation]) -> Figure:
+    """Accuracy against latency, of the networks that have one, the front of them joined.
+
+    Low FLOPs are not low latency: what NSGA-III keeps by FLOPs is marked, and need not lie on that line.
+    """
+    timed = [(o.latency_ms, 100 * o.accuracy) for o in observations if o.latency_ms is not None]
+    kept = [(o.latency_ms, 100 * o.accuracy) for o in front if o.latency_ms is not None]
+    if not timed:
+        return _note("no network's latency has been measured yet")
+    figure, (axes,) = _panels(1)
+    axes.set_ylabel("accuracy (%)")
+    axes.plot(*zip(*timed, strict=True), "o", color=_GREY, alpha=0.7, label=f"all {len(timed)} networks measured")
+    best = sorted(timed[i] for i in non_dominated(*zip(*timed, strict=True)))
+    axes.plot(*zip(*best, strict=True), color=_ORANGE, linewidth=1.6)
+    if kept:
+        label = f"the {len(kept)} that NSGA-III keeps by FLOPs"
+        axes.plot(*zip(*kept, strict=True), "o", color=_ORANGE, markersize=8, label=label)
+    _log_axis(axes, _LATENCY, [ms for ms, _ in timed])
+    _key(figure, axes)
+    return figure
+
+
 def multipliers_against_flops(front: list[Observation]) -> Figure:
     """r, d and w against FLOPs on the front, with their rank correlation (paper: figure 3)."""
     if not front:
@@ -165,6 +188,7 @@ def predicted_against_measured(pairs: list[tuple[float, float, float]]) -> Figur
 FIGURES: dict[str, Callable[..., Figure]] = {
     "accuracy-against-multipliers": accuracy_against_multipliers,
     "accuracy-against-flops": accuracy_against_flops,
+    "accuracy-against-latency": accuracy_against_latency,
     "multipliers-against-flops": multipliers_against_flops,
     "predictor-curve": predictor_curve,
     "predicted-against-measured": predicted_against_measured,

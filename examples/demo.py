@@ -58,6 +58,7 @@ SPACE = {"r": [0.5, 1.15], "d": [0.5, 1.5], "w": [0.3, 1.6], "ratio": [0.15, 0.9
 FIGURES = (
     "accuracy-against-multipliers",
     "accuracy-against-flops",
+    "accuracy-against-latency",
     "multipliers-against-flops",
     "predictor-curve",
     "predicted-against-measured",

@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,12 +33,18 @@ def front_of(observations: list[Observation]) -> list[Observation]:
     return [observations[i] for i in select_front(observations)]
 
 
+def timed(observations: list[Observation]) -> list[Observation]:
+    """With latencies that do not follow the FLOPs alone."""
+    return [replace(o, latency_ms=(o.flops / 1e7) ** 0.7 * (1 + o.d)) for o in observations]
+
+
 PAIRS = [(0.70, 0.01, 0.71), (0.60, 0.01, 0.60), (0.65, 0.01, 0.62), (0.5, 0.002, 0.505)]
 
 # Each figure, as it is usually drawn and with nothing to draw yet.
 USUAL: dict[str, tuple[Any, ...]] = {
     "accuracy-against-multipliers": (observed(),),
     "accuracy-against-flops": (observed(), front_of(observed())),
+    "accuracy-against-latency": (timed(observed()), front_of(timed(observed()))),
     "multipliers-against-flops": (front_of(observed()),),
     "predictor-curve": (published_predictor(),),
     "predicted-against-measured": (PAIRS,),
@@ -45,6 +52,7 @@ USUAL: dict[str, tuple[Any, ...]] = {
 EMPTY: dict[str, tuple[Any, ...]] = {
     "accuracy-against-multipliers": ([],),
     "accuracy-against-flops": ([], []),
+    "accuracy-against-latency": (observed(), front_of(observed())),
     "multipliers-against-flops": ([],),
     "predicted-against-measured": ([],),
 }
@@ -136,6 +144,7 @@ def test_few_networks_can_be_drawn(n: int) -> None:
     for figure in (
         figures.accuracy_against_multipliers(few),
         figures.accuracy_against_flops(few, front_of(few)),
+        figures.accuracy_against_latency(timed(few), front_of(timed(few))),
         figures.multipliers_against_flops(front_of(few)),
         figures.predicted_against_measured(PAIRS[:n]),
     ):
@@ -171,6 +180,23 @@ def test_the_front_is_marked_and_joined_in_order_of_cost() -> None:
     assert sorted(line(axes, "the 3 that NSGA-III keeps").get_xdata()) == [30, 60, 90]
     (joined,) = [found for found in axes.lines if found.get_linestyle() == "-"]
     assert joined.get_xydata().tolist() == [[30, 60], [90, 70]]
+
+
+def test_the_front_of_latency_is_its_own_and_what_was_not_measured_is_left_out() -> None:
+    def network(flops: int, accuracy: float, latency_ms: float | None) -> Observation:
+        return Observation(1, 1, 1, 0.1, flops, 1, accuracy, latency_ms=latency_ms)
+
+    # The second has fewer multiply-adds than the third, and is slower.
+    few, slow, fast = network(30, 0.6, 1.5), network(60, 0.65, 9.0), network(90, 0.7, 4.0)
+    untimed = network(100, 0.8, None)
+    figure = figures.accuracy_against_latency([fast, untimed, few, slow], [few, slow, fast, untimed])
+    axes = figure.axes[0]
+
+    assert texts(figure) == ["all 3 networks measured", "the 3 that NSGA-III keeps by FLOPs"]
+    assert sorted(line(axes, "all 3 networks measured").get_xdata()) == [1.5, 4.0, 9.0]
+    (joined,) = [found for found in axes.lines if found.get_linestyle() == "-"]
+    assert joined.get_xydata() == pytest.approx(np.array([[1.5, 60], [4.0, 70]]))
+    assert axes.get_xlabel().startswith("milliseconds")
 
 
 def test_multipliers_are_drawn_against_flops_with_their_correlation() -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 log = logging.getLogger("rdw.worker")
 
 
-def save(file: Path, state: dict[str, Any], *, keep_before: bool = False) -> None:
-    """Write beside, then rename: a kill at any moment leaves this state or the one before.
+@contextmanager
+def whole(file: Path, *, keep_before: bool = False) -> Iterator[BinaryIO]:
+    """Opened beside, renamed at the end: a kill at any moment leaves this content or the one before.
 
     With `keep_before` the one before stays as well, for the case that this one is found damaged.
     """
@@ -22,7 +25,7 @@ def save(file: Path, state: dict[str, Any], *, keep_before: bool = False) -> Non
     half = file.with_suffix(f".{os.getpid()}.half")
     try:
         with half.open("wb") as opened:
-            torch.save(state, opened)
+            yield opened
             opened.flush()
             os.fsync(opened.fileno())
         if keep_before and file.exists():
@@ -30,6 +33,11 @@ def save(file: Path, state: dict[str, Any], *, keep_before: bool = False) -> Non
         os.replace(half, file)
     finally:
         half.unlink(missing_ok=True)
+
+
+def save(file: Path, state: dict[str, Any], *, keep_before: bool = False) -> None:
+    with whole(file, keep_before=keep_before) as opened:
+        torch.save(state, opened)
 
 
 def load(file: Path) -> dict[str, Any] | None:

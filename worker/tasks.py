@@ -21,20 +21,17 @@ from app.errors import UnknownDataset
 from app.recipes import Recipe
 from app.scaling.architecture import Config
 from app.scaling.errors import ScalingError
-from app.services import datasets, leases
+from app.services import artifacts, datasets, leases
 from app.settings import Settings
 from worker.datasets import DataError, Splits, load
+from worker.export import ExportError, export
+from worker.images import Normalisation
 from worker.leases import Heartbeat
 from worker.training import Diverged, Progress, Result, Stopped, train
 
 log = logging.getLogger("rdw.worker")
 
 _INSIST_SECONDS = 120  # how long a finished training waits for a database that is away
-
-
-def trial_folder(settings: Settings, trial_id: str) -> Path:
-    """Where a trial's checkpoint and weights lie."""
-    return settings.data_dir / "trials" / trial_id
 
 
 def train_trial(settings: Settings, heartbeat: Heartbeat, trial_id: str) -> None:
@@ -61,7 +58,7 @@ def train_trial(settings: Settings, heartbeat: Heartbeat, trial_id: str) -> None
         log.exception("trial %s failed unexpectedly", trial_id)
         _fail(settings, claim, f"Unexpected {type(error).__name__}; the worker's log has more.")
     else:
-        _complete(settings, claim, result)
+        _complete(settings, claim, result, _exported(settings, claim, dataset, result))
     finally:
         heartbeat.release()
 
@@ -82,10 +79,28 @@ def _trained(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, data
         recipe,
         _splits(dataset, settings.data_dir, recipe.train_images),
         trial.seed,
-        folder=trial_folder(settings, trial.id),
+        folder=artifacts.trial_folder(settings.data_dir, trial.id),
         on_progress=on_progress,
         should_stop=lambda: heartbeat.why_stop() is not None,
     )
+
+
+def _exported(settings: Settings, claim: leases.Claim, dataset: Dataset, result: Result) -> dict[str, Any]:
+    """The result's `latency` and `operators`, or its `export_error`: no failure here loses the training."""
+    trial = claim.trial
+    try:
+        state = torch.load(artifacts.trial_folder(settings.data_dir, trial.id) / "weights.pt", weights_only=True)
+        splits = _splits(dataset, settings.data_dir, Recipe(**trial.recipe).train_images)
+        into = artifacts.folder(settings.data_dir, trial.id)
+        return asdict(
+            export(Config.from_json(trial.config), state, Normalisation.of(splits.train), result.history, into)
+        )
+    except ExportError as error:
+        log.warning("trial %s: the export failed: %s", trial.id, error)
+        return {"export_error": str(error)}
+    except Exception as error:
+        log.exception("trial %s: the export failed unexpectedly", trial.id)
+        return {"export_error": f"Unexpected {type(error).__name__}; the worker's log has more."}
 
 
 @lru_cache(maxsize=2)
@@ -93,8 +108,8 @@ def _splits(dataset: Dataset, data_dir: Path, limit: int | None) -> Splits:
     return load(dataset, data_dir, limit)
 
 
-def _complete(settings: Settings, claim: leases.Claim, result: Result) -> None:
-    plain = asdict(result)
+def _complete(settings: Settings, claim: leases.Claim, result: Result, exported: dict[str, Any]) -> None:
+    plain = {**asdict(result), **exported}
 
     def finish(work: UnitOfWork) -> None:
         if leases.complete(work, claim, plain):
@@ -103,14 +118,14 @@ def _complete(settings: Settings, claim: leases.Claim, result: Result) -> None:
             log.warning("trial %s: the lease was lost, the result is kept as superseded", claim.trial.id)
 
     _insist(settings, finish)
-    for left in trial_folder(settings, claim.trial.id).glob("checkpoint*"):
+    for left in artifacts.trial_folder(settings.data_dir, claim.trial.id).glob("checkpoint*"):
         left.unlink(missing_ok=True)
 
 
 def _fail(settings: Settings, claim: leases.Claim, reason: str) -> None:
     log.warning("trial %s failed: %s", claim.trial.id, reason)
     _insist(settings, lambda work: leases.fail(work, claim, reason))
-    shutil.rmtree(trial_folder(settings, claim.trial.id), ignore_errors=True)
+    shutil.rmtree(artifacts.trial_folder(settings.data_dir, claim.trial.id), ignore_errors=True)
 
 
 def _stopped(settings: Settings, claim: leases.Claim, why: str | None) -> None:

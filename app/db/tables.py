@@ -191,6 +191,7 @@ class ObservationRow(Base):
     params: Mapped[int] = mapped_column(BigInteger)
     accuracy: Mapped[float]
     seconds: Mapped[float | None]
+    latency_ms: Mapped[float | None]  # median, of the export; unknown where there was none
     provenance: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 

@@ -51,6 +51,7 @@ _CSV_COLUMNS = (
     "params",
     "accuracy",
     "seconds",
+    "latency_ms",
     "created_at",
 )
 
@@ -168,6 +169,8 @@ def _figure(work: UnitOfWork, study_id: str, name: str) -> Any:
         return figures.accuracy_against_multipliers(front.observations)
     if name == "accuracy-against-flops":
         return figures.accuracy_against_flops(front.observations, front.selected)
+    if name == "accuracy-against-latency":
+        return figures.accuracy_against_latency(front.observations, front.selected)
     if name == "multipliers-against-flops":
         return figures.multipliers_against_flops(front.selected)
     newest = work.predictors.page(1, None, None, study_id).items

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from app import deps
 from app.db.repositories import TERMINAL
 from app.db.tables import EventRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
@@ -21,13 +23,19 @@ from app.scaling.recommend import flops_of
 from app.schemas.architectures import config_json
 from app.schemas.common import Listed, recipe_of
 from app.schemas.trials import Estimated, EstimateItem, NewTrial, State, TrialDetail, TrialItem
-from app.services import datasets, trials
+from app.services import artifacts, datasets, trials
+from app.services.artifacts import Artifact
 from app.services.catalogue import Catalogue
 
 router = APIRouter(prefix="/v1/trials", tags=["trials"], responses=RESPONSES)
 
 _LISTEN_EVERY = 0.3  # seconds between two looks for new events
 _PING_AFTER = 50  # looks without an event before a comment keeps the connection open
+_MEDIA_TYPES = {
+    Artifact.WEIGHTS: "application/octet-stream",
+    Artifact.MODEL: "application/octet-stream",
+    Artifact.LOG: "text/csv",
+}
 
 
 @router.post("", status_code=202, summary="Train a network", responses={200: {"model": TrialDetail | Estimated}})
@@ -78,6 +86,18 @@ def cancel_trial(id: Id, work: Work) -> TrialDetail:
     trial = trials.cancel(work, id)
     work.session.refresh(trial)
     return _detail(trial)
+
+
+@router.get(
+    "/{id}/artifacts/{file}",
+    summary="Download what a training left",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/octet-stream": {}, "text/csv": {}}}},
+)
+def read_artifact(id: Id, file: Artifact, work: Look, settings: deps.Config) -> FileResponse:
+    """Its weights with the config in their metadata, the model as ONNX, or its history; 404 until it has completed."""
+    path = artifacts.find(work, settings.data_dir, id, file)
+    return FileResponse(path, media_type=_MEDIA_TYPES[file], filename=file.value)
 
 
 def _existing(id: Id, work: Look) -> str:

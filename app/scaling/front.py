@@ -8,7 +8,7 @@ million the widest gap between 20 neighbours is .44 decades, by the logarithm .1
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any
 
@@ -29,9 +29,12 @@ _LEAST_PAIRS = 3
 _CONSTANT = 1e-9  # a spread this little, relative to the values, is float noise
 
 
-def non_dominated(flops: list[int], accuracy: list[float]) -> list[int]:
-    """The indices of the networks that no other one beats in accuracy or flops and equals or beats in the other."""
-    found = NonDominatedSorting().do(_objectives(flops, accuracy), only_non_dominated_front=True)
+def non_dominated(costs: Sequence[float], accuracy: Sequence[float]) -> list[int]:
+    """The indices of the networks that no other one beats in accuracy or cost and equals or beats in the other.
+
+    `costs` are of any kind above 0: FLOPs, milliseconds.
+    """
+    found = NonDominatedSorting().do(_objectives(costs, accuracy), only_non_dominated_front=True)
     return sorted(int(i) for i in found)
 
 
@@ -69,9 +72,9 @@ def correlations(observations: list[Observation]) -> dict[str, dict[str, float |
     }
 
 
-def _objectives(flops: list[int], accuracy: list[float]) -> NDArray[np.float64]:
+def _objectives(costs: Sequence[float], accuracy: Sequence[float]) -> NDArray[np.float64]:
     """Both to be low, [network, 2]."""
-    return np.column_stack([np.log10(np.array(flops, float)), -np.array(accuracy, float)])
+    return np.column_stack([np.log10(np.array(costs, float)), -np.array(accuracy, float)])
 
 
 def _survivors(objectives: NDArray[np.float64], wanted: int) -> list[int]:

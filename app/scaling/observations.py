@@ -11,7 +11,10 @@ from app.scaling.predictor import Point
 
 @dataclass(frozen=True)
 class Observation:
-    """A network that was trained: multipliers, flops ratio c to the baseline, cost, and accuracy from 0 to 1."""
+    """A network that was trained: multipliers, flops ratio c to the baseline, cost, and accuracy from 0 to 1.
+
+    `latency_ms` is for one image, where it was measured.
+    """
 
     r: float
     d: float
@@ -21,6 +24,7 @@ class Observation:
     params: int
     accuracy: float
     trial: str | None = None
+    latency_ms: float | None = None
 
 
 def points(observations: list[Observation]) -> list[Point]:

@@ -90,6 +90,7 @@ class ObservationItem(Answer):
     params: int
     accuracy: float
     seconds: float | None
+    latency_ms: float | None = Field(description="Median of one image in onnxruntime on one thread, where measured.")
     provenance: dict[str, Any]
     created_at: datetime
 

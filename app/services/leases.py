@@ -122,7 +122,7 @@ def _give_up(work: UnitOfWork, trial: TrialRow, state: str, error: str | None) -
 
 
 def _observation(trial: TrialRow, result: dict[str, Any]) -> ObservationRow:
-    multipliers = trial.multipliers or {}
+    multipliers, latency = trial.multipliers or {}, result.get("latency")
     return ObservationRow(
         trial_id=trial.id,
         architecture=trial.architecture,
@@ -136,6 +136,7 @@ def _observation(trial: TrialRow, result: dict[str, Any]) -> ObservationRow:
         params=trial.params,
         accuracy=result["accuracy"],
         seconds=result["seconds"],
+        latency_ms=latency["median_ms"] if latency else None,
         provenance={
             "source": "trial",
             "trial": trial.id,
@@ -143,5 +144,6 @@ def _observation(trial: TrialRow, result: dict[str, Any]) -> ObservationRow:
             "recipe": trial.recipe,
             "seed": trial.seed,
             "environment": result["environment"],
+            "latency": latency,
         },
     )

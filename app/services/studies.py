@@ -193,7 +193,7 @@ def observations(work: UnitOfWork, study_id: str) -> list[Observation]:
     """
     study = find(work, study_id)
     return [
-        Observation(row.r, row.d, row.w, row.ratio, row.flops, row.params, row.accuracy, row.trial_id)
+        Observation(row.r, row.d, row.w, row.ratio, row.flops, row.params, row.accuracy, row.trial_id, row.latency_ms)
         for row in work.observations.of_study(study.id)
         if row.r is not None and row.d is not None and row.w is not None and row.ratio is not None
     ]

@@ -249,6 +249,7 @@ def test_too_few_observations_are_a_clear_conflict(client: TestClient, study: st
     [
         "accuracy-against-multipliers",
         "accuracy-against-flops",
+        "accuracy-against-latency",
         "multipliers-against-flops",
         "predictor-curve",
         "predicted-against-measured",
