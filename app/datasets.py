@@ -12,21 +12,30 @@ from typing import Literal
 class Dataset:
     """A labelled image set.
 
-    `digest` is the SHA-256 of its images and labels (`worker/datasets.py`) or of its files (`image_folders.py`): a
-    worker refuses data with another one.
+    `digest` is the SHA-256 of its images and labels (`worker/datasets.py`) or of its files (`image_folders.py`,
+    `typefaces.py`): a worker refuses data with another one.
+    The numbers of images are none where they are known only once the images are drawn.
     `folder` is, for an ImageFolder, its place below the data root.
     """
 
     name: str
-    kind: Literal["idx", "digits", "folder"]
+    kind: Literal["idx", "digits", "folder", "typefaces"]
     num_classes: int
     channels: int
     native_px: int
-    train_images: int
-    test_images: int
+    train_images: int | None
+    test_images: int | None
     digest: str
     description: str
     folder: str | None = None
+
+
+IDX_FILES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
 
 
 def held_out(images: int) -> int:
@@ -40,6 +49,12 @@ def fashion_mnist_folders(data_dir: Path) -> list[Path]:
         Path("/usr/share/datasets/fashion-mnist"),
         data_dir / "datasets" / "FashionMNIST" / "raw",
     ]
+
+
+def fashion_mnist_folder(data_dir: Path) -> Path | None:
+    """The first of them that has all the files; none where none has."""
+    folders = fashion_mnist_folders(data_dir)
+    return next((f for f in folders if all((f / name).is_file() for name in IDX_FILES)), None)
 
 
 FASHION_MNIST = Dataset(

@@ -6,11 +6,15 @@ Layout: `train/<class>/*` and `test/<class>/*` (or `val/`), or `<class>/*` alone
 from __future__ import annotations
 
 import hashlib
+from itertools import chain
 from pathlib import Path
+
+from PIL import Image
 
 from app.datasets import Dataset, held_out
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # all that PIL raises
 _CHUNK = 1 << 20
 _LARGEST = 8 * 10**9  # bytes: a worker holds a set whole, as uint8
 
@@ -68,7 +72,9 @@ def digest(place: Path, native_px: int) -> str:
 def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
     """The folder as a data set; its images are brought to `native_px`.
 
-    Raises: FolderError for a folder that is missing, empty, of one class, with too few images in a part, or too large.
+    Files are looked into, not decoded: a worker does that, and fails the trial before its first epoch.
+    Raises: FolderError for a folder that is missing, empty, of one class, with too few images in a part, with a file
+    that is no image, or too large.
     """
     place = located(folder, data_dir)
     train, test = parts(place)
@@ -89,6 +95,12 @@ def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
     if size > _LARGEST:
         most = _LARGEST // (3 * native_px**2)
         raise FolderError(f"{folder!r} has more than the {most:,} images that can be held at {native_px} px.")
+    for file in chain.from_iterable([*by_class.values(), *tested.values()]):
+        try:
+            Image.open(file).close()
+        except UNREADABLE as error:
+            within = file.relative_to(place).as_posix()
+            raise FolderError(f"{within!r} of {folder!r} is no image that can be read: mend or remove it.") from error
     return Dataset(
         name=name,
         kind="folder",

@@ -15,7 +15,7 @@ LAYERS = [
     ("app.main",),
     ("app.deps", "app.problems", "app.routers"),
     ("app.schemas", "app.services"),
-    ("app.figures", "app.jobs", "app.db", "app.image_folders"),
+    ("app.figures", "app.jobs", "app.db", "app.image_folders", "app.typefaces"),
     ("app.errors", "app.settings", "app.recipes", "app.datasets"),
     ("app.scaling",),
 ]
@@ -38,6 +38,7 @@ HOMES = {
     "matplotlib": ("app.figures",),
     "sklearn": ("app.scaling.predictor", "worker.datasets"),
     "pymoo": ("app.scaling.front",),
+    "PIL": ("app.image_folders", "app.typefaces", "worker"),
 }
 
 MODULES = {

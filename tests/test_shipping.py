@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def test_the_api_answers_without_torch(tmp_path: Path) -> None:
     )
 
     assert asked.stdout.split() == ["200", "188"], asked.stderr
+
+
+def test_all_that_lies_beside_the_code_is_packaged() -> None:
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    for package in ("app", "worker"):
+        beside = [
+            f.relative_to(ROOT / package) for f in (ROOT / package).rglob("*.*") if f.suffix not in (".py", ".pyc")
+        ]
+        packaged = patterns.get(package, [])
+        assert [f for f in beside if not any(f.match(pattern) for pattern in packaged)] == []
+    assert (ROOT / "app" / "font-packages.txt").is_file()
 
 
 def test_every_subcommand_explains_itself() -> None:

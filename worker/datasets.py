@@ -15,15 +15,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from app import image_folders
-from app.datasets import Dataset, fashion_mnist_folders, held_out
+from app import image_folders, typefaces
+from app.datasets import IDX_FILES, Dataset, fashion_mnist_folder, held_out
+from worker.typefaces import drawn
 
-IDX_FILES = (
-    "train-images-idx3-ubyte.gz",
-    "train-labels-idx1-ubyte.gz",
-    "t10k-images-idx3-ubyte.gz",
-    "t10k-labels-idx1-ubyte.gz",
-)
 _SPLIT_SEED = 0
 _VALIDATION_SHARE = 0.1
 
@@ -59,16 +54,17 @@ class Splits:
 
 @dataclass(frozen=True)
 class _Whole:
-    """A set as it is read; where it has no test part of its own, a share is held out."""
+    """A set as it is read; where it has no test or validation part of its own, a share is held out."""
 
     train: tuple[Pixels, Labels]
     test: tuple[Pixels, Labels] | None
+    validation: tuple[Pixels, Labels] | None = None
 
 
 def load(dataset: Dataset, data_dir: Path, limit: int | None = None) -> Splits:
     """Read a set; train on at most `limit` images, a balanced choice, the same each time.
 
-    Validation is a balanced tenth of the training part; test the set's own, or a balanced fifth.
+    Validation is the set's own, or a balanced tenth of the training part; test its own, or a balanced fifth.
     Raises: DataError.
     """
     whole = _READERS[dataset.kind](dataset, data_dir)
@@ -77,11 +73,16 @@ def load(dataset: Dataset, data_dir: Path, limit: int | None = None) -> Splits:
     if test is None:
         aside, rest = _balanced(labels, held_out(len(labels)))
         test, pixels, labels = (pixels[aside], labels[aside]), pixels[rest], labels[rest]
-    validation, rest = _balanced(labels, round(_VALIDATION_SHARE * len(labels)))
-    chosen = rest if limit is None or limit >= len(rest) else rest[_balanced(labels[rest], limit)[0]]
+    validation = whole.validation
+    if validation is None:
+        aside, rest = _balanced(labels, round(_VALIDATION_SHARE * len(labels)))
+        validation, pixels, labels = (pixels[aside], labels[aside]), pixels[rest], labels[rest]
+    if limit is not None and limit < len(labels):
+        chosen, _ = _balanced(labels, limit)
+        pixels, labels = pixels[chosen], labels[chosen]
     return Splits(
-        _images(pixels[chosen], labels[chosen]),
-        _images(pixels[validation], labels[validation]),
+        _images(pixels, labels),
+        _images(*validation),
         _images(*test),
         dataset.num_classes,
         dataset.digest,
@@ -115,10 +116,8 @@ def _balanced(labels: Labels, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp
 
 
 def _read_idx(dataset: Dataset, data_dir: Path) -> _Whole:
-    for folder in fashion_mnist_folders(data_dir):
-        if all((folder / name).is_file() for name in IDX_FILES):
-            break
-    else:
+    folder = fashion_mnist_folder(data_dir)
+    if folder is None:
         raise DataError(f"{dataset.name} is not there: {_fetch(dataset)}.")
     train_pixels, train_labels, test_pixels, test_labels = (_idx(folder / name) for name in IDX_FILES)
     train = (train_pixels[:, None], train_labels.astype(np.int64))
@@ -157,6 +156,17 @@ def _read_folder(dataset: Dataset, data_dir: Path) -> _Whole:
     return _Whole(_folder_part(train, classes, px, root), _folder_part(test, classes, px, root) if test else None)
 
 
+def _read_typefaces(dataset: Dataset, data_dir: Path) -> _Whole:
+    why_not = typefaces.missing(dataset.digest)
+    if why_not:
+        raise DataError(why_not)
+    try:
+        whole = drawn(typefaces.installed(), data_dir)
+    except typefaces.FontsError as error:
+        raise DataError(str(error)) from error
+    return _Whole(whole.part("train"), whole.part("test"), whole.part("validation"))
+
+
 def _folder_part(part: Path, classes: list[str], px: int, root: Path) -> tuple[Pixels, Labels]:
     listed = [(file, classes.index(name)) for name, files in image_folders.images(part).items() for file in files]
     pixels = np.stack([_decoded(file, px, root) for file, _ in listed])
@@ -168,7 +178,7 @@ def _decoded(file: Path, px: int, root: Path) -> Pixels:
     try:
         with Image.open(file) as opened:
             image = opened.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all that PIL raises
+    except image_folders.UNREADABLE as error:
         raise DataError(f"{file.relative_to(root)} is no image that can be read: mend or remove it.") from error
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
@@ -189,4 +199,4 @@ def _images(pixels: Pixels, labels: Labels) -> Images:
     return Images(torch.tensor(pixels), torch.tensor(labels))
 
 
-_READERS = {"idx": _read_idx, "digits": _read_digits, "folder": _read_folder}
+_READERS = {"idx": _read_idx, "digits": _read_digits, "folder": _read_folder, "typefaces": _read_typefaces}

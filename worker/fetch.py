@@ -15,9 +15,11 @@ from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
-from app.datasets import DIGITS, FASHION_MNIST, fashion_mnist_folders
+from app import typefaces
+from app.datasets import DIGITS, FASHION_MNIST, fashion_mnist_folder
 from app.settings import get_settings
-from worker.datasets import IDX_FILES, DataError, load
+from worker.datasets import DataError, load
+from worker.typefaces import drawn
 
 log = logging.getLogger("rdw.fetch")
 
@@ -27,8 +29,11 @@ _APT_SECONDS, _SOCKET_SECONDS = 180, 10
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker.fetch", description=__doc__)
-    parser.add_argument("dataset", choices=[FASHION_MNIST.name, DIGITS.name])
-    if parser.parse_args().dataset == DIGITS.name:
+    parser.add_argument("dataset", choices=[FASHION_MNIST.name, DIGITS.name, typefaces.NAME])
+    wanted = parser.parse_args().dataset
+    if wanted == typefaces.NAME:
+        return _typefaces(get_settings().data_dir)
+    if wanted == DIGITS.name:
         print("digits come with scikit-learn: nothing to fetch")
         print(DIGITS.name)
         return 0
@@ -43,6 +48,22 @@ def main() -> int:
         reasons.append(f"not {way}: {why_not or 'it did not come'}")
     print(f"scikit-learn's digits instead of Fashion-MNIST ({'; '.join(reasons)})")
     print(DIGITS.name)
+    return 0
+
+
+def _typefaces(data_dir: Path) -> int:
+    """Draw them ahead, or say what to install."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        found = typefaces.installed()
+        drawn(found, data_dir)
+    except typefaces.FontsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    families = len({font.family for font in found.fonts})
+    train, test = typefaces.counts(data_dir, found.digest) or (0, 0)
+    print(f"{len(found.fonts)} fonts of {families} families: {train} images to train on, {test} to test")
+    print(typefaces.NAME)
     return 0
 
 
@@ -92,7 +113,7 @@ def _by_torchvision(data_dir: Path) -> str | None:
 
 def _there(data_dir: Path) -> bool:
     """Whether the files are there and whole."""
-    if not any(all((f / name).is_file() for name in IDX_FILES) for f in fashion_mnist_folders(data_dir)):
+    if fashion_mnist_folder(data_dir) is None:
         return False
     try:
         load(FASHION_MNIST, data_dir, limit=20)

@@ -53,6 +53,18 @@ class Datasets(Repository):
     def all(self) -> list[DatasetRow]:
         return list(self.session.scalars(select(DatasetRow).order_by(DatasetRow.name)))
 
+    def add_unless_there(self, row: DatasetRow) -> DatasetRow:
+        """The row of that name: this one, or another's that was added since we looked."""
+        try:
+            with self.session.begin_nested():
+                self.add(row)
+        except IntegrityError:
+            other = self.get(row.name)
+            if other is None:
+                raise
+            return other
+        return row
+
 
 class Studies(Repository):
     def get(self, study_id: str) -> StudyRow | None:

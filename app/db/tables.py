@@ -69,7 +69,7 @@ class ArchitectureRow(Base):
 
 
 class DatasetRow(Base):
-    """A registered folder of images; the built-in sets are code."""
+    """A registered folder of images, or what was settled of fonts; the built-in sets are code."""
 
     __tablename__ = "datasets"
 

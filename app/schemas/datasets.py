@@ -23,7 +23,10 @@ class DatasetItem(Answer):
     num_classes: int
     channels: int
     native_px: int
-    train_images: int
-    test_images: int
-    digest: str
+    train_images: int | None = Field(description="Validation among them; null where they are yet to be drawn.")
+    test_images: int | None
+    digest: str = Field(
+        description="SHA-256 of the data; empty where fonts are yet to be settled on, by the first use."
+    )
     description: str
+    missing: str | None = Field(description="Why it cannot be read on this machine, and how to get it; null: it can.")

@@ -21,6 +21,7 @@ _LATEST = 50  # trainings that the fit looks at
 _BEFORE_ANY = (7e-11, 1e-4)  # seconds a multiply-add and an image: small networks on a core of a laptop
 _GUESS = 4.0  # the factor by which that may be off
 _LEAST_SPREAD = 1.15
+_NOT_COUNTED = 40_000  # images, until typefaces are drawn
 _VALIDATION_SHARE = 0.1  # of the training images (worker/datasets.py)
 
 
@@ -84,7 +85,8 @@ def calibration(work: UnitOfWork) -> Calibration:
 
 def images(dataset: Dataset, recipe: Recipe) -> int:
     """How many images an epoch trains on."""
-    there = dataset.train_images - round(_VALIDATION_SHARE * dataset.train_images)
+    whole = _NOT_COUNTED if dataset.train_images is None else dataset.train_images
+    there = whole - round(_VALIDATION_SHARE * whole)
     return there if recipe.train_images is None else min(there, recipe.train_images)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from app import image_folders
 from app.db.unit_of_work import UnitOfWork
@@ -268,7 +269,7 @@ def test_a_folder_of_images_becomes_a_data_set(client: TestClient, settings: Set
         folder = settings.data_dir / "datasets" / "pets" / name
         folder.mkdir(parents=True)
         for n in range(5):
-            (folder / f"{n}.png").write_bytes(name.encode() + bytes([n]))
+            Image.new("RGB", (8, 8), (n, len(name), 0)).save(folder / f"{n}.png")
 
     answer = client.post("/v1/datasets", json={"name": "pets", "folder": "pets"})
 
@@ -285,12 +286,41 @@ def test_a_folder_too_large_to_be_held_is_refused(
         folder = settings.data_dir / "datasets" / "pets" / name
         folder.mkdir(parents=True)
         for n in range(5):
-            (folder / f"{n}.png").write_bytes(b"")
+            Image.new("L", (8, 8)).save(folder / f"{n}.png")
 
     answer = client.post("/v1/datasets", json={"name": "pets", "folder": "pets"})
 
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unknown-dataset")
     assert client.post("/v1/datasets", json={"name": "pets", "folder": "pets", "native_px": 32}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("classes", "reason"),
+    [
+        ({}, "0 class folders; at least 2"),
+        ({"cats": 5}, "1 class folders; at least 2"),
+        ({"cats": 5, "dogs": 0}, "Class 'dogs' of 'pets' has 0 images"),
+        ({"cats": 5, "dogs": -1}, "'dogs/0.png' of 'pets' is no image that can be read"),
+    ],
+    ids=["empty", "one class", "a class without images", "no image"],
+)
+def test_a_folder_that_nothing_can_be_learnt_from_is_refused(
+    client: TestClient, settings: Settings, classes: dict[str, int], reason: str
+) -> None:
+    (settings.data_dir / "datasets" / "pets").mkdir(parents=True)
+    for name, images in classes.items():
+        folder = settings.data_dir / "datasets" / "pets" / name
+        folder.mkdir()
+        for n in range(5 if images else 0):
+            Image.new("L", (8, 8)).save(folder / f"{n}.png")
+        if images == -1:
+            (folder / "0.png").write_text("no image")
+
+    answer = client.post("/v1/datasets", json={"name": "pets", "folder": "pets"})
+
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unknown-dataset")
+    assert reason in answer.json()["detail"]
+    assert "pets" not in [item["name"] for item in client.get("/v1/datasets").json()["items"]]
 
 
 @pytest.mark.parametrize("folder", ["../..", "/etc", "missing", "."])

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from app.datasets import DIGITS, FASHION_MNIST
+from app.datasets import DIGITS, FASHION_MNIST, IDX_FILES
 from app.recipes import Recipe
 from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
 from tests.support import FASHION_MNIST as FASHION_MNIST_FOLDER
 from tests.support import absent
-from worker.datasets import IDX_FILES, Images, Splits, load
+from worker.datasets import Images, Splits, load
 from worker.training import Progress, Result, train
 
 SMALL = Architecture(

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from app.datasets import DIGITS, FASHION_MNIST, Dataset
+from app.datasets import DIGITS, FASHION_MNIST, IDX_FILES, Dataset
 from app.image_folders import FolderError, describe
 from tests.worker.support import digits, fashion_mnist
-from worker.datasets import IDX_FILES, DataError, Images, Splits, load
+from worker.datasets import DataError, Images, Splits, load
 
 
 def parts(splits: Splits) -> tuple[Images, Images, Images]:
@@ -105,7 +105,7 @@ class TestIdxFiles:
 
     @pytest.fixture
     def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.setattr("worker.datasets.fashion_mnist_folders", lambda data_dir: [tmp_path / "empty", data_dir])
+        monkeypatch.setattr("app.datasets.fashion_mnist_folders", lambda data_dir: [tmp_path / "empty", data_dir])
         for name in IDX_FILES:
             shape = (20, 28, 28) if "images" in name else (20,)
             head = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
@@ -209,15 +209,34 @@ class TestFolders:
             file.unlink()
             image.save(file.with_suffix(suffix))
 
-    @pytest.mark.parametrize("content", ["text", "cut off", "broken chunk"])
-    def test_a_corrupt_image_is_named_by_its_place_below_the_data_root(self, content: str, data_dir: Path) -> None:
+    @pytest.mark.parametrize("content", ["empty", "text", "cut off", "a folder", "a link to nowhere"])
+    @pytest.mark.parametrize("part", ["", "train/", "test/"])
+    def test_a_file_that_is_no_image_is_refused_and_named(self, content: str, part: str, tmp_path: Path) -> None:
+        place = tmp_path / "datasets" / "own"
+        for filled in {"": [""], "train/": ["train", "test"], "test/": ["train", "test"]}[part]:
+            self.fill(place / filled, 6)
+        self.own(tmp_path)
+        file = place / f"{part}dogs" / "003.png"
+        head = file.read_bytes()[:30]
+        file.unlink()
+        if content == "a folder":
+            file.mkdir()
+        elif content == "a link to nowhere":
+            file.symlink_to("nowhere")
+        else:
+            file.write_bytes({"empty": b"", "text": b"no image", "cut off": head}[content])
+
+        with pytest.raises(FolderError, match=f"'{part}dogs/003.png' of 'own' is no image that can be read"):
+            self.own(tmp_path)
+
+    @pytest.mark.parametrize("damage", ["cut off", "broken chunk"])
+    def test_an_image_damaged_within_is_named_by_its_place_below_the_data_root(
+        self, damage: str, data_dir: Path
+    ) -> None:
         file = data_dir / "datasets" / "own" / "dogs" / "003.png"
         whole = file.read_bytes()
-        file.write_bytes(
-            {"text": b"no image", "cut off": whole[: len(whole) // 2], "broken chunk": whole[:40] + b"!!" + whole[42:]}[
-                content
-            ]
-        )
+        at = whole.index(b"IDAT") + 8
+        file.write_bytes(whole[:at] if damage == "cut off" else whole[:at] + b"!!" + whole[at + 2 :])
 
         with pytest.raises(DataError, match=r"^own/dogs/003\.png is no image that can be read"):
             load(self.own(data_dir), data_dir)

@@ -42,4 +42,4 @@ def test_the_usage_names_the_sets(arguments: list[str], code: int, tmp_path: Pat
     done = fetch(tmp_path, *arguments)
 
     assert done.returncode == code
-    assert "{fashion-mnist,digits}" in done.stdout + done.stderr
+    assert "{fashion-mnist,digits,typefaces}" in done.stdout + done.stderr
