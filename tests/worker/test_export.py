@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,18 @@ def test_latency_is_of_one_image_and_grows_with_the_network(tmp_path: Path) -> N
         assert found.runs >= 5
         assert found.runtime == f"onnxruntime {export.onnxruntime.__version__}"
     assert small.median_ms < large.median_ms
+
+
+def test_latency_takes_the_time_that_it_is_given_however_small_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported(network_of(TINY), TINY, tmp_path)
+    monkeypatch.setattr(export, "_SECONDS", 1.0)  # tens of thousands of runs
+
+    began = time.monotonic()
+    export.latency(tmp_path / "model.onnx")
+
+    assert time.monotonic() - began < 1.5
 
 
 @pytest.fixture
