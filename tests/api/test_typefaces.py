@@ -62,6 +62,14 @@ def test_the_first_trial_settles_it(
     assert (listed(client)["train_images"], listed(client)["test_images"]) == (20 * 47, 8 * 47)
 
 
+def test_scaling_and_training_in_one_settles_it(client: TestClient, fonts: Path) -> None:
+    train = {"dataset": "typefaces", "recipe": "digits-smoke"}
+    answer = client.post("/v1/scale", json={"architecture": "small", "target": {"ratio": 0.5}, "train": train})
+
+    assert answer.status_code == 202, answer.text
+    assert listed(client)["digest"] == typefaces.installed().digest
+
+
 def test_settled_it_stays_and_another_name_takes_the_fonts_of_its_time(client: TestClient, fonts: Path) -> None:
     before = trial(client)["dataset_digest"]
     (fonts / "more.ttf").write_bytes(font("Acacia"))

@@ -131,6 +131,14 @@ class TestFonts:
 
         assert typefaces.installed().digest != before
 
+    def test_of_two_fonts_of_a_name_the_same_is_taken_wherever_they_lie(self, fonts: Path) -> None:
+        (fonts / "a.ttf").write_bytes(font("Acacia", 0))
+        (fonts / "b.ttf").write_bytes(font("Acacia", 1))
+        before = typefaces.installed().digest
+        (fonts / "a.ttf").rename(fonts / "c.ttf")
+
+        assert typefaces.installed().digest == before
+
     def test_another_rasteriser_makes_another_set(self, fonts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         before = typefaces.installed().digest
         monkeypatch.setattr("app.typefaces.features.version", lambda _: "1.0")
