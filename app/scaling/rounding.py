@@ -32,6 +32,11 @@ def make_divisible(value: float | Floats, divisor: int) -> Channels:
     return rounded + divisor if rounded < _ROUND_LIMIT * value else rounded
 
 
+def round_channels(value: float | Floats) -> Channels:
+    """The nearest whole number of channels, half to even."""
+    return value.round().astype(np.int64) if isinstance(value, np.ndarray) else round(value)
+
+
 def width_breakpoints(channels: int, divisor: int, most: float) -> Floats:
     """The widths w in (0, most] at which `make_divisible(channels * w, divisor)` takes a step.
 

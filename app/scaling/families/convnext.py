@@ -12,7 +12,7 @@ from __future__ import annotations
 from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
 from app.scaling.cost import FeatureMap, Ledger
 from app.scaling.errors import InvalidNetwork
-from app.scaling.families.family import Family, Recipe, call
+from app.scaling.families.family import Family, Recipe, call, walk_stages
 
 _STAGES = 4
 _EXPANSION = 4.0  # timm's stage passes none on
@@ -42,12 +42,7 @@ def walk(config: Config, ledger: Ledger) -> None:
     """Books the network's operators in the order in which timm's `ConvNeXt` runs them."""
     ledger.part("stem")
     x = ledger.layer_norm(ledger.conv_bias(ledger.image, config.stem.channels, 4, 4, padding=0))
-    for index, stage in enumerate(config.stages):
-        ledger.stage(index)
-        x = _block(ledger, _reduced(ledger, x, stage), stage)
-        if stage.repeats > 1:
-            ledger.rest_of_stage(index, stage.repeats)
-            x = _block(ledger, x, stage)
+    x = walk_stages(ledger, x, config.stages, _block)
     ledger.part("head")
     ledger.linear(ledger.layer_norm(ledger.pool(x)), config.num_classes)
 
@@ -91,14 +86,9 @@ def timm(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
     )
 
 
-def _reduced(ledger: Ledger, x: FeatureMap, stage: Stage) -> FeatureMap:
-    """The layer norm and the convolution between two stages."""
-    if stage.stride > 1:
-        return ledger.conv_bias(ledger.layer_norm(x), stage.channels, 2, 2, padding=0)
-    return x
-
-
-def _block(ledger: Ledger, x: FeatureMap, stage: Stage) -> FeatureMap:
+def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
+    if stride > 1:  # between two stages
+        x = ledger.conv_bias(ledger.layer_norm(x), stage.channels, 2, 2, padding=0)
     inner = x.channels * int(stage.expansion)
     with ledger.held(x):
         y = ledger.layer_norm(ledger.conv_bias(x, x.channels, stage.kernel, group_width=1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.scaling.architecture import Architecture, Config, Stage
-from app.scaling.cost import Ledger
+from app.scaling.cost import FeatureMap, Ledger
 
 Recipe = dict[str, Any]
 """How stock timm builds a network, in plain data.
@@ -34,6 +34,21 @@ class Family:
     check: Callable[[Config], None]
     timm: Callable[[Config, float, float], Recipe]
     decode: Callable[[list[list[str]]], tuple[Stage, ...]] | None = None
+
+
+Block = Callable[[Ledger, FeatureMap, Stage, int], FeatureMap]
+"""Books a block of a stage on the ledger, from these maps on, with that stride; gives the maps that it puts out."""
+
+
+def walk_stages(ledger: Ledger, x: FeatureMap, stages: tuple[Stage, ...], block: Block) -> FeatureMap:
+    """Books all stages: of each the first block, with the stage's stride, and one of the equal ones that follow."""
+    for index, stage in enumerate(stages):
+        ledger.stage(index)
+        x = block(ledger, x, stage, stage.stride)
+        if stage.repeats > 1:
+            ledger.rest_of_stage(index, stage.repeats)
+            x = block(ledger, x, stage, 1)
+    return x
 
 
 def call(factory: str, **arguments: Any) -> Recipe:

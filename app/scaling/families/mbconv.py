@@ -15,8 +15,8 @@ from typing import Any
 from app.scaling.architecture import Architecture, Config, Stage
 from app.scaling.cost import FeatureMap, Ledger
 from app.scaling.errors import InvalidNetwork
-from app.scaling.families.family import Family, Recipe, call, partially
-from app.scaling.rounding import Channels, make_divisible
+from app.scaling.families.family import Family, Recipe, call, partially, walk_stages
+from app.scaling.rounding import Channels, make_divisible, round_channels
 
 Squeeze = Callable[[Channels, Stage], Channels]
 """The squeezed channels of a gate on so many channels, in a stage's blocks."""
@@ -138,13 +138,11 @@ def _walk(
     """Books the network's operators in the order in which timm's network runs them."""
     ledger.part("stem")
     x = ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2)
-    for index, stage in enumerate(config.stages):
-        block = _BLOCKS[stage.block]
-        ledger.stage(index)
-        x = block(ledger, x, stage, stage.stride, squeezed)
-        if stage.repeats > 1:
-            ledger.rest_of_stage(index, stage.repeats)
-            x = block(ledger, x, stage, 1, squeezed)
+
+    def block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
+        return _BLOCKS[stage.block](ledger, x, stage, stride, squeezed)
+
+    x = walk_stages(ledger, x, config.stages, block)
     ledger.part("head")
     ledger.linear(head(config, ledger, x), config.num_classes)
 
@@ -239,8 +237,7 @@ def _shortcut(x: FeatureMap, stage: Stage, stride: int) -> Channels:
 
 def _squeezed_input(channels: Channels, stage: Stage) -> Channels:
     """`se_ratio` of the block's input, rounded (EfficientNet)."""
-    squeezed = channels * (stage.se_ratio / stage.expansion)
-    return round(squeezed) if isinstance(squeezed, float) else squeezed.round().astype(int)
+    return round_channels(channels * (stage.se_ratio / stage.expansion))
 
 
 def _squeezed_inner(channels: Channels, stage: Stage) -> Channels:

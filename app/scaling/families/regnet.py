@@ -15,8 +15,8 @@ from typing import Any
 from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
 from app.scaling.cost import FeatureMap, Ledger, differs
 from app.scaling.errors import InvalidNetwork
-from app.scaling.families.family import Family, Recipe, call, partially
-from app.scaling.rounding import Channels, whole_groups
+from app.scaling.families.family import Family, Recipe, call, partially, walk_stages
+from app.scaling.rounding import Channels, round_channels, whole_groups
 
 _SE_RATIO = 0.25  # of the block's input
 _STAGES = 4
@@ -55,12 +55,7 @@ def walk(config: Config, ledger: Ledger) -> None:
     """Books the network's operators in the order in which timm's `RegNet` runs them."""
     ledger.part("stem")
     x = ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2)
-    for index, stage in enumerate(config.stages):
-        ledger.stage(index)
-        x = _block(ledger, x, stage, stage.stride)
-        if stage.repeats > 1:
-            ledger.rest_of_stage(index, stage.repeats)
-            x = _block(ledger, x, stage, 1)
+    x = walk_stages(ledger, x, config.stages, _block)
     ledger.part("head")
     ledger.linear(ledger.pool(x), config.num_classes)
 
@@ -142,18 +137,13 @@ def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureM
         y = ledger.conv(x, out)
         y = ledger.conv(y, out, 3, stride, group_width=stage.group_width)
         if stage.se_ratio:
-            y = ledger.squeeze_excite(y, _squeezed(x.channels, stage.se_ratio))
+            y = ledger.squeeze_excite(y, round_channels(x.channels * stage.se_ratio))
         y = ledger.conv(y, out)
     there = differs(x, out, stride)
     if there is not False:
         with ledger.held(y):
             ledger.conv(x, out * there, 1, stride)
     return y
-
-
-def _squeezed(channels: Channels, ratio: float) -> Channels:
-    squeezed = channels * ratio
-    return round(squeezed) if isinstance(squeezed, float) else squeezed.round().astype(int)
 
 
 FAMILY = Family("regnet", tuple(_regnet(name) for name in _GENERATED_BY), ("regnet",), walk, check, timm)

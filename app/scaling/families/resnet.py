@@ -11,7 +11,7 @@ from __future__ import annotations
 from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
 from app.scaling.cost import FeatureMap, Ledger, differs
 from app.scaling.errors import InvalidNetwork
-from app.scaling.families.family import Family, Recipe, call
+from app.scaling.families.family import Family, Recipe, call, walk_stages
 from app.scaling.rounding import Channels
 
 _STEM = Stem(64, kernel=7, stride=2)
@@ -58,12 +58,7 @@ def walk(config: Config, ledger: Ledger) -> None:
     ledger.part("stem")
     x = ledger.conv(ledger.image, config.stem.channels, kernel=7, stride=2)
     x = ledger.max_pool(x, kernel=3, stride=2)
-    for index, stage in enumerate(config.stages):
-        ledger.stage(index)
-        x = _block(ledger, x, stage, stage.stride)
-        if stage.repeats > 1:
-            ledger.rest_of_stage(index, stage.repeats)
-            x = _block(ledger, x, stage, 1)
+    x = walk_stages(ledger, x, config.stages, _block)
     ledger.part("head")
     ledger.linear(ledger.pool(x), config.num_classes)
 
