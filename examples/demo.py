@@ -158,11 +158,11 @@ def scale_b0(client: httpx.Client) -> None:
     answer = post(client, "/v1/scale", {"architecture": "efficientnet_b0", "target": {"flops": 200_000_000}})
     m, accuracy = answer["multipliers"], answer["predicted_accuracy"]
     _, r, d, w, flops, top1 = PUBLISHED["TinyNet-B"]
-    w_low, w_high = m["w_interval"]
+    alike = "alike: {:.3f} to {:.3f}".format(*m["w_interval"]) if m["w_interval"] else "stages a step apart"
     table = plain_table("", "rdw", "TinyNet-B, published")
     table.add_row("resolution r", f"{m['r']:.3f} ± {m['r_sd']:.3f}", f"{r}")
     table.add_row("depth d", f"{m['d']:.3f} ± {m['d_sd']:.3f}", f"{d}")
-    table.add_row("width w", f"{m['w']:.3f} (alike: {w_low:.3f} to {w_high:.3f})", f"{w}")
+    table.add_row("width w", f"{m['w']:.3f} ({alike})", f"{w}")
     table.add_row("input px", f"{answer['config']['resolution']}", f"{int(224 * r)}")
     table.add_row("FLOPs", f"{answer['cost']['flops'] / 1e6:.1f}M ({answer['budget_error']:+.2%} of 200M)", f"{flops}M")
     table.add_row("parameters", f"{answer['cost']['params'] / 1e6:.2f}M", "3.73M")
