@@ -94,7 +94,7 @@ def main() -> int:
 
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "fashion-mnist": {"epochs": 4, "batch_size": 64, "lr": 0.004, "shift": 0.08, "train_images": 10_000},
+    "fashion-mnist": {"epochs": 4, "batch_size": 64, "lr": 0.004, "shift": 0.08, "train_images": 7_000},
     "digits": {"epochs": 20, "batch_size": 32, "lr": 0.004, "shift": 0.1},
 }
 

@@ -44,15 +44,18 @@ def redis() -> str:
     return REDIS
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database without tables, on each kind."""
-    if request.param == "postgresql":
-        yield request.getfixturevalue("postgres")
-        return
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[str]:
+    """The URL of a SQLite database without tables."""
     url = f"sqlite:///{tmp_path / 'rdw.sqlite3'}"
     yield url
     engine_for(url).dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a database without tables, on each kind."""
+    yield request.getfixturevalue("postgres" if request.param == "postgresql" else "sqlite")
 
 
 @pytest.fixture

@@ -84,6 +84,12 @@ GHOSTNET: dict[str, Any] = {
 EACH = {b["family"]: b for b in (MBCONV, LATE_HEAD, RESNET, RESNEXT, REGNET, CONVNEXT, GHOSTNET)}
 
 
+@pytest.fixture
+def empty_database(sqlite: str) -> str:
+    """One will do: what is tested here is arithmetic."""
+    return sqlite
+
+
 @pytest.mark.parametrize("family", EACH)
 def test_a_baseline_of_ones_own_is_scaled_and_costed_like_a_built_in(client: TestClient, family: str) -> None:
     body = {"architecture": {"baseline": EACH[family]}, "target": {"ratio": 0.6}}

@@ -10,6 +10,12 @@ from fastapi.testclient import TestClient
 B0 = 385_814_752
 
 
+@pytest.fixture
+def empty_database(sqlite: str) -> str:
+    """One will do: what is tested here is arithmetic."""
+    return sqlite
+
+
 def scale(client: TestClient, **body: Any) -> dict[str, Any]:
     answer = client.post("/v1/scale", json={"architecture": "efficientnet_b0", **body})
     assert answer.status_code == 200, answer.text

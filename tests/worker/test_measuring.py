@@ -40,7 +40,7 @@ def test_fvcore_agrees_on_efficientnet_b0_at_any_multipliers(multipliers: Multip
 
 
 @given(multipliers, st.sampled_from([SMALL.rules, EFFICIENTNET_RULES]))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 def test_fvcore_agrees_on_unequal_stages_by_any_rules(multipliers: Multipliers, rules: ScalingRules) -> None:
     config = replace(SMALL, rules=rules).scaled(multipliers)
 
@@ -70,7 +70,7 @@ def test_fvcore_agrees_on_every_baseline(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SMALLEST_NAMES)
-@settings(deadline=None, max_examples=6, phases=UNSHRUNK)
+@settings(deadline=None, max_examples=4, phases=UNSHRUNK)
 @given(st.integers(33, 96), st.floats(0.3, 1.5), st.floats(0.1, 1.2), st.integers(1, 4), st.integers(1, 20))
 def test_fvcore_agrees_on_every_family_at_any_multipliers_and_size(
     name: str, px: int, d: float, w: float, channels: int, classes: int
