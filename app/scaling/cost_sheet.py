@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.scaling import families
 from app.scaling.architecture import Config
-from app.scaling.cost import BIAS, BYTES, OPERATORS, POINT, Cost
+from app.scaling.cost import BIAS, BYTES, OPERATORS, POINT, Cost, Ledger
 from app.scaling.rounding import Channels, Floats
 
 Indices = NDArray[np.int64]
@@ -26,13 +26,15 @@ _PARAMS = _KINDS.index("params")
 
 
 class CostSheet:
-    """The costs of `n` networks, given as one whose channels are arrays [n]; every stage repeats."""
+    """The costs of `n` networks, given as one whose channels are arrays [n]; every stage repeats.
 
-    def __init__(self, networks: Config, n: int) -> None:
+    `pixels` [px, level] are the same for all networks of an architecture: another sheet's may be given.
+    """
+
+    def __init__(self, networks: Config, n: int, pixels: Floats | None = None) -> None:
         self.n = n
         ledger = families.ledger(networks)
-        sides = ledger.sides(np.arange(LARGEST + 1))
-        self.pixels = np.stack([np.broadcast_to(side, LARGEST + 1) for side in sides], axis=1) ** 2.0  # [px, level]
+        self.pixels = _pixels(ledger) if pixels is None else pixels
         self._of_stage = [part.of_stage for part in ledger.parts]
         booked = [part.booked() for part in ledger.parts]
         terms: list[tuple[int, int, int, Channels]] = []  # kind, part, level, operations a pixel
@@ -57,19 +59,13 @@ class CostSheet:
 
     def flops(self, repeats: Repeats, resolution: int) -> Floats:
         """Multiply-adds, [network]: exact, since whole numbers below 2^53 are."""
-        of_levels = self._flops_of.get(repeats)
-        if of_levels is None:
-            of_levels = self._of_levels(repeats)
-        flops: Floats = of_levels @ self.pixels[resolution]
+        flops: Floats = self._of_levels(repeats) @ self.pixels[resolution]
         return flops
 
     def flops_at(self, networks: Indices, repeats: Repeats, resolutions: Indices) -> Floats:
         """Multiply-adds of some networks, each at its own input side, [network]."""
-        of_levels = self._flops_of.get(repeats)
-        if of_levels is None:
-            of_levels = self._of_levels(repeats)
         pixels = self.pixels[np.minimum(resolutions, LARGEST)]
-        flops: Floats = np.einsum("ij,ij->i", of_levels[np.minimum(networks, self.n - 1)], pixels)
+        flops: Floats = np.einsum("ij,ij->i", self._of_levels(repeats)[np.minimum(networks, self.n - 1)], pixels)
         return flops
 
     def params(self, repeats: Repeats) -> Floats:
@@ -100,6 +96,9 @@ class CostSheet:
 
     def _of_levels(self, repeats: Repeats) -> Floats:
         """Multiply-adds a pixel of each level, [network, level], at these repeats: remembered."""
+        found = self._flops_of.get(repeats)
+        if found is not None:
+            return found
         terms, part, level = self._flops
         by_level = np.zeros((self.pixels.shape[1], self.n))
         np.add.at(by_level, level, (terms * self._times(repeats)[part]).T)
@@ -113,3 +112,10 @@ class CostSheet:
 
     def _only(self, which: NDArray[np.bool_]) -> tuple[Floats, Indices, Indices]:
         return np.ascontiguousarray(self._terms[:, which]), self._part[which], self._level[which]
+
+
+def _pixels(ledger: Ledger) -> Floats:
+    """The pixels of each level for each input side up to LARGEST, [px, level]."""
+    sides = ledger.sides(np.arange(LARGEST + 1))
+    pixels: Floats = np.stack([np.broadcast_to(side, LARGEST + 1) for side in sides], axis=1) ** 2.0
+    return pixels

@@ -57,7 +57,7 @@ def between(table: CostTable, low: int) -> Between:
     segments = segments[:, table.group_of_stage]
     twice = tuple(2 for _ in table.architecture.baseline.stages)
     networks = table.network(segments.T, twice, table.architecture.baseline.resolution)
-    return Between(segments, irregularity, CostSheet(networks, len(segments)))
+    return Between(segments, irregularity, CostSheet(networks, len(segments), table.sheet.pixels))
 
 
 def _runs(table: CostTable, middle: int, low: int, high: int) -> list[list[tuple[int, int]]]:
