@@ -12,9 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from app.datasets import Part
 from worker.augmentation import Augmentation
-from worker.datasets import DataError
 from worker.images import Inputs
-from worker.stored import Unreadable
+from worker.stored import DataError
 
 
 @dataclass(frozen=True)
@@ -45,13 +44,14 @@ class Feed:
                 multiprocessing_context="spawn",
                 persistent_workers=True,
                 pin_memory=pinned,
+                generator=torch.Generator(),  # its draws, of no use here, are not dropout's
             )
 
     def batches(self, wanted: list[Wanted]) -> Iterator[tuple[Tensor, Tensor]]:
         """Images as the network takes them and their classes, in this order. Raises: DataError."""
         for batch, made in zip(wanted, self._made(wanted), strict=True):
             if isinstance(made, str):
-                raise DataError(f"{made} can no longer be read as an image: it was changed while it was trained on.")
+                raise DataError(made)
             yield made, self._parts[batch.part].labels[batch.chosen]
 
     def in_order(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
@@ -70,13 +70,13 @@ class _Making(Dataset[Any]):
         self._parts, self._augmentation = parts, augmentation
 
     def __getitem__(self, wanted: Wanted) -> Tensor | str:
-        """The images, or the place of one that cannot be read: exceptions lose their words between processes."""
+        """The images, or why there are none: between processes exceptions lose their words."""
         try:
             if wanted.seed is None:
                 return self._parts[wanted.part][wanted.chosen]
             assert isinstance(wanted.chosen, Tensor)
             return self._augmentation(wanted.chosen, torch.Generator().manual_seed(wanted.seed))
-        except Unreadable as error:
+        except DataError as error:
             return str(error)
 
 
