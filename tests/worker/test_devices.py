@@ -98,9 +98,11 @@ def test_a_compiled_network_is_trained_and_its_weights_keep_their_names(tmp_path
     smallest = replace(TINY, stages=TINY.stages[:1])
     recipe = Recipe(epochs=1, batch_size=96, lr=0.01, ema_decay=0.5)
 
+    eager = trained(tmp_path / "eager", recipe, config=smallest, splits=digits(192))
     result = trained(tmp_path, recipe, config=smallest, device=Device("cpu", compiled=True), splits=digits(192))
 
     assert result.environment["compiled"] is True
+    assert result.history[0]["train_loss"] == pytest.approx(eager.history[0]["train_loss"], rel=1e-3)
     assert result.history[-1]["train_loss"] < 2.4
     build(smallest).load_state_dict(weights(tmp_path))
 
