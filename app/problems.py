@@ -67,6 +67,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         (422, "The request is not valid."),
     )
 }
+CONFLICT: dict[int | str, dict[str, Any]] = {
+    409: {"model": Problem, "description": "The resource is not in a state for that.", "content": {MEDIA_TYPE: {}}}
+}
 
 
 def add_handlers(app: FastAPI) -> None:

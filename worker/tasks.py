@@ -34,29 +34,34 @@ log = logging.getLogger("rdw.worker")
 _INSIST_SECONDS = 120  # how long a finished training waits for a database that is away
 
 
-def train_trial(settings: Settings, heartbeat: Heartbeat, trial_id: str) -> None:
-    """Claim the trial and train it to its end. Delivered twice, the second ends at once: its claim fails."""
+def train_trial(settings: Settings, heartbeat: Heartbeat, sent_for: str) -> None:
+    """Train the first trial in line to its end; `sent_for` is the trial whose message says that there is work."""
     if heartbeat.stopping.is_set():
-        log.info("trial %s is left to another worker: this one was told to stop", trial_id)
+        log.info("trial %s is left to another worker: this one was told to stop", sent_for)
         return
     with UnitOfWork(settings.database) as work:
-        claim = leases.claim(work, trial_id, heartbeat.owner, settings)
+        claim = leases.claim(work, heartbeat.owner, settings)
         dataset = datasets.find(work, claim.trial.dataset) if claim else None
     if claim is None or dataset is None:
-        log.info("trial %s is another's, or has ended", trial_id)
+        log.info("no trial waits: %s is another's, or has ended, or is paused", sent_for)
         return
-    log.info("trial %s: attempt %s (request %s)", trial_id, claim.trial.attempt, claim.trial.request_id)
+    trial_id = claim.trial.id
     torch.set_num_threads(settings.thread_count)
     heartbeat.hold(claim)
+    log.info("trial %s: attempt %s (request %s)", trial_id, claim.trial.attempt, claim.trial.request_id)
     try:
         result = _trained(settings, heartbeat, claim, dataset)
     except Stopped:
         _stopped(settings, claim, heartbeat.why_stop())
-    except (DataError, Diverged, ScalingError, UnknownDataset) as error:
-        _fail(settings, claim, str(error))
+    except Diverged as error:
+        _fail(settings, heartbeat, claim, str(error))
+        # From its checkpoint it would diverge again.
+        shutil.rmtree(artifacts.trial_folder(settings.data_dir, trial_id), ignore_errors=True)
+    except (DataError, ScalingError, UnknownDataset) as error:
+        _fail(settings, heartbeat, claim, str(error))
     except Exception as error:
         log.exception("trial %s failed unexpectedly", trial_id)
-        _fail(settings, claim, f"Unexpected {type(error).__name__}; the worker's log has more.")
+        _fail(settings, heartbeat, claim, f"Unexpected {type(error).__name__}; the worker's log has more.")
     else:
         _complete(settings, claim, result, _exported(settings, claim, dataset, result))
     finally:
@@ -122,10 +127,9 @@ def _complete(settings: Settings, claim: leases.Claim, result: Result, exported:
         left.unlink(missing_ok=True)
 
 
-def _fail(settings: Settings, claim: leases.Claim, reason: str) -> None:
+def _fail(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, reason: str) -> None:
     log.warning("trial %s failed: %s", claim.trial.id, reason)
-    _insist(settings, lambda work: leases.fail(work, claim, reason))
-    shutil.rmtree(artifacts.trial_folder(settings.data_dir, claim.trial.id), ignore_errors=True)
+    _insist(settings, lambda work: leases.fail(work, claim, reason, heartbeat.log.lines()))
 
 
 def _stopped(settings: Settings, claim: leases.Claim, why: str | None) -> None:

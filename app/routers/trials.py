@@ -16,7 +16,7 @@ from app.db.repositories import TERMINAL
 from app.db.tables import EventRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.deps import Cursor, Id, IdQuery, Known, Limit, Look, NameQuery, RequestId, Work
-from app.problems import RESPONSES
+from app.problems import CONFLICT, RESPONSES
 from app.routers.scale import resolved, scaled
 from app.scaling.architecture import Config
 from app.scaling.recommend import flops_of
@@ -50,7 +50,8 @@ def create_trial(
         response.status_code = 200
         estimate = trials.estimate(work, _plan(work, known, body))
         return Estimated(estimate=EstimateItem.model_validate(estimate))
-    trial = trials.request(work, _plan(work, known, body), study_id=body.study, request_id=request_id)
+    plan = _plan(work, known, body)
+    trial = trials.request(work, plan, study_id=body.study, request_id=request_id, priority=body.priority)
     work.commit()
     response.headers["Location"] = f"/v1/trials/{trial.id}"
     if trial.state == "completed":
@@ -80,9 +81,18 @@ def read_trial(id: Id, work: Look) -> TrialDetail:
     return _detail(trials.find(work, id))
 
 
-@router.post("/{id}/cancel", status_code=202, summary="Cancel a trial")
+@router.post("/{id}/retry", status_code=202, summary="Retry a trial", responses=CONFLICT)
+def retry_trial(id: Id, work: Work) -> TrialDetail:
+    """A failed or cancelled trial waits again and goes on from its checkpoint; one that diverged starts anew.
+
+    409 where it has not ended so, or where another trial that trains the same lives or has completed: it is named.
+    """
+    return _detail(trials.retry(work, id))
+
+
+@router.post("/{id}/cancel", status_code=202, summary="Cancel a trial", responses=CONFLICT)
 def cancel_trial(id: Id, work: Work) -> TrialDetail:
-    """A waiting trial is cancelled at once, a running one as soon as its worker hears of it."""
+    """A waiting trial is cancelled at once, a running one after its next batch, within 2 s; its checkpoint stays."""
     trial = trials.cancel(work, id)
     work.session.refresh(trial)
     return _detail(trial)
