@@ -21,7 +21,7 @@ from app import problems
 from app.db.unit_of_work import UnitOfWork
 from app.deps import known_caller
 from app.jobs import JobQueue, prune_processed
-from app.routers import architectures, datasets, health, predictors, scale, studies, trials
+from app.routers import architectures, datasets, health, predictors, scale, studies, trials, workers
 from app.services import predictors as predictor_service
 from app.services.catalogue import Catalogue
 from app.services.leases import reconcile
@@ -42,6 +42,7 @@ _TAGS = [
     {"name": "studies", "description": "The paper's experiments."},
     {"name": "predictors", "description": "The Gaussian processes behind the tiny formula."},
     {"name": "datasets", "description": "What can be trained on."},
+    {"name": "workers", "description": "Who trains, and how long the line is."},
     {"name": "health", "description": "For operators."},
 ]
 
@@ -61,7 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.jobs = JobQueue(settings)
     app.state.catalogue = Catalogue(settings.database)
-    for module in (scale, architectures, trials, studies, predictors, datasets):
+    for module in (scale, architectures, trials, studies, predictors, datasets, workers):
         app.include_router(module.router, dependencies=[Depends(known_caller)])
     app.include_router(health.router)
     app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"), name="assets")

@@ -6,6 +6,7 @@ import logging
 import threading
 from typing import Literal
 
+from app.db.tables import utc_now
 from app.db.unit_of_work import UnitOfWork
 from app.services.leases import Claim
 from app.settings import Settings
@@ -22,9 +23,10 @@ Why = Literal["lost", "cancelled", "stopping"]
 class Heartbeat(threading.Thread):
     """Beats for the worker, and for the claim that it holds."""
 
-    def __init__(self, settings: Settings, owner: str) -> None:
+    def __init__(self, settings: Settings, owner: str, device: str = "cpu") -> None:
         super().__init__(name="heartbeat", daemon=True)
         self.owner = owner
+        self._device, self._started_at = device, utc_now()
         self.stopping = threading.Event()
         self.log = LogTail()
         self._settings = settings
@@ -43,7 +45,8 @@ class Heartbeat(threading.Thread):
         with self._lock:
             claim = self._claim
         with UnitOfWork(self._settings.database) as work:
-            work.workers.beat(self.owner, self._settings.thread_count, claim.trial.id if claim else None)
+            trial_id = claim.trial.id if claim else None
+            work.workers.beat(self.owner, self._settings.thread_count, trial_id, self._device, self._started_at)
             cancel = self._extend(work, claim) if claim else False
             work.commit()
         with self._lock:

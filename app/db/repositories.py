@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, exists, func, not_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -165,6 +166,12 @@ class Trials(Repository):
         query = self._of_study(study_id).where(TrialRow.state == "completed")
         return list(self.session.scalars(query.order_by(TrialRow.finished_at)))
 
+    def under_way(self) -> Sequence[Row[Any]]:
+        """Of each queued or running trial: state, whether it may run, flops, data set, recipe and progress."""
+        columns = TrialRow.state, TrialRow.flops, TrialRow.dataset, TrialRow.recipe, TrialRow.progress
+        query = select(*columns, _MAY_RUN.label("may_run")).where(TrialRow.state.in_(("queued", "running")))
+        return self.session.execute(query).all()
+
     def throughputs(self, limit: int) -> list[tuple[int, float | None]]:
         """Flops and images a second of the latest trials that completed."""
         query = (
@@ -287,6 +294,11 @@ class Events(Repository):
         first = self.session.scalars(query).first()
         return None if first is None else first.get("estimated_seconds")
 
+    def of_states(self, trial_id: str) -> list[EventRow]:
+        """The changes of the trial's state, in order."""
+        query = select(EventRow).where(EventRow.trial_id == trial_id, EventRow.kind == "state").order_by(EventRow.id)
+        return list(self.session.scalars(query))
+
     def after(self, trial_id: str, last: int, limit: int = 200) -> list[EventRow]:
         query = (
             select(EventRow).where(EventRow.trial_id == trial_id, EventRow.id > last).order_by(EventRow.id).limit(limit)
@@ -341,10 +353,18 @@ class Predictors(Repository):
 
 
 class Workers(Repository):
-    def beat(self, name: str, threads: int, trial_id: str | None) -> None:
+    def beat(
+        self,
+        name: str,
+        threads: int,
+        trial_id: str | None,
+        device: str = "cpu",
+        started_at: datetime | None = None,
+    ) -> None:
         """The worker lives."""
         row = self.session.get(WorkerRow, name) or WorkerRow(name=name)
-        row.threads, row.trial_id, row.heartbeat_at = threads, trial_id, database_clock(self.session)
+        row.threads, row.device, row.started_at = threads, device, started_at
+        row.trial_id, row.heartbeat_at = trial_id, database_clock(self.session)
         self.add(row)
 
     def forget(self, name: str) -> None:
@@ -355,4 +375,10 @@ class Workers(Repository):
     def alive(self, seconds: float) -> list[WorkerRow]:
         """Those heard of within `seconds`."""
         since = database_clock(self.session) - seconds
-        return list(self.session.scalars(select(WorkerRow).where(WorkerRow.heartbeat_at >= since)))
+        query = select(WorkerRow).where(WorkerRow.heartbeat_at >= since).order_by(WorkerRow.name)
+        return list(self.session.scalars(query))
+
+    def forget_silent(self, seconds: float) -> None:
+        """Those not heard of for longer."""
+        before = database_clock(self.session) - seconds
+        self.session.execute(delete(WorkerRow).where(WorkerRow.heartbeat_at < before))

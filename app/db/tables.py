@@ -247,3 +247,5 @@ class WorkerRow(Base):
     threads: Mapped[int]
     heartbeat_at: Mapped[float] = mapped_column(Float(53))
     trial_id: Mapped[str | None] = mapped_column(String(32))
+    device: Mapped[str] = mapped_column(String(100), default="cpu", server_default="cpu")
+    started_at: Mapped[datetime | None]

@@ -23,7 +23,7 @@ from app.scaling.recommend import flops_of
 from app.schemas.architectures import config_json
 from app.schemas.common import Listed, recipe_of
 from app.schemas.trials import Estimated, EstimateItem, NewTrial, State, TrialDetail, TrialItem
-from app.services import artifacts, datasets, trials
+from app.services import artifacts, attempts, datasets, trials
 from app.services.artifacts import Artifact
 from app.services.catalogue import Catalogue
 
@@ -58,7 +58,7 @@ def create_trial(
         response.status_code = 200
     else:
         response.headers["Retry-After"] = "2"
-    return _detail(trial)
+    return _detail(work, trial)
 
 
 @router.get("", summary="List trials")
@@ -78,7 +78,7 @@ def list_trials(
 @router.get("/{id}", summary="Read a trial")
 def read_trial(id: Id, work: Look) -> TrialDetail:
     """Its state, how far it is, and, once it has completed, its result."""
-    return _detail(trials.find(work, id))
+    return _detail(work, trials.find(work, id))
 
 
 @router.post("/{id}/retry", status_code=202, summary="Retry a trial", responses=CONFLICT)
@@ -87,7 +87,7 @@ def retry_trial(id: Id, work: Work) -> TrialDetail:
 
     409 where it has not ended so, or where another trial that trains the same lives or has completed: it is named.
     """
-    return _detail(trials.retry(work, id))
+    return _detail(work, trials.retry(work, id))
 
 
 @router.post("/{id}/cancel", status_code=202, summary="Cancel a trial", responses=CONFLICT)
@@ -95,7 +95,7 @@ def cancel_trial(id: Id, work: Work) -> TrialDetail:
     """A waiting trial is cancelled at once, a running one after its next batch, within 2 s; its checkpoint stays."""
     trial = trials.cancel(work, id)
     work.session.refresh(trial)
-    return _detail(trial)
+    return _detail(work, trial)
 
 
 @router.get(
@@ -135,10 +135,12 @@ async def follow_trial(
         await asyncio.sleep(0 if events else _LISTEN_EVERY)
 
 
-def _detail(trial: TrialRow) -> TrialDetail:
-    detail = TrialDetail.model_validate(trial)
-    detail.config = config_json(Config.from_json(trial.config))
-    return detail
+def _detail(work: UnitOfWork, trial: TrialRow) -> TrialDetail:
+    plain = {name: getattr(trial, name) for name in TrialDetail.model_fields if name not in ("attempts", "config")}
+    made = attempts.attempts(work.events.of_states(trial.id))
+    return TrialDetail.model_validate(
+        {**plain, "attempts": made, "config": config_json(Config.from_json(trial.config))}
+    )
 
 
 def _news(database: str, trial_id: str, last: int) -> tuple[list[EventRow], bool]:

@@ -63,10 +63,23 @@ class TrialItem(Answer):
     finished_at: datetime | None
 
 
+class AttemptItem(Answer):
+    """One worker's go at the trial; how it ended is none while it is under way."""
+
+    worker: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: Literal["completed", "failed", "cancelled", "lost", "handed_back"] | None = Field(
+        description="`lost`: the worker died or fell silent. `handed_back`: it was told to stop."
+    )
+    reason: str | None
+
+
 class TrialDetail(TrialItem):
     config: dict[str, Any]
     recipe: dict[str, Any]
     dataset_digest: str
     fingerprint: str
     request_id: str | None
+    attempts: list[AttemptItem]
     log: list[str] | None = Field(description="The last lines of its worker's log.")

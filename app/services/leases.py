@@ -21,6 +21,8 @@ from app.settings import Settings
 
 _WINDOW = 8  # how many lost jobs are sent again at a time: unbounded, the queue fills with repeats
 
+SILENT_KEPT_SECONDS = 3600  # how long a worker that fell silent is still listed
+
 _RELEASED: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None, "token": None}
 
 
@@ -98,6 +100,7 @@ def reconcile(work: UnitOfWork, settings: Settings) -> int:
     unclaimed = work.trials.unclaimed(settings.resend_seconds if idle else math.inf, _WINDOW)
     to_send = lost + [trial for trial in unclaimed if trial not in lost]
     work.send(to_send)
+    work.workers.forget_silent(SILENT_KEPT_SECONDS)
     work.commit()
     return len(to_send)
 

@@ -193,17 +193,17 @@ def test_a_trial_that_another_started_study_owns_goes_on_while_one_is_paused(
     assert take() is None
 
 
-def test_a_trial_that_a_client_asked_for_goes_on_while_its_study_is_paused_or_cancelled(
-    client: TestClient, post: Callable[..., dict[str, Any]], take: Callable[[], str | None]
+@pytest.mark.parametrize("what", ["pause", "cancel"])
+def test_a_trial_that_a_client_asked_for_goes_on_when_its_study_does_not(
+    client: TestClient, post: Callable[..., dict[str, Any]], take: Callable[[], str | None], what: str
 ) -> None:
     study = started(post)
     trial = client.get(f"/v1/trials/{trials_of(client, study)[0]}").json()
     multipliers = {key: trial["multipliers"][key] for key in ("r", "d", "w")}
-    post(f"/v1/studies/{study}/pause")
-
     assert post("/v1/trials", {**TRIAL, "multipliers": multipliers})["id"] == trial["id"]
 
-    post(f"/v1/studies/{study}/cancel")
+    post(f"/v1/studies/{study}/{what}")
+
     assert [take(), take()] == [trial["id"], None]
 
 
