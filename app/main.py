@@ -25,6 +25,7 @@ from app.routers import architectures, datasets, health, predictors, scale, stud
 from app.services import predictors as predictor_service
 from app.services.catalogue import Catalogue
 from app.services.leases import reconcile
+from app.services.listeners import Listeners
 from app.settings import Settings, get_settings
 
 log = logging.getLogger("rdw.api")
@@ -62,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.jobs = JobQueue(settings)
     app.state.catalogue = Catalogue(settings.database)
+    app.state.listeners = Listeners(settings.database)
     for module in (scale, architectures, trials, studies, predictors, datasets, workers):
         app.include_router(module.router, dependencies=[Depends(known_caller)])
     app.include_router(health.router)

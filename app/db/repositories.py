@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, delete, exists, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, column, delete, exists, func, not_, or_, select, update, values
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -286,6 +286,13 @@ class Trials(Repository):
 
 class Events(Repository):
     def record(self, trial_id: str, kind: str, data: dict[str, Any]) -> None:
+        """Keep what happened to the trial.
+
+        The trial's row stays locked until the commit: so its events become visible in the order of their ids, and
+        who asks for those after an id misses none that was committed late.
+        """
+        trial = select(TrialRow.id).where(TrialRow.id == trial_id)
+        self.session.execute(trial.with_for_update(key_share=True))
         self.add(EventRow(trial_id=trial_id, kind=kind, data=data))
 
     def estimated(self, trial_id: str) -> float | None:
@@ -300,8 +307,17 @@ class Events(Repository):
         return list(self.session.scalars(query))
 
     def after(self, trial_id: str, last: int, limit: int = 200) -> list[EventRow]:
+        return self.after_each({trial_id: last}, limit)
+
+    def after_each(self, last: dict[str, int], limit: int) -> list[EventRow]:
+        """Of each trial named the events after the id with it, in order of ids."""
+        columns = column("trial_id", EventRow.trial_id.type), column("last", EventRow.id.type)
+        heard = values(*columns, name="heard").data(list(last.items())).cte()
         query = (
-            select(EventRow).where(EventRow.trial_id == trial_id, EventRow.id > last).order_by(EventRow.id).limit(limit)
+            select(EventRow)
+            .join(heard, and_(EventRow.trial_id == heard.c.trial_id, EventRow.id > heard.c.last))
+            .order_by(EventRow.id)
+            .limit(limit)
         )
         return list(self.session.scalars(query))
 

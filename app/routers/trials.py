@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -26,11 +24,10 @@ from app.schemas.trials import Estimated, EstimateItem, NewTrial, State, TrialDe
 from app.services import artifacts, attempts, datasets, trials
 from app.services.artifacts import Artifact
 from app.services.catalogue import Catalogue
+from app.services.listeners import Listeners
 
 router = APIRouter(prefix="/v1/trials", tags=["trials"], responses=RESPONSES)
 
-_LISTEN_EVERY = 0.3  # seconds between two looks for new events
-_PING_AFTER = 50  # looks without an event before a comment keeps the connection open
 _MEDIA_TYPES = {
     Artifact.WEIGHTS: "application/octet-stream",
     Artifact.MODEL: "application/octet-stream",
@@ -110,29 +107,21 @@ def read_artifact(id: Id, file: Artifact, work: Look, settings: deps.Config) -> 
     return FileResponse(path, media_type=_MEDIA_TYPES[file], filename=file.value)
 
 
-def _existing(id: Id, work: Look) -> str:
-    return trials.find(work, id).id
+def _known(id: Id, work: Look) -> TrialRow:
+    return trials.find(work, id)
 
 
 @router.get("/{id}/events", response_class=EventSourceResponse, summary="Follow a trial")
 async def follow_trial(
     request: Request,
-    id: Annotated[str, Depends(_existing)],
+    trial: Annotated[TrialRow, Depends(_known)],
     last_event_id: Annotated[int, Header(ge=0, le=2**53)] = 0,
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: `state` and `progress`, from the start or after Last-Event-ID, until the trial has ended."""
-    database, last, quiet = request.app.state.settings.database, last_event_id, 0
-    while True:
-        events, ended = await run_in_threadpool(_news, database, id, last)
-        for event in events:
-            last, quiet = event.id, 0
+    listeners: Listeners = request.app.state.listeners
+    with listeners.listening(trial.id, last_event_id, ended=trial.state in TERMINAL) as news:
+        while (event := await news.get()) is not None:
             yield ServerSentEvent(id=str(event.id), event=event.kind, data=_data(event))
-        if ended and not events:
-            return
-        quiet += 1
-        if quiet % _PING_AFTER == 0:
-            yield ServerSentEvent(comment="still here")
-        await asyncio.sleep(0 if events else _LISTEN_EVERY)
 
 
 def _detail(work: UnitOfWork, trial: TrialRow) -> TrialDetail:
@@ -141,12 +130,6 @@ def _detail(work: UnitOfWork, trial: TrialRow) -> TrialDetail:
     return TrialDetail.model_validate(
         {**plain, "attempts": made, "config": config_json(Config.from_json(trial.config))}
     )
-
-
-def _news(database: str, trial_id: str, last: int) -> tuple[list[EventRow], bool]:
-    with UnitOfWork(database, writes=False) as work:
-        ended = trials.find(work, trial_id).state in TERMINAL
-        return work.events.after(trial_id, last), ended
 
 
 def _data(event: EventRow) -> dict[str, Any]:
