@@ -6,6 +6,7 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,6 +35,8 @@ class Settings(BaseSettings):
         15.0, ge=0.5, le=3600, description="A queued trial nobody claims is sent again after so long."
     )
     max_attempts: int = Field(5, ge=1, le=100, description="A trial whose worker died so often has failed.")
+
+    log_format: Literal["text", "json"] = Field("text", description="Log lines as plain text, or a JSON object each.")
 
     @field_validator("data_dir")
     @classmethod

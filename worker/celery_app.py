@@ -6,9 +6,10 @@ import os
 import socket
 from typing import Any
 
-from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
 from app.jobs import TRAIN, make_celery
+from app.logs import configure
 from app.settings import get_settings
 from worker.leases import Heartbeat
 from worker.tasks import train_trial
@@ -21,6 +22,11 @@ heartbeat = Heartbeat(settings, owner=f"{socket.gethostname()}:{os.getpid()}")
 @celery.task(name=TRAIN)
 def train(trial_id: str) -> None:
     train_trial(settings, heartbeat, trial_id)
+
+
+@setup_logging.connect
+def _log(**_: Any) -> None:
+    configure(settings.log_format)
 
 
 @worker_ready.connect

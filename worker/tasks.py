@@ -18,6 +18,7 @@ from app.db.session import DatabaseAway
 from app.db.tables import TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.errors import UnknownDataset
+from app.logs import about
 from app.recipes import Recipe
 from app.scaling.architecture import Config
 from app.scaling.errors import ScalingError
@@ -45,6 +46,11 @@ def train_trial(settings: Settings, heartbeat: Heartbeat, sent_for: str) -> None
     if claim is None or dataset is None:
         log.info("no trial waits: %s is another's, or has ended, or is paused", sent_for)
         return
+    with about(request_id=claim.trial.request_id, trial_id=claim.trial.id):
+        _run(settings, heartbeat, claim, dataset)
+
+
+def _run(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, dataset: Dataset) -> None:
     trial_id = claim.trial.id
     torch.set_num_threads(settings.thread_count)
     heartbeat.hold(claim)
@@ -54,9 +60,9 @@ def train_trial(settings: Settings, heartbeat: Heartbeat, sent_for: str) -> None
     except Stopped:
         _stopped(settings, claim, heartbeat.why_stop())
     except Diverged as error:
-        _fail(settings, heartbeat, claim, str(error))
-        # From its checkpoint it would diverge again.
+        # From its checkpoint it would diverge again. Once it has failed the folder may be another attempt's.
         shutil.rmtree(artifacts.trial_folder(settings.data_dir, trial_id), ignore_errors=True)
+        _fail(settings, heartbeat, claim, str(error))
     except (DataError, ScalingError, UnknownDataset) as error:
         _fail(settings, heartbeat, claim, str(error))
     except Exception as error:
@@ -68,14 +74,30 @@ def train_trial(settings: Settings, heartbeat: Heartbeat, sent_for: str) -> None
         heartbeat.release()
 
 
+class EpochClock:
+    """What each whole epoch takes, validation and checkpoint included."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def ended(self, progress: Progress) -> float | None:
+        """The seconds since the epoch before ended; none within one."""
+        if progress.validation_accuracy is None:
+            return None
+        began, self._began = self._began, time.monotonic()
+        return self._began - began
+
+
 def _trained(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, dataset: Dataset) -> Result:
     trial: TrialRow = claim.trial
     recipe = Recipe(**trial.recipe)
 
+    clock = EpochClock()
+
     def on_progress(progress: Progress) -> None:
         try:
             with UnitOfWork(settings.database) as work:
-                leases.report(work, claim, asdict(progress))
+                leases.report(work, claim, asdict(progress), clock.ended(progress))
         except DatabaseAway:
             log.warning("trial %s: progress was not recorded, the database is away", trial.id)
 

@@ -14,6 +14,7 @@ from app.db.pages import Page, by_creation
 from app.db.session import database_clock
 from app.db.tables import (
     ArchitectureRow,
+    CounterRow,
     DatasetRow,
     EventRow,
     ObservationRow,
@@ -26,6 +27,7 @@ from app.db.tables import (
     utc_now,
 )
 
+STATES = ("queued", "running", "completed", "failed", "cancelled")
 LIVE = ("queued", "running", "completed")
 TERMINAL = ("completed", "failed", "cancelled")
 
@@ -165,6 +167,11 @@ class Trials(Repository):
     def completed_of_study(self, study_id: str) -> list[TrialRow]:
         query = self._of_study(study_id).where(TrialRow.state == "completed")
         return list(self.session.scalars(query.order_by(TrialRow.finished_at)))
+
+    def by_state(self) -> dict[str, int]:
+        """How many trials are in which state."""
+        counted = self.session.execute(select(TrialRow.state, func.count()).group_by(TrialRow.state))
+        return {state: count for state, count in counted}
 
     def under_way(self) -> Sequence[Row[Any]]:
         """Of each queued or running trial: state, whether it may run, flops, data set, recipe and progress."""
@@ -398,3 +405,15 @@ class Workers(Repository):
         """Those not heard of for longer."""
         before = database_clock(self.session) - seconds
         self.session.execute(delete(WorkerRow).where(WorkerRow.heartbeat_at < before))
+
+
+class Counters(Repository):
+    def add_to(self, counts: dict[str, float]) -> None:
+        """In one order for all: two that count at once must not wait for each other."""
+        for name, amount in sorted(counts.items()):
+            self.session.execute(
+                update(CounterRow).where(CounterRow.name == name).values(value=CounterRow.value + amount)
+            )
+
+    def all(self) -> dict[str, float]:
+        return {row.name: row.value for row in self.session.scalars(select(CounterRow))}

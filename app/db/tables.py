@@ -249,3 +249,20 @@ class WorkerRow(Base):
     trial_id: Mapped[str | None] = mapped_column(String(32))
     device: Mapped[str] = mapped_column(String(100), default="cpu", server_default="cpu")
     started_at: Mapped[datetime | None]
+
+
+COUNTERS = {
+    "trial_attempts": "Trials that a worker began or took up again.",
+    "lease_losses": "Trials whose worker died or fell silent.",
+    "reconcile_sends": "Messages sent again because a trial had lost its worker or its message.",
+    "epochs": "",
+    "epoch_seconds": "",
+}
+"""What is counted in SQL, for workers and replicas alike, and what it means; without that it is part of another."""
+
+
+class CounterRow(Base):
+    __tablename__ = "counters"
+
+    name: Mapped[str] = mapped_column(String(50), primary_key=True)
+    value: Mapped[float] = mapped_column(Float(53), default=0.0)

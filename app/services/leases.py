@@ -40,15 +40,19 @@ def claim(work: UnitOfWork, owner: str, settings: Settings) -> Claim | None:
     if trial is None or trial.token is None:
         return None
     work.events.record(trial.id, "state", {"state": "running", "attempt": trial.attempt, "worker": owner})
+    work.count("trial_attempts")
     work.commit()
     return Claim(trial, trial.token)
 
 
-def report(work: UnitOfWork, claim: Claim, progress: dict[str, Any]) -> bool:
-    """Record how far the training is; False where the lease is lost."""
+def report(work: UnitOfWork, claim: Claim, progress: dict[str, Any], epoch_seconds: float | None = None) -> bool:
+    """Record how far the training is, and what the epoch took that has ended; False where the lease is lost."""
     held = work.trials.change_held(claim.trial.id, claim.token, progress=progress)
     if held:
         work.events.record(claim.trial.id, "progress", progress)
+        if epoch_seconds is not None:
+            work.count("epochs")
+            work.count("epoch_seconds", epoch_seconds)
         work.commit()
     return held
 
@@ -100,6 +104,8 @@ def reconcile(work: UnitOfWork, settings: Settings) -> int:
     unclaimed = work.trials.unclaimed(settings.resend_seconds if idle else math.inf, _WINDOW)
     to_send = lost + [trial for trial in unclaimed if trial not in lost]
     work.send(to_send)
+    if to_send:
+        work.count("reconcile_sends", len(to_send))
     work.workers.forget_silent(SILENT_KEPT_SECONDS)
     work.commit()
     return len(to_send)
@@ -122,6 +128,7 @@ def _lose(work: UnitOfWork, trial: TrialRow, *, state: str, error: str | None = 
     lost = work.trials.lose(trial, state=state, error=error, **values, **_RELEASED)
     if lost:
         work.events.record(trial.id, "state", {"state": state, "error": error, "lost": worker})
+        work.count("lease_losses")
     return lost
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from app.recipes import Recipe
 from app.scaling import families
 from app.scaling.architecture import Config, Multipliers
 from app.services.estimates import Calibration, Estimate, calibration
+
+log = logging.getLogger("rdw.trials")
 
 ON_DEMAND = 0  # the priority of a trial that a client waits for, …
 BULK = -5  # … and of those of a study
@@ -81,6 +84,7 @@ def request(
         estimate = calibrated.estimate(trial.flops, plan.dataset, plan.recipe)
         work.events.record(trial.id, "state", {"state": "queued", "estimated_seconds": round(estimate.seconds, 3)})
         work.send([trial])
+        log.info("trial %s is queued: %s on %s", trial.id, trial.architecture, trial.dataset)
     if study_id is not None:
         if work.studies.get(study_id) is None:
             raise NotFound("study", study_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def test_a_failed_trial_keeps_its_log_and_goes_on_from_its_checkpoint_when_retri
 ) -> None:
     epochs: list[int] = []
 
-    def report(unit: UnitOfWork, claim: leases.Claim, progress: dict[str, Any]) -> bool:
+    def report(unit: UnitOfWork, claim: leases.Claim, progress: dict[str, Any], _: float | None) -> bool:
         if progress["epoch"] == 2 and progress["epoch"] not in epochs:
             epochs.append(2)
             raise RuntimeError("the disk is full")
@@ -76,6 +77,19 @@ def test_a_failed_trial_keeps_its_log_and_goes_on_from_its_checkpoint_when_retri
         trials.retry(unit, trial_id)
     assert run(trial_id).state == "completed"
     assert epochs == [1, 2, 3], "what had been trained was not trained again"
+
+
+def test_each_whole_epoch_is_counted_with_its_seconds(
+    request_trial: Callable[[Recipe], str], run: Callable[[str], TrialRow], work: Callable[[], UnitOfWork]
+) -> None:
+    before = time.monotonic()
+
+    run(request_trial(RECIPE))
+
+    with work() as unit:
+        counts = unit.counters.all()
+    assert counts["epochs"] == RECIPE.epochs
+    assert 0 < counts["epoch_seconds"] < time.monotonic() - before
 
 
 def test_a_diverged_trial_keeps_no_checkpoint(
