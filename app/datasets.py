@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+Part = Literal["train", "validation", "test"]
+
 
 @dataclass(frozen=True)
 class Dataset:

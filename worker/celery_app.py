@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from typing import Any
 
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
@@ -11,12 +12,17 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from app.jobs import TRAIN, make_celery
 from app.logs import configure
 from app.settings import get_settings
+from worker import devices
 from worker.leases import Heartbeat
-from worker.tasks import train_trial
+from worker.trials import train_trial
 
 settings = get_settings()
+try:
+    device = devices.chosen(settings)
+except devices.DeviceError as error:  # before a trial is taken that could not be trained
+    sys.exit(str(error))
 celery = make_celery(settings)
-heartbeat = Heartbeat(settings, owner=f"{socket.gethostname()}:{os.getpid()}")
+heartbeat = Heartbeat(settings, owner=f"{socket.gethostname()}:{os.getpid()}", device=device.name)
 
 
 @celery.task(name=TRAIN)

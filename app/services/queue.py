@@ -41,7 +41,7 @@ def queue(work: UnitOfWork, settings: Settings) -> Queue:
 
 
 def _left(calibrated: Calibration, trial: Any, known: dict[str, Dataset]) -> Estimate:
-    if trial.progress:
+    if trial.progress and "seconds_left" in trial.progress:  # images may still be read
         return calibrated.around(trial.progress["seconds_left"])
     return calibrated.estimate(trial.flops, known[trial.dataset], Recipe(**trial.recipe))
 

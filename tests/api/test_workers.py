@@ -108,8 +108,12 @@ def test_the_queue_says_how_many_wait_and_how_long_one_more_would(
 def test_of_a_running_trial_what_is_left_counts(client: TestClient, trial: str, work: Open, settings: Settings) -> None:
     beat(work, "one", trial)
     claim = claim_of(work, trial, settings)
+    whole = queue(client)["wait"]["seconds"]
     with work() as unit:
-        leases.report(unit, claim, {"epoch": 1, "seconds_left": 40.0})
+        leases.report(unit, claim, {"phase": "reading", "images": 1, "of": 2})
+    assert queue(client)["wait"]["seconds"] == whole
+    with work() as unit:
+        leases.report(unit, claim, {"phase": "training", "epoch": 1, "seconds_left": 40.0})
 
     assert queue(client)["wait"]["seconds"] == pytest.approx(40)
     assert (queue(client)["running"], queue(client)["queued"]) == (1, 0)

@@ -16,7 +16,7 @@ from app.recipes import Recipe
 from app.services import artifacts, leases, trials
 from app.settings import Settings
 from tests.worker.support import TINY
-from worker import tasks
+from worker import trials as training
 from worker.leases import Heartbeat
 
 RECIPE = Recipe(epochs=3, batch_size=64, train_images=256)
@@ -38,7 +38,7 @@ def run(work: Callable[[], UnitOfWork], settings: Settings) -> Callable[[str], T
     """Runs what is next, as a worker does; the trial afterwards."""
 
     def run(trial_id: str) -> TrialRow:
-        tasks.train_trial(settings, Heartbeat(settings, "a test"), trial_id)
+        training.train_trial(settings, Heartbeat(settings, "a test"), trial_id)
         with work() as unit:
             return trials.find(unit, trial_id)
 

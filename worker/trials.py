@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,11 @@ from app.scaling.architecture import Config
 from app.scaling.errors import ScalingError
 from app.services import artifacts, datasets, leases
 from app.settings import Settings
+from worker import devices
+from worker.classification import Classification
 from worker.datasets import DataError, Splits, load
 from worker.export import ExportError, export
+from worker.folders import OnRead
 from worker.images import Normalisation
 from worker.leases import Heartbeat
 from worker.training import Diverged, Progress, Result, Stopped, train
@@ -92,24 +95,41 @@ def _trained(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, data
     trial: TrialRow = claim.trial
     recipe = Recipe(**trial.recipe)
 
+    def should_stop() -> bool:
+        return heartbeat.why_stop() is not None
+
+    def on_read(done: int, of: int) -> None:
+        if should_stop():
+            raise Stopped
+        _report(settings, claim, {"phase": "reading", "images": done, "of": of})
+
+    device = devices.chosen(settings)
+    splits = _splits(settings, dataset, recipe.train_images, on_read)
+    task = Classification(Config.from_json(trial.config), recipe, splits, device, settings.loader_count)
     clock = EpochClock()
 
     def on_progress(progress: Progress) -> None:
-        try:
-            with UnitOfWork(settings.database) as work:
-                leases.report(work, claim, asdict(progress), clock.ended(progress))
-        except DatabaseAway:
-            log.warning("trial %s: progress was not recorded, the database is away", trial.id)
+        _report(settings, claim, {"phase": "training", **asdict(progress)}, clock.ended(progress))
 
     return train(
-        Config.from_json(trial.config),
+        task,
         recipe,
-        _splits(dataset, settings.data_dir, recipe.train_images),
         trial.seed,
+        device=device,
         folder=artifacts.trial_folder(settings.data_dir, trial.id),
         on_progress=on_progress,
-        should_stop=lambda: heartbeat.why_stop() is not None,
+        should_stop=should_stop,
     )
+
+
+def _report(
+    settings: Settings, claim: leases.Claim, progress: dict[str, Any], epoch_seconds: float | None = None
+) -> None:
+    try:
+        with UnitOfWork(settings.database) as work:
+            leases.report(work, claim, progress, epoch_seconds)
+    except DatabaseAway:
+        log.warning("trial %s: progress was not recorded, the database is away", claim.trial.id)
 
 
 def _exported(settings: Settings, claim: leases.Claim, dataset: Dataset, result: Result) -> dict[str, Any]:
@@ -117,7 +137,7 @@ def _exported(settings: Settings, claim: leases.Claim, dataset: Dataset, result:
     trial = claim.trial
     try:
         state = torch.load(artifacts.trial_folder(settings.data_dir, trial.id) / "weights.pt", weights_only=True)
-        splits = _splits(dataset, settings.data_dir, Recipe(**trial.recipe).train_images)
+        splits = _splits(settings, dataset, Recipe(**trial.recipe).train_images, lambda done, of: None)
         into = artifacts.folder(settings.data_dir, trial.id)
         return asdict(
             export(Config.from_json(trial.config), state, Normalisation.of(splits.train), result.history, into)
@@ -130,13 +150,30 @@ def _exported(settings: Settings, claim: leases.Claim, dataset: Dataset, result:
         return {"export_error": f"Unexpected {type(error).__name__}; the worker's log has more."}
 
 
-@lru_cache(maxsize=2)
-def _splits(dataset: Dataset, data_dir: Path, limit: int | None) -> Splits:
-    return load(dataset, data_dir, limit)
+_LATEST: OrderedDict[tuple[Dataset, Path, int | None], Splits] = OrderedDict()
+_MOST = 2  # sets that a worker keeps
+
+
+def _splits(settings: Settings, dataset: Dataset, limit: int | None, on_read: OnRead) -> Splits:
+    """The set, from the last time where that was lately."""
+    key = (dataset, settings.data_dir, limit)
+    if key not in _LATEST:
+        while len(_LATEST) >= _MOST:
+            _LATEST.popitem(last=False)
+        _LATEST[key] = load(
+            dataset,
+            settings.data_dir,
+            limit,
+            hold_bytes=settings.hold_bytes,
+            readers=settings.loader_count,
+            on_read=on_read,
+        )
+    _LATEST.move_to_end(key)
+    return _LATEST[key]
 
 
 def _complete(settings: Settings, claim: leases.Claim, result: Result, exported: dict[str, Any]) -> None:
-    plain = {**asdict(result), **exported}
+    plain = {**result.to_json(), **exported}
 
     def finish(work: UnitOfWork) -> None:
         if leases.complete(work, claim, plain):
