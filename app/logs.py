@@ -28,8 +28,7 @@ def configure(form: str) -> None:
     handler.setFormatter(_Json() if form == "json" else _Text())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
-    for verbose in ("alembic", "httpx", "kombu"):
-        logging.getLogger(verbose).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 class _Json(logging.Formatter):

@@ -29,6 +29,7 @@ class Heartbeat(threading.Thread):
         self._device, self._started_at = device, utc_now()
         self.stopping = threading.Event()
         self.log = LogTail()
+        self._said: list[str] = []
         self._settings = settings
         self._claim: Claim | None = None
         self._why: Why | None = None
@@ -54,7 +55,9 @@ class Heartbeat(threading.Thread):
                 self._why = "lost" if cancel is None else "cancelled"
 
     def _extend(self, work: UnitOfWork, claim: Claim) -> bool | None:
-        return work.trials.extend(claim.trial.id, claim.token, self._settings.lease_seconds, self.log.lines())
+        lines = self.log.lines()
+        new, self._said = (lines if lines and lines != self._said else None), lines
+        return work.trials.extend(claim.trial.id, claim.token, self._settings.lease_seconds, new)
 
     def hold(self, claim: Claim) -> None:
         """From now on beat for this claim as well, and keep the last lines of its log."""

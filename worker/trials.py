@@ -45,20 +45,21 @@ def train_trial(settings: Settings, heartbeat: Heartbeat, sent_for: str) -> None
         return
     with UnitOfWork(settings.database) as work:
         claim = leases.claim(work, heartbeat.owner, settings)
-        dataset = datasets.find(work, claim.trial.dataset) if claim else None
-    if claim is None or dataset is None:
+    if claim is None:
         log.info("no trial waits: %s is another's, or has ended, or is paused", sent_for)
         return
     with about(request_id=claim.trial.request_id, trial_id=claim.trial.id):
-        _run(settings, heartbeat, claim, dataset)
+        _run(settings, heartbeat, claim)
 
 
-def _run(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, dataset: Dataset) -> None:
+def _run(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim) -> None:
     trial_id = claim.trial.id
     torch.set_num_threads(settings.thread_count)
     heartbeat.hold(claim)
     log.info("trial %s: attempt %s (request %s)", trial_id, claim.trial.attempt, claim.trial.request_id)
     try:
+        with UnitOfWork(settings.database) as work:
+            dataset = datasets.find(work, claim.trial.dataset)
         result = _trained(settings, heartbeat, claim, dataset)
     except Stopped:
         _stopped(settings, claim, heartbeat.why_stop())

@@ -214,14 +214,15 @@ class Trials(Repository):
         self.session.flush()
         return trial
 
-    def extend(self, trial_id: str, token: str, lease_seconds: float, log: list[str]) -> bool | None:
-        """A heartbeat: whether a cancel is wanted; None where the lease is no longer this token's."""
+    def extend(self, trial_id: str, token: str, lease_seconds: float, log: list[str] | None = None) -> bool | None:
+        """A heartbeat: whether a cancel is wanted; None where the lease is no longer this token's.
+
+        `log` has the last lines of the worker's, where they are new.
+        """
         now = database_clock(self.session)
-        extended = self.session.execute(
-            update(TrialRow)
-            .where(*self._held(trial_id, token))
-            .values(lease_expires_at=now + lease_seconds, heartbeat_at=now, log=log)
-        )
+        alive: dict[str, Any] = {"lease_expires_at": now + lease_seconds, "heartbeat_at": now}
+        said = {} if log is None else {"log": log}
+        extended = self.session.execute(update(TrialRow).where(*self._held(trial_id, token)).values(**alive, **said))
         if extended.rowcount == 0:
             return None
         return self.session.execute(select(TrialRow.cancel_requested).where(TrialRow.id == trial_id)).scalar_one()

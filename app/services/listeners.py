@@ -20,6 +20,7 @@ from app.db.unit_of_work import UnitOfWork
 log = logging.getLogger("rdw.listeners")
 
 _LOOK_EVERY = 0.3  # seconds
+_AWAY_SECONDS = 2.0
 _AT_A_TIME = 1000
 
 News = asyncio.Queue[EventRow | None]
@@ -90,6 +91,7 @@ class Listeners:
             found = await asyncio.to_thread(self._news, last)
         except Exception:  # the database may be away for a while; the next look may find it
             log.warning("could not look for events", exc_info=True)
+            await asyncio.sleep(_AWAY_SECONDS)
             return True
         news = defaultdict(list)
         for event in found:

@@ -105,7 +105,7 @@ def test_a_cancelled_trial_that_was_running_can_be_retried_and_runs(
     assert (retried["state"], retried["cancel_requested"]) == ("queued", False)
     again = claim_of(work, trial, settings)
     with work() as unit:
-        assert unit.trials.extend(trial, again.token, 5, []) is False, "the old cancel is not heard again"
+        assert unit.trials.extend(trial, again.token, 5) is False, "the old cancel is not heard again"
 
 
 def test_a_retry_conflicts_with_another_live_trial_of_the_same_and_names_it(

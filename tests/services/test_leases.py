@@ -114,13 +114,13 @@ def test_a_heartbeat_extends_the_lease_and_hears_of_a_cancel(work: Open, trial_i
     claim = claim_of(work, trial_id, settings)
 
     with work() as unit:
-        assert unit.trials.extend(trial_id, claim.token, 60, []) is False
+        assert unit.trials.extend(trial_id, claim.token, 60) is False
         unit.commit()
     with work() as unit:
         trials.cancel(unit, trial_id)
     with work() as unit:
-        assert unit.trials.extend(trial_id, claim.token, 60, []) is True
-        assert unit.trials.extend(trial_id, "another token", 60, []) is None
+        assert unit.trials.extend(trial_id, claim.token, 60) is True
+        assert unit.trials.extend(trial_id, "another token", 60) is None
 
 
 def test_a_running_trial_ends_cancelled_once_its_worker_hears_of_it(

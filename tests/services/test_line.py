@@ -145,7 +145,7 @@ def test_a_lease_that_was_extended_meanwhile_is_not_lost(
     with work() as unit:
         (seen,) = unit.trials.expired(8)
     with work() as unit:
-        assert unit.trials.extend(seen.id, claim.token, 60, []) is False
+        assert unit.trials.extend(seen.id, claim.token, 60) is False
         unit.commit()
 
     with work() as unit:
