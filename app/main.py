@@ -12,6 +12,7 @@ from pathlib import Path
 from time import perf_counter
 
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
@@ -90,6 +91,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     stop.set()
     watch.join(timeout=5)
+    await run_in_threadpool(app.state.jobs.close)
 
 
 def _look_out(settings: Settings, jobs: JobQueue, stop: threading.Event) -> None:
