@@ -30,11 +30,15 @@ def measure(config: Config) -> Measured:
 
     Raises: InvalidNetwork where its family cannot build it.
     """
-    network = build(config).eval()
+    return counted(build(config), config)
+
+
+def counted(network: nn.Module, config: Config) -> Measured:
+    """Count a network that takes the config's images; it is left in evaluation mode."""
     image = torch.zeros(1, config.in_chans, config.resolution, config.resolution)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _counted(network, image)
+        return _counted(network.eval(), image)
 
 
 def _counted(network: nn.Module, image: Tensor) -> Measured:
