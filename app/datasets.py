@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+Part = Literal["train", "validation", "test"]
 Task = Literal["classification", "detection"]
 
 
@@ -65,8 +66,10 @@ def photo_folder() -> Path:
     return Path("/usr/share/backgrounds/mate/nature")
 
 
+_SCENE_PACKAGES = "dataset-fashion-mnist mate-backgrounds"
+
 # Which photos are behind the scenes of which part: none is in two.
-PHOTOS = {
+PHOTOS: dict[Part, tuple[str, ...]] = {
     "train": (
         "Aqua.jpg",
         "Blinds.jpg",
@@ -89,10 +92,8 @@ def scenes_missing(data_dir: Path) -> str | None:
     if articles and not lacking:
         return None
     what = " and ".join(["Fashion-MNIST"] * (not articles) + ["photos"] * bool(lacking))
-    return f"It is composed of what is not on this machine ({what}): apt-get install -y {SCENE_PACKAGES}"
+    return f"It is composed of what is not on this machine ({what}): apt-get install -y {_SCENE_PACKAGES}"
 
-
-SCENE_PACKAGES = "dataset-fashion-mnist mate-backgrounds"
 
 FASHION_MNIST = Dataset(
     name="fashion-mnist",
@@ -125,9 +126,9 @@ ARTICLES_ON_PHOTOS = Dataset(
     native_px=128,
     train_images=3_400,
     test_images=400,
-    digest="",
-    description="Scenes to detect in, 128 px colour: 1 to 5 Fashion-MNIST articles, grey, pasted on crops of 12 photos, "
-    "boxes exact, 10 classes; the parts have no article and no photo in common. A composite: says nothing about COCO.",
+    digest="b0497bf0f2c0db9d6c9c095d4e2e70f10514630462033db9bd908e69a9e3dc71",
+    description="Scenes to detect in, 128 px colour, 10 classes: 1 to 5 Fashion-MNIST articles, grey, pasted on crops of "
+    "12 photos, boxes exact; the parts have no article and no photo in common. A composite: says nothing about COCO.",
     task="detection",
 )
 

@@ -1,12 +1,15 @@
 """Folders of images in ImageFolder layout below the data root: what is in one, and its digest.
 
-Layout: `train/<class>/*` and `test/<class>/*` (or `val/`), or `<class>/*` alone; then a share is held out for testing.
+Layout: `train/<class>/*`, `val/<class>/*` and `test/<class>/*`; or, as ImageNet has it, `train` and `val`, which is
+then what is reported; or `<class>/*` alone. What there is no folder for is a share of the training images, held out.
 """
 
 from __future__ import annotations
 
 import hashlib
-from itertools import chain
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -15,12 +18,26 @@ from app.datasets import Dataset, held_out
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # all that PIL raises
+_VALIDATION = ("val", "valid", "validation")
 _CHUNK = 1 << 20
-_LARGEST = 8 * 10**9  # bytes: a worker holds a set whole, as uint8
+_READERS = 8  # files read at a time
 
 
 class FolderError(ValueError):
     """The folder cannot be trained on; the message says why and names no path outside of the data root."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The folders of the three parts, none where images are to be held out; each has a folder a class."""
+
+    train: Path
+    validation: Path | None = None
+    test: Path | None = None
+
+    def listed(self) -> list[Path]:
+        """Those that are there."""
+        return [part for part in (self.train, self.validation, self.test) if part is not None]
 
 
 def root(data_dir: Path) -> Path:
@@ -42,13 +59,16 @@ def located(folder: str, data_dir: Path) -> Path:
     return place
 
 
-def parts(place: Path) -> tuple[Path, Path | None]:
-    """The folder of training images, and that of test images where there is one."""
+def parts(place: Path) -> Parts:
+    """Which folders there are. A `test` without labels, as ImageNet's, is passed over where there is a `val`."""
     train = place / "train"
     if not train.is_dir():
-        return place, None
-    held_out = next((place / name for name in ("test", "val") if (place / name).is_dir()), None)
-    return train, held_out
+        return Parts(place)
+    validation = next((place / name for name in _VALIDATION if (place / name).is_dir()), None)
+    test = place / "test" if (place / "test").is_dir() else None
+    if validation is not None and (test is None or not images(test)):
+        return Parts(train, test=validation)
+    return Parts(train, validation, test)
 
 
 def images(part: Path) -> dict[str, list[Path]]:
@@ -57,59 +77,73 @@ def images(part: Path) -> dict[str, list[Path]]:
     return {c.name: sorted(f for f in c.rglob("*") if f.suffix.lower() in SUFFIXES) for c in classes}
 
 
-def digest(place: Path, native_px: int) -> str:
-    """SHA-256 over the side that images are brought to, and each image file's place and content."""
+def combined(native_px: int, files: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 over the side that images are brought to, and each file's place and its content's digest."""
     summed = hashlib.sha256(f"{native_px} px\n".encode())
-    for file in sorted(f for f in place.rglob("*") if f.suffix.lower() in SUFFIXES):
-        content = hashlib.sha256()
-        with file.open("rb") as opened:
-            while chunk := opened.read(_CHUNK):
-                content.update(chunk)
-        summed.update(f"{file.relative_to(place).as_posix()}\0{content.hexdigest()}\n".encode())
+    for name, content in sorted(files):
+        summed.update(f"{name}\0{content}\n".encode())
     return summed.hexdigest()
 
 
 def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
     """The folder as a data set; its images are brought to `native_px`.
 
-    Files are looked into, not decoded: a worker does that, and fails the trial before its first epoch.
-    Raises: FolderError for a folder that is missing, empty, of one class, with too few images in a part, with a file
-    that is no image, or too large.
+    Files are read and looked into, not decoded: a worker does that, and fails the trial before its first epoch.
+    Raises: FolderError for a folder that is missing, empty, of one class, with too few images in a part, or with a file
+    that is no image.
     """
     place = located(folder, data_dir)
-    train, test = parts(place)
-    by_class = images(train)
+    found = parts(place)
+    by_class = images(found.train)
     if len(by_class) < 2:
         raise FolderError(f"{folder!r} has {len(by_class)} class folders; at least 2 are needed, one a class.")
     for class_name, files in by_class.items():
         if len(files) < 5:
             raise FolderError(f"Class {class_name!r} of {folder!r} has {len(files)} images; at least 5 are needed.")
-    tested = images(test) if test else {}
-    if set(tested) - set(by_class):
-        raise FolderError(f"{folder!r} has test classes that are not among its training classes.")
-    if test and not any(tested.values()):
-        raise FolderError(f"{test.name!r} of {folder!r} has no images.")
-    whole = sum(map(len, by_class.values()))
-    aside = sum(map(len, tested.values())) if test else held_out(whole)
-    size = 3 * native_px**2 * (whole if test is None else whole + aside)
-    if size > _LARGEST:
-        most = _LARGEST // (3 * native_px**2)
-        raise FolderError(f"{folder!r} has more than the {most:,} images that can be held at {native_px} px.")
-    for file in chain.from_iterable([*by_class.values(), *tested.values()]):
+    validated, tested = (_others(part, by_class, folder) for part in (found.validation, found.test))
+    whole = sum(map(len, [*by_class.values(), *validated.values()]))
+    aside = sum(map(len, tested.values())) if found.test else held_out(whole)
+
+    def looked_into(file: Path) -> tuple[str, str]:
+        within = file.relative_to(place).as_posix()
         try:
             Image.open(file).close()
+            return within, _content(file)
         except UNREADABLE as error:
-            within = file.relative_to(place).as_posix()
             raise FolderError(f"{within!r} of {folder!r} is no image that can be read: mend or remove it.") from error
+
+    every = [file for part in (by_class, validated, tested) for files in part.values() for file in files]
+    with ThreadPoolExecutor(_READERS) as pool:
+        digest = combined(native_px, pool.map(looked_into, every))
     return Dataset(
         name=name,
         kind="folder",
         num_classes=len(by_class),
         channels=3,
         native_px=native_px,
-        train_images=whole if test else whole - aside,
+        train_images=whole if found.test else whole - aside,
         test_images=aside,
-        digest=digest(place, native_px),
+        digest=digest,
         description=f"Images in {folder!r}.",
         folder=folder,
     )
+
+
+def _others(part: Path | None, trained: dict[str, list[Path]], folder: str) -> dict[str, list[Path]]:
+    """The images of a part that is not trained on."""
+    if part is None:
+        return {}
+    found = images(part)
+    if set(found) - set(trained):
+        raise FolderError(f"{part.name!r} of {folder!r} has classes that are not among its training classes.")
+    if not any(found.values()):
+        raise FolderError(f"{part.name!r} of {folder!r} has no images: they belong in it by class, `<class>/*`.")
+    return found
+
+
+def _content(file: Path) -> str:
+    content = hashlib.sha256()
+    with file.open("rb") as opened:
+        while chunk := opened.read(_CHUNK):
+            content.update(chunk)
+    return content.hexdigest()

@@ -6,6 +6,7 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,6 +27,19 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535)
     workers: int = Field(0, ge=0, le=64, description="Workers that `rdw serve` starts; 0: one a core, at most 2.")
     threads: int = Field(0, ge=0, le=256, description="Torch threads a worker; 0: cores divided by workers.")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="Where workers train: cpu, cuda, cuda:1; auto: a GPU if any.",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Of training's forward passes; auto: bfloat16 on a GPU, float32 on a CPU."
+    )
+    compile: bool = Field(False, description="Train networks compiled (torch.compile): slow to start, fast to go on.")
+    hold_bytes: int = Field(
+        2 * 10**9, ge=0, description="Image sets up to this size are held in memory, larger ones read while training."
+    )
+    loaders: int = Field(0, ge=0, le=256, description="Processes a worker that read such sets; 0: as many as threads.")
     lease_seconds: float = Field(
         20.0, ge=1, le=3600, description="A worker that is silent for so long has lost its trial."
     )
@@ -72,6 +86,10 @@ class Settings(BaseSettings):
     @property
     def thread_count(self) -> int:
         return self.threads or max(1, (os.cpu_count() or 1) // self.worker_count)
+
+    @property
+    def loader_count(self) -> int:
+        return self.loaders or self.thread_count
 
 
 @lru_cache(maxsize=1)

@@ -10,12 +10,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import ImageFont, features
 
-from app.datasets import Dataset
+from app.datasets import Dataset, Part
 
 CLASSES = string.digits + string.ascii_uppercase + "abdefghnqrt"
 """EMNIST's balanced merge: the other small letters look like their capitals."""
@@ -34,7 +33,6 @@ _SYMBOLS = re.compile(
     re.IGNORECASE,
 )
 
-Part = Literal["train", "validation", "test"]
 _Stamp = tuple[tuple[str, int, int], ...]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from timm.data import create_transform
 from torch import Tensor
@@ -14,22 +15,44 @@ from torch import Tensor
 from app.recipes import Recipe
 from worker.images import Inputs, augmented
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]
-"""Training images by their indices, augmented by draws of the generator, as the network takes them."""
-
 _LAYERS, _DEVIATION = 2, 0.5  # RandAugment's, as the paper's training has them
 
 
-def augmentation(images: Inputs, recipe: Recipe) -> Augment:
-    """How the recipe wants training images changed.
+class Augmentation:
+    """How a recipe wants training images changed, by the draws of a generator.
 
     Crops, colour jitter and RandAugment are timm's, an image at a time from the stored pixels; mirroring and shifts
     alone are done to whole batches.
     """
-    if recipe.crop is None and not recipe.colour_jitter and recipe.randaugment is None:
-        return lambda chosen, random: augmented(images[chosen], recipe, random)
+
+    def __init__(self, images: Inputs, recipe: Recipe) -> None:
+        self._images, self._recipe = images, recipe
+        self._transform: Callable[[Image.Image], NDArray[np.uint8]] | None = None
+        if recipe.crop is not None or recipe.colour_jitter or recipe.randaugment is not None:
+            self._transform = _timms(images, recipe)
+            self._recipe = recipe.model_copy(update={"flip": False})
+
+    @property
+    def by_image(self) -> bool:
+        """Whether images are changed one at a time."""
+        return self._transform is not None
+
+    def __call__(self, chosen: Tensor, random: torch.Generator) -> Tensor:
+        """The images of these indices as the network takes them, changed."""
+        if self._transform is None:
+            return augmented(self._images[chosen], self._recipe, random)
+        seed = int(torch.randint(2**31, (1,), generator=random))
+        with torch.random.fork_rng(devices=[]):  # dropout's draws are not the transforms'
+            torch.manual_seed(seed)
+            pythons.seed(seed)
+            np.random.seed(seed)
+            pixels = np.stack([self._transform(_picture(image)) for image in self._images.pixels(chosen)])
+        return augmented(self._images.taken(torch.from_numpy(pixels)), self._recipe, random)
+
+
+def _timms(images: Inputs, recipe: Recipe) -> Callable[[Image.Image], NDArray[np.uint8]]:
     mean = images.grey / 255
-    transform = create_transform(
+    transform: Callable[[Image.Image], NDArray[np.uint8]] = create_transform(
         (3, images.px, images.px),
         is_training=True,
         use_prefetcher=True,  # gives uint8 and leaves normalisation to us
@@ -41,18 +64,7 @@ def augmentation(images: Inputs, recipe: Recipe) -> Augment:
         interpolation="bilinear",
         mean=(mean, mean, mean),
     )
-    rest = recipe.model_copy(update={"flip": False})
-
-    def changed(chosen: Tensor, random: torch.Generator) -> Tensor:
-        seed = int(torch.randint(2**31, (1,), generator=random))
-        with torch.random.fork_rng(devices=[]):  # dropout's draws are not the transforms'
-            torch.manual_seed(seed)
-            pythons.seed(seed)
-            np.random.seed(seed)
-            pixels = np.stack([transform(_picture(image)) for image in images.pixels(chosen)])
-        return augmented(images.taken(torch.from_numpy(pixels)), rest, random)
-
-    return changed
+    return transform
 
 
 def _randaugment(magnitude: float) -> str:

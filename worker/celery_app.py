@@ -11,7 +11,7 @@ from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from app.jobs import TRAIN, make_celery
 from app.settings import get_settings
 from worker.leases import Heartbeat
-from worker.tasks import train_trial
+from worker.trials import train_trial
 
 settings = get_settings()
 celery = make_celery(settings)

@@ -1,24 +1,30 @@
-"""Image sets in memory: read, checked against their digest, split in three disjoint parts."""
+"""Image sets: read, checked against their digest, split in three parts that have no image in common."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.datasets import load_digits
-from torch import Tensor
 
 from app import image_folders, typefaces
-from app.datasets import IDX_FILES, Dataset, fashion_mnist_folder, held_out
+from app.datasets import IDX_FILES, Dataset, Part, fashion_mnist_folder, held_out
+from worker import folders
+from worker.folders import OnRead
+from worker.stored import Images, Marks, Unreadable
 from worker.typefaces import drawn
 
+HOLD_BYTES = 2 * 10**9
 _SPLIT_SEED = 0
 _VALIDATION_SHARE = 0.1
 
@@ -31,62 +37,115 @@ class DataError(Exception):
 
 
 @dataclass(frozen=True)
-class Images:
-    """Images as uint8 [n, channels, px, px] and their classes as int64 [n]."""
-
-    pixels: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
 class Splits:
-    """Three disjoint parts: selection looks at validation, test is only reported."""
+    """Three parts that have no image in common: selection looks at validation, test is only reported.
+
+    `digest` is the data set's; `left_out` counts the images that were taken out of one part since another has them.
+    """
 
     train: Images
     validation: Images
     test: Images
     num_classes: int
     digest: str
+    left_out: int = 0
+
+    @property
+    def parts(self) -> dict[Part, Images]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def provenance(self) -> dict[str, Any]:
+        """Which images a result was obtained with, as plain data."""
+        return {
+            "data_digest": self.digest,
+            "split_digest": self.split_digest,
+            "images": {**{name: len(part) for name, part in self.parts.items()}, "left_out": self.left_out},
+        }
+
+    @cached_property
+    def split_digest(self) -> str:
+        """SHA-256 over the parts: each image's mark and class, in order."""
+        summed = hashlib.sha256()
+        for part in self.parts.values():
+            summed.update(f"{len(part)}\n".encode())
+            summed.update(part.marks().tobytes() + part.labels.numpy().tobytes())
+        return summed.hexdigest()
 
 
 @dataclass(frozen=True)
 class _Whole:
     """A set as it is read; where it has no test or validation part of its own, a share is held out."""
 
-    train: tuple[Pixels, Labels]
-    test: tuple[Pixels, Labels] | None
-    validation: tuple[Pixels, Labels] | None = None
+    train: Images
+    validation: Images | None
+    test: Images | None
 
 
-def load(dataset: Dataset, data_dir: Path, limit: int | None = None) -> Splits:
+@dataclass(frozen=True)
+class _Reading:
+    """What to read, and how."""
+
+    dataset: Dataset
+    data_dir: Path
+    readers: int
+    on_read: OnRead
+
+
+def load(
+    dataset: Dataset,
+    data_dir: Path,
+    limit: int | None = None,
+    *,
+    hold_bytes: int = HOLD_BYTES,
+    readers: int = 1,
+    on_read: OnRead = lambda done, of: None,
+) -> Splits:
     """Read a set; train on at most `limit` images, a balanced choice, the same each time.
 
-    Validation is the set's own, or a balanced tenth of the training part; test its own, or a balanced fifth.
-    Raises: DataError.
+    Validation is the set's own, or a balanced tenth of the training part; test its own, or a balanced fifth. An image
+    that is in two parts is left out of validation for test, and of training for both: pixel by pixel, whatever its
+    file is called. Images in files are read by `readers` threads and held where all parts take at most `hold_bytes`.
+    Raises: DataError; what `on_read` raises.
     """
-    whole = _READERS[dataset.kind](dataset, data_dir)
-    pixels, labels = whole.train
-    test = whole.test
+    whole = _READERS[dataset.kind](_Reading(dataset, data_dir, readers, on_read))
+    train, validation, test = whole.train, whole.validation, whole.test
     if test is None:
-        aside, rest = _balanced(labels, held_out(len(labels)))
-        test, pixels, labels = (pixels[aside], labels[aside]), pixels[rest], labels[rest]
-    validation = whole.validation
+        test, train = _parted(train, held_out(len(train)))
     if validation is None:
-        aside, rest = _balanced(labels, round(_VALIDATION_SHARE * len(labels)))
-        validation, pixels, labels = (pixels[aside], labels[aside]), pixels[rest], labels[rest]
-    if limit is not None and limit < len(labels):
-        chosen, _ = _balanced(labels, limit)
-        pixels, labels = pixels[chosen], labels[chosen]
-    return Splits(
-        _images(pixels, labels),
-        _images(*validation),
-        _images(*test),
-        dataset.num_classes,
-        dataset.digest,
-    )
+        validation, train = _parted(train, round(_VALIDATION_SHARE * len(train)))
+    there = len(train) + len(validation)
+    validation = _apart(validation, test.marks())
+    train = _apart(train, np.concatenate([validation.marks(), test.marks()]))
+    left_out = there - len(train) - len(validation)
+    _check_left(dataset, train, validation)
+    if limit is not None and limit < len(train):
+        train, _ = _parted(train, limit)
+    parts = [train, validation, test]
+    if sum(3 * part.px**2 * len(part) for part in parts) <= hold_bytes:
+        with _unreadable_said():
+            parts = [part.map(lambda files: files.held(readers)) for part in parts]
+    return Splits(*parts, dataset.num_classes, dataset.digest, left_out)
+
+
+def _parted(images: Images, n: int) -> tuple[Images, Images]:
+    """A balanced choice of `n`, and the others."""
+    chosen, others = _balanced(images.labels.numpy(), n)
+    return images.only(chosen), images.only(others)
+
+
+def _apart(images: Images, others: Marks) -> Images:
+    """Without those that are among the others."""
+    return images.only(np.flatnonzero(~np.isin(images.marks(), others)))
+
+
+def _check_left(dataset: Dataset, train: Images, validation: Images) -> None:
+    """Raises: DataError where there is nothing left to learn from, or to select by."""
+    lacking = set(range(dataset.num_classes)) - set(train.labels.tolist())
+    if lacking or not len(validation):
+        raise DataError(
+            f"{dataset.name!r} has too few images that are not in its test part as well: of {len(lacking)} of its "
+            f"{dataset.num_classes} classes none is left to train on, and {len(validation)} to validate on."
+        )
 
 
 def _check(dataset: Dataset, digest: str) -> None:
@@ -115,15 +174,16 @@ def _balanced(labels: Labels, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp
     return np.sort(order[:n]), np.sort(order[n:])
 
 
-def _read_idx(dataset: Dataset, data_dir: Path) -> _Whole:
-    folder = fashion_mnist_folder(data_dir)
+def _read_idx(reading: _Reading) -> _Whole:
+    dataset = reading.dataset
+    folder = fashion_mnist_folder(reading.data_dir)
     if folder is None:
         raise DataError(f"{dataset.name} is not there: {_fetch(dataset)}.")
     train_pixels, train_labels, test_pixels, test_labels = (_idx(folder / name) for name in IDX_FILES)
     train = (train_pixels[:, None], train_labels.astype(np.int64))
     test = (test_pixels[:, None], test_labels.astype(np.int64))
     _check(dataset, _digest(*train, *test))
-    return _Whole(train, test)
+    return _Whole(_images(*train), None, _images(*test))
 
 
 def _idx(file: Path) -> Pixels:
@@ -136,54 +196,45 @@ def _idx(file: Path) -> Pixels:
         raise DataError(f"{file.name} is damaged; fetch the set again.") from error
 
 
-def _read_digits(dataset: Dataset, data_dir: Path) -> _Whole:
+def _read_digits(reading: _Reading) -> _Whole:
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]
     labels = digits.target.astype(np.int64)
-    _check(dataset, _digest(pixels, labels))
-    return _Whole((pixels, labels), None)
+    _check(reading.dataset, _digest(pixels, labels))
+    return _Whole(_images(pixels, labels), None, None)
 
 
-def _read_folder(dataset: Dataset, data_dir: Path) -> _Whole:
+def _read_folder(reading: _Reading) -> _Whole:
     try:
-        place = image_folders.located(dataset.folder or "", data_dir)
+        with _unreadable_said():
+            digest, (train, validation, test) = folders.read(
+                reading.dataset, reading.data_dir, reading.readers, reading.on_read
+            )
     except image_folders.FolderError as error:
         raise DataError(str(error)) from error
-    _check(dataset, image_folders.digest(place, dataset.native_px))
-    train, test = image_folders.parts(place)
-    classes = list(image_folders.images(train))
-    root, px = image_folders.root(data_dir).resolve(), dataset.native_px
-    return _Whole(_folder_part(train, classes, px, root), _folder_part(test, classes, px, root) if test else None)
+    _check(reading.dataset, digest)
+    if train is None:
+        raise DataError(f"{reading.dataset.name!r} has no images to train on.")
+    return _Whole(train, validation, test)
 
 
-def _read_typefaces(dataset: Dataset, data_dir: Path) -> _Whole:
-    why_not = typefaces.missing(dataset.digest)
+@contextmanager
+def _unreadable_said() -> Iterator[None]:
+    try:
+        yield
+    except Unreadable as error:
+        raise DataError(f"{error} is no image that can be read: mend or remove it.") from error
+
+
+def _read_typefaces(reading: _Reading) -> _Whole:
+    why_not = typefaces.missing(reading.dataset.digest)
     if why_not:
         raise DataError(why_not)
     try:
-        whole = drawn(typefaces.installed(), data_dir)
+        whole = drawn(typefaces.installed(), reading.data_dir)
     except typefaces.FontsError as error:
         raise DataError(str(error)) from error
-    return _Whole(whole.part("train"), whole.part("test"), whole.part("validation"))
-
-
-def _folder_part(part: Path, classes: list[str], px: int, root: Path) -> tuple[Pixels, Labels]:
-    listed = [(file, classes.index(name)) for name, files in image_folders.images(part).items() for file in files]
-    pixels = np.stack([_decoded(file, px, root) for file, _ in listed])
-    return pixels, np.array([label for _, label in listed], np.int64)
-
-
-def _decoded(file: Path, px: int, root: Path) -> Pixels:
-    """RGB [3, px, px]: the middle square, resized with antialiasing."""
-    try:
-        with Image.open(file) as opened:
-            image = opened.convert("RGB")
-    except image_folders.UNREADABLE as error:
-        raise DataError(f"{file.relative_to(root)} is no image that can be read: mend or remove it.") from error
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.crop((left, top, left + side, top + side))
-    return np.asarray(square.resize((px, px), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    return _Whole(*(_images(*whole.part(part)) for part in typefaces.PARTS))
 
 
 def _digest(*arrays: NDArray[np.generic]) -> str:

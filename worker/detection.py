@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
 
+from app.datasets import Part
 from app.recipes import Recipe
 from app.scaling.architecture import Config
+from worker.devices import Device
 from worker.images import Inputs, Normalisation, offsets, shifted
-from worker.scenes import Scenes, ScenesInParts
+from worker.scenes import ScenesInParts
 from worker.ssdlite import SSDLite, Target
+from worker.training import Drawn
 
 _AT_ONCE = 64  # images, in evaluation
 _LEAST_SEEN = 0.3  # of a box that a shift moves over the edge, else it is none
@@ -35,86 +38,99 @@ class Precision:
 
 @dataclass(frozen=True)
 class Score:
-    """How good a detector is: `value` is COCO's mAP, `loss` the mean training loss on these scenes."""
+    """How good a detector is: COCO's average precisions, and the mean training loss."""
 
-    value: float
-    loss: float
     precision: Precision
+    loss: float
+
+    @property
+    def value(self) -> float:
+        """What selection maximises."""
+        return self.precision.map
 
     def entry(self) -> dict[str, float]:
+        """What an epoch's history has of it."""
         return {"accuracy": self.value, "ap50": self.precision.ap50, "loss": self.loss}
 
     def report(self) -> dict[str, Any]:
-        return {"accuracy": self.value, **asdict(self.precision), "loss": self.loss}
+        """All of it, as plain data."""
+        return {**self.entry(), "ap75": self.precision.ap75, "by_class": self.precision.by_class}
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images as the network takes them, and what is in them."""
+    """Images as the network takes them, and what is in them, in px of the network."""
 
     images: Tensor
     targets: list[Target]
 
-    def __len__(self) -> int:
-        return len(self.images)
+    def on(self, device: Device) -> Batch:
+        targets = [{name: device.take(value) for name, value in target.items()} for target in self.targets]
+        return Batch(device.take(self.images), targets)
 
 
 class Detection:
-    """SSDLite on a config, trained and scored on scenes."""
+    """SSDLite on a config, the scenes that it is to find articles in, and how wrong it is (`worker.training.Task`).
 
-    def __init__(self, config: Config, recipe: Recipe, scenes: ScenesInParts) -> None:
+    Raises: ValueError where the config's classes are not the data's.
+    """
+
+    metric = "map"
+
+    def __init__(self, config: Config, recipe: Recipe, scenes: ScenesInParts, device: Device) -> None:
         if config.num_classes != scenes.num_classes:
             raise ValueError(f"the network has {config.num_classes} classes, the data {scenes.num_classes}")
-        self._config, self._recipe = config, recipe
-        self.normalisation = Normalisation.of(scenes.train.images)
-        self._parts = {"train": scenes.train, "validation": scenes.validation, "test": scenes.test}
-        self._inputs = {
-            name: Inputs(part.images, config.in_chans, config.resolution, self.normalisation)
-            for name, part in self._parts.items()
-        }
-        self._scale = config.resolution / scenes.train.pixels.shape[-1]  # from px of the scenes to the network's
+        self._config, self._recipe, self._device, self._scenes = config, recipe, device, scenes.parts
         self.images = len(scenes.train)
         self.identity = {"config": config.to_json(), "data": scenes.digest, "task": "detection"}
+        self.provenance = scenes.provenance()
+        normalisation = Normalisation.of(scenes.train.images)
+        self._inputs = {
+            name: Inputs(part.images, config.in_chans, config.resolution, normalisation).prepare()
+            for name, part in self._scenes.items()
+        }
+        self._scale = config.resolution / scenes.train.images.px  # from px of the scenes to the network's
 
     def build(self) -> nn.Module:
-        """With new weights, from torch's global random numbers."""
         return SSDLite(self._config, self._recipe.drop_path)
 
-    def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
-        """All scenes but a last one alone, in an order of this seed and epoch, mirrored and shifted as the recipe says."""
-        random = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        order = torch.randperm(self.images, generator=random)
-        for chosen in order.split(self._recipe.batch_size):
-            if len(chosen) > 1:  # batch norm has nothing to normalise over
-                yield moved(self._batch("train", chosen), self._recipe, random)
+    def batches(self, order: list[Drawn]) -> Iterator[Batch]:
+        for drawn in order:
+            random = torch.Generator().manual_seed(drawn.seed)
+            yield moved(self._batch("train", drawn.images), self._recipe, random)
 
-    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        assert isinstance(network, SSDLite)
-        return network.loss(network(batch.images), batch.targets), {}
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        batch = batch.on(self._device)
+        return _detector(network).loss(network(batch.images), batch.targets), {}
 
     @torch.inference_mode()
-    def score(self, network: nn.Module, part: Literal["validation", "test"]) -> Score:
-        """Detect in all scenes of a part; boxes are compared in the scenes' own px. The mode is put back afterwards."""
-        assert isinstance(network, SSDLite)
+    def score(self, network: nn.Module, part: Part, look: Callable[[], None]) -> Score:
+        """Boxes are compared in the scenes' own px; the network's mode is put back afterwards."""
         training = network.training
         network.eval()
-        scenes, found, losses = self._parts[part], [], 0.0
+        found: list[Target] = []
+        losses = 0.0
+        scenes = self._scenes[part]
         for chosen in torch.arange(len(scenes)).split(_AT_ONCE):
-            batch = self._batch(part, chosen)
+            look()
+            batch = self._batch(part, chosen).on(self._device)
             output = network(batch.images)
-            losses += float(network.loss(output, batch.targets)) * len(batch)
-            found += network.detections(output)
+            losses += float(_detector(network).loss(output, batch.targets)) * len(chosen)
+            found += _detector(network).detections(output)
         network.train(training)
-        for detected in found:
-            detected["boxes"] = detected["boxes"] / self._scale
-        truth = [{"boxes": b, "labels": l} for b, l in zip(scenes.boxes, scenes.labels, strict=True)]
-        precision = average_precision(found, truth, self._config.num_classes)
-        return Score(precision.map, losses / len(scenes), precision)
+        found = [{**one, "boxes": one["boxes"] / self._scale} for one in found]
+        precision = average_precision(found, scenes.targets, self._config.num_classes)
+        return Score(precision, losses / len(scenes))
 
-    def _batch(self, part: str, chosen: Tensor) -> Batch:
-        scenes = self._parts[part]
-        targets = [{"boxes": scenes.boxes[i] * self._scale, "labels": scenes.labels[i]} for i in chosen.tolist()]
+    def _batch(self, part: Part, chosen: Tensor) -> Batch:
+        of_part = self._scenes[part].targets
+        targets = [{**of_part[i], "boxes": of_part[i]["boxes"] * self._scale} for i in chosen.tolist()]
         return Batch(self._inputs[part][chosen], targets)
+
+
+def _detector(network: nn.Module) -> SSDLite:
+    assert isinstance(network, SSDLite)
+    return network
 
 
 def moved(batch: Batch, recipe: Recipe, random: torch.Generator) -> Batch:
@@ -125,12 +141,12 @@ def moved(batch: Batch, recipe: Recipe, random: torch.Generator) -> Batch:
     images, targets = batch.images, batch.targets
     px = images.shape[-1]
     if recipe.flip:
-        mirrored = torch.rand(len(batch), generator=random) < 0.5
+        mirrored = torch.rand(len(images), generator=random) < 0.5
         images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
         targets = [_mirrored(t, px) if m else t for t, m in zip(targets, mirrored.tolist(), strict=True)]
     reach = round(recipe.shift * px)
     if reach:
-        by = offsets(len(batch), reach, random)
+        by = offsets(len(images), reach, random)
         images = shifted(images, by)
         targets = [_shifted(target, up, left, px) for target, (up, left) in zip(targets, by.T.tolist(), strict=True)]
     return Batch(images, targets)

@@ -1,14 +1,14 @@
-"""How good a network is on images that it has not seen."""
+"""How good a network is at naming images that it has not seen."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from worker.images import Inputs
 
 
 @dataclass(frozen=True)
@@ -20,21 +20,35 @@ class Score:
     loss: float
     by_class: list[float | None]
 
+    @property
+    def value(self) -> float:
+        """What selection maximises."""
+        return self.top1
+
+    def entry(self) -> dict[str, float]:
+        """What an epoch's history has of it."""
+        return {"accuracy": self.top1, "top5": self.top5, "loss": self.loss}
+
+    def report(self) -> dict[str, Any]:
+        """All of it, as plain data."""
+        return {**self.entry(), "by_class": self.by_class}
+
 
 @torch.inference_mode()
-def evaluate(network: nn.Module, images: Inputs) -> Score:
-    """Score a network; its mode is put back afterwards."""
+def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Score:
+    """Score a network on images and their classes; its mode is put back afterwards."""
     training = network.training
     network.eval()
-    logits = torch.cat([network(images[batch]) for batch in images.batches()])
+    scored = [(network(images).float().cpu(), labels.cpu()) for images, labels in batches]
     network.train(training)
-    best = ranked(logits, images.labels)
+    logits, labels = torch.cat([logits for logits, _ in scored]), torch.cat([labels for _, labels in scored])
+    best = ranked(logits, labels)
     return Score(
         top1=float(best[:, 0].double().mean()),
         top5=float(best.any(1).double().mean()),
-        loss=float(functional.cross_entropy(logits.double(), images.labels)),
+        loss=float(functional.cross_entropy(logits.double(), labels)),
         by_class=[
-            float(best[of_class, 0].double().mean()) if (of_class := images.labels == label).any() else None
+            float(best[of_class, 0].double().mean()) if (of_class := labels == label).any() else None
             for label in range(logits.shape[1])
         ],
     )

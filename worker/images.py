@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from app.recipes import Recipe
-from worker.datasets import Images
+from worker.stored import Images
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's
 _AT_ONCE_BYTES = 1 << 30
+_LOOKED_AT = 10_000_000  # numbers, for the mean and deviation
 _BATCH, _BATCH_PIXELS = 512, 1 << 20  # the most images in a batch, and the most pixels, on the larger of both sides
 
 
@@ -27,7 +28,8 @@ class Normalisation:
     @classmethod
     def of(cls, images: Images) -> Normalisation:
         """Over all images; of large sets over an even choice."""
-        pixels = images.pixels[:: max(1, images.pixels.numel() // 10_000_000)].double()
+        of_one = images.pixels[:1].numel()
+        pixels = images.pixels[:: max(1, of_one * len(images) // _LOOKED_AT)].double()
         return cls(float(pixels.mean()), max(float(pixels.std()), 1.0))
 
 
@@ -36,21 +38,30 @@ class Inputs:
 
     def __init__(self, images: Images, channels: int, px: int, normalisation: Normalisation) -> None:
         self.labels = images.labels
-        self._pixels, self._channels, self._px, self._normalisation = images.pixels, channels, px, normalisation
+        self._images, self._channels, self._px, self._normalisation = images, channels, px, normalisation
         self._prepared: Tensor | None = None
-        if 4 * len(images) * channels * px * px <= _AT_ONCE_BYTES:
+
+    @property
+    def held(self) -> bool:
+        """Whether the images are in memory."""
+        return self._images.held
+
+    def prepare(self) -> Inputs:
+        """Prepare all at once, where the images are in memory and there is room for them; itself."""
+        if self.held and 4 * len(self) * self._channels * self._px**2 <= _AT_ONCE_BYTES:
             self._prepared = torch.cat([self[batch] for batch in self.batches()])
+        return self
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, chosen: Tensor | slice) -> Tensor:
         """The chosen images: resized with antialiasing, grey repeated or colours weighed to the channels wanted."""
-        return self.taken(self._pixels[chosen]) if self._prepared is None else self._prepared[chosen]
+        return self.taken(self._images.pixels[chosen]) if self._prepared is None else self._prepared[chosen]
 
     def pixels(self, chosen: Tensor) -> Tensor:
         """The chosen images as they are stored."""
-        return self._pixels[chosen]
+        return self._images.pixels[chosen]
 
     @property
     def px(self) -> int:
@@ -76,7 +87,7 @@ class Inputs:
 
     def batches(self) -> Iterator[slice]:
         """All images in order, few enough at a time for any memory."""
-        side = max(self._px, self._pixels.shape[-1])
+        side = max(self._px, self._images.px)
         size = min(_BATCH, max(1, _BATCH_PIXELS // side**2))
         for start in range(0, len(self), size):
             yield slice(start, start + size)

@@ -16,6 +16,9 @@ with warnings.catch_warnings():
     from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
 
 
+_MULTIPLY_ADDS = ("conv", "linear")
+
+
 @dataclass(frozen=True)
 class Measured:
     """What fvcore counts for one image in evaluation mode, and the number of learnable parameters."""
@@ -23,6 +26,11 @@ class Measured:
     by_operator: dict[str, int]
     activations: int
     params: int
+
+    @property
+    def flops(self) -> int:
+        """Multiply-adds of convolutions and linear layers."""
+        return sum(self.by_operator.get(operator, 0) for operator in _MULTIPLY_ADDS)
 
 
 def measure(config: Config) -> Measured:

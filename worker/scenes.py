@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +15,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from app.datasets import FASHION_MNIST, PHOTOS, Dataset, photo_folder, scenes_missing
-from worker.datasets import DataError, Images, load
+from app.datasets import FASHION_MNIST, PHOTOS, Dataset, Part, photo_folder, scenes_missing
+from worker.datasets import DataError, Splits, load
+from worker.stored import Images
 
 _RECIPE = 1  # count up where other scenes are composed of the same articles and photos
 _SIDE = 128  # of a scene, px
-_COUNTS = {"train": 3_060, "validation": 340, "test": 400}  # validation: a tenth, as of the sets without one
-_SEEDS = {"train": 1, "validation": 2, "test": 3}
+_COUNTS: dict[Part, int] = {
+    "train": 3_060,
+    "validation": 340,
+    "test": 400,
+}  # validation: a tenth
+_SEEDS: dict[Part, int] = {"train": 1, "validation": 2, "test": 3}
 _MOST_ARTICLES = 5
 _ARTICLE_SIDES = (24, 64)  # px, before what is dark is cut off
 _PHOTO_SIDE = 384  # a photo's shorter side, brought down before crops are taken
@@ -32,18 +38,19 @@ _TRIES = 20
 
 Grey = NDArray[np.uint8]
 Colour = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """Images as uint8 [n, 3, px, px]; of each its boxes, float32 [k, 4] as x1, y1, x2, y2 px (the last two exclusive).
+    """Images as uint8 [n, 3, px, px]; of each its targets as torchvision has them.
 
-    `labels` are int64 [k], from 1: 0 is the background, as torchvision has it.
+    `boxes` are float32 [k, 4]: x1, y1, x2, y2, px, the last two exclusive. `labels` are int64 [k], from 1: 0 is the
+    background.
     """
 
     pixels: Tensor
-    boxes: list[Tensor]
-    labels: list[Tensor]
+    targets: list[dict[str, Tensor]]
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -51,14 +58,14 @@ class Scenes:
     @property
     def images(self) -> Images:
         """The pixels alone, with how many articles each has for a label."""
-        return Images(self.pixels, torch.tensor([len(labels) for labels in self.labels]))
+        return Images(self.pixels, torch.tensor([len(target["labels"]) for target in self.targets]))
 
     @property
     def digest(self) -> str:
         """SHA-256 over pixels, boxes and labels."""
         summed = hashlib.sha256(self.pixels.numpy().tobytes())
-        for part in (*self.boxes, *self.labels):
-            summed.update(part.numpy().tobytes())
+        for target in self.targets:
+            summed.update(target["boxes"].numpy().tobytes() + target["labels"].numpy().tobytes())
         return summed.hexdigest()
 
 
@@ -72,6 +79,14 @@ class ScenesInParts:
     num_classes: int
     digest: str
 
+    @property
+    def parts(self) -> dict[Part, Scenes]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def provenance(self) -> dict[str, Any]:
+        """Which scenes a result was obtained with, as plain data."""
+        return {"data_digest": self.digest, "images": {name: len(part) for name, part in self.parts.items()}}
+
 
 def load_scenes(dataset: Dataset, data_dir: Path, limit: int | None = None) -> ScenesInParts:
     """Compose the scenes, the same each time; train on the first `limit` of them. Takes seconds.
@@ -80,28 +95,22 @@ def load_scenes(dataset: Dataset, data_dir: Path, limit: int | None = None) -> S
     """
     if why_not := scenes_missing(data_dir):
         raise DataError(why_not)
-    if sources_digest() != dataset.digest:
+    articles = load(FASHION_MNIST, data_dir)
+    if sources_digest(articles) != dataset.digest:
         raise DataError(
-            f"The photos in {photo_folder().name!r} are not those that {dataset.name!r} stands for: install Debian's "
+            f"The photos on this machine are not those that {dataset.name!r} is composed of: install Debian's "
             "mate-backgrounds anew (apt-get install -y --reinstall mate-backgrounds)."
         )
-    articles = load(FASHION_MNIST, data_dir)
-    train, validation, test = (
-        _composed(part, images)
-        for part, images in (
-            ("train", articles.train),
-            ("validation", articles.validation),
-            ("test", articles.test),
-        )
-    )
+    parts = {name: _composed(name, part) for name, part in articles.parts.items()}
+    train = parts["train"]
     if limit is not None:
-        train = Scenes(train.pixels[:limit], train.boxes[:limit], train.labels[:limit])
-    return ScenesInParts(train, validation, test, dataset.num_classes, dataset.digest)
+        parts["train"] = Scenes(train.pixels[:limit], train.targets[:limit])
+    return ScenesInParts(**parts, num_classes=dataset.num_classes, digest=dataset.digest)
 
 
-def sources_digest() -> str:
-    """SHA-256 over what decides the scenes: the recipe's number, the articles' digest and the photos' content."""
-    summed = hashlib.sha256(f"{_RECIPE} {FASHION_MNIST.digest}\n".encode())
+def sources_digest(articles: Splits) -> str:
+    """SHA-256 over what decides the scenes: the recipe's number, the articles in their parts, the photos' content."""
+    summed = hashlib.sha256(f"{_RECIPE} {articles.split_digest}\n".encode())
     for part, names in PHOTOS.items():
         for name in names:
             summed.update(f"{part} {hashlib.sha256((photo_folder() / name).read_bytes()).hexdigest()}\n".encode())
@@ -129,42 +138,41 @@ def _opacity(article: Grey) -> NDArray[np.int32]:
     return np.minimum(article.astype(np.int32) * 255 // _OPAQUE_FROM, 255)
 
 
-def _composed(part: str, articles: Images) -> Scenes:
+def _composed(part: Part, articles: Images) -> Scenes:
     """Each article is used once at the most."""
     random = np.random.default_rng(_SEEDS[part])
     photos = [_photo(photo_folder() / name) for name in PHOTOS[part]]
     order = iter(random.permutation(len(articles)).tolist())
     scenes = [_scene(random, photos, articles, order) for _ in range(_COUNTS[part])]
     return Scenes(
-        torch.from_numpy(np.stack([picture for picture, _, _ in scenes]).transpose(0, 3, 1, 2).copy()),
-        [torch.tensor(boxes, dtype=torch.float32) for _, boxes, _ in scenes],
-        [torch.tensor(labels) for _, _, labels in scenes],
+        torch.from_numpy(np.stack([picture for picture, _ in scenes]).transpose(0, 3, 1, 2).copy()),
+        [target for _, target in scenes],
     )
 
 
 def _scene(
     random: np.random.Generator, photos: list[Image.Image], articles: Images, order: Iterator[int]
-) -> tuple[Colour, list[tuple[int, int, int, int]], list[int]]:
+) -> tuple[Colour, dict[str, Tensor]]:
     picture = _crop(random, photos[random.integers(len(photos))])
-    boxes: list[tuple[int, int, int, int]] = []
+    boxes: list[Box] = []
     labels: list[int] = []
     wanted = int(random.integers(1, _MOST_ARTICLES + 1))
     for _ in range(wanted):
         index = next(order)
         side = int(random.integers(_ARTICLE_SIDES[0], _ARTICLE_SIDES[1] + 1))
-        article = cut_out(articles.pixels[index, 0].numpy(), side)
+        article = cut_out(articles.pixels[index : index + 1][0, 0].numpy(), side)
         box = None if article is None else _place(random, article.shape, boxes)
         if article is None or box is None:
             continue
         pasted(article, picture, box[0], box[1])
         boxes.append(box)
         labels.append(int(articles.labels[index]) + 1)
-    return (picture, boxes, labels) if boxes else _scene(random, photos, articles, order)
+    if not boxes:
+        return _scene(random, photos, articles, order)
+    return picture, {"boxes": torch.tensor(boxes, dtype=torch.float32), "labels": torch.tensor(labels)}
 
 
-def _place(
-    random: np.random.Generator, shape: tuple[int, ...], boxes: list[tuple[int, int, int, int]]
-) -> tuple[int, int, int, int] | None:
+def _place(random: np.random.Generator, shape: tuple[int, ...], boxes: list[Box]) -> Box | None:
     """Somewhere inside where it covers little of the others, nor they of it; none where that was not found."""
     height, width = shape
     for _ in range(_TRIES):
@@ -175,7 +183,7 @@ def _place(
     return None
 
 
-def _covered(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> float:
+def _covered(one: Box, other: Box) -> float:
     """What two boxes have in common, as a share of the smaller one."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])

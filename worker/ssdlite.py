@@ -65,7 +65,7 @@ class SSDLite(SSD):
 
     def loss(self, output: Output, targets: list[Target]) -> Tensor:
         """SSD's: smooth L1 of the codes and cross-entropy with hard negatives, a matched anchor."""
-        codes, logits = output
+        codes, logits = (part.float() for part in output)
         matched = [self._matched(target["boxes"]) for target in targets]
         anchors = [self.anchors] * len(targets)
         losses = self.compute_loss(targets, {"bbox_regression": codes, "cls_logits": logits}, anchors, matched)
@@ -74,11 +74,11 @@ class SSDLite(SSD):
     def _matched(self, boxes: Tensor) -> Tensor:
         """Of each anchor the index of its box, -1 where it has none."""
         if len(boxes) == 0:
-            return torch.full((len(self.anchors),), -1)
+            return torch.full((len(self.anchors),), -1, device=self.anchors.device)
         return self.proposal_matcher(box_iou(boxes, self.anchors))
 
     def decoded(self, output: Output) -> Output:
-        """Boxes [n, anchors, 4] in px of the input, inside it, and scores [n, anchors, classes], the background's out."""
+        """Boxes [n, anchors, 4] in px of the input, inside it, and scores [n, anchors, classes], without background's."""
         codes, logits = output
         anchors = self.anchors.expand(codes.shape[0], -1, -1)
         boxes = self.box_coder.decode_single(codes.reshape(-1, 4), anchors.reshape(-1, 4)).reshape(codes.shape)

@@ -5,27 +5,21 @@ from __future__ import annotations
 import logging
 import math
 import platform
-import resource
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from timm.utils import ModelEmaV3
-from torch import nn
-from torch.nn import functional
+from torch import Tensor, nn
 
+from app.datasets import Part
 from app.recipes import Recipe
-from app.scaling.architecture import Config
 from worker import checkpoints
-from worker.augmentation import Augment, augmentation
-from worker.datasets import Splits
-from worker.evaluation import evaluate, ranked
-from worker.images import Inputs, Normalisation
-from worker.networks import build
+from worker.devices import Device
 from worker.recipe import optimiser, schedule
 
 log = logging.getLogger("rdw.worker")
@@ -49,7 +43,7 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is. `epoch` counts whole ones; `validation_accuracy` comes with each of them."""
+    """How far a training is. `epoch` counts whole ones; `validation_accuracy` (by the metric) comes with each."""
 
     epoch: int
     epochs: int
@@ -63,22 +57,65 @@ class Progress:
 
 @dataclass(frozen=True)
 class Result:
-    """`accuracy` is top-1 on validation, of the weights named; the test part is reported and nothing more."""
+    """`score` is on validation, of the weights named; the test part is reported and nothing more."""
 
-    accuracy: float
-    top5: float
-    loss: float
-    by_class: list[float | None]
-    test_accuracy: float
-    test_top5: float
-    test_by_class: list[float | None]
+    metric: str
+    accuracy: float  # what selection maximised, by that metric
+    score: dict[str, Any]
+    test: dict[str, Any]
     weights: Weights
-    other: dict[str, float] | None  # top-1 on validation of the weights not chosen, where an average was kept
+    other: dict[str, float] | None  # on validation, of the weights not chosen, where an average was kept
     images_per_second: float
     peak_memory_bytes: int
     seconds: float
     history: list[dict[str, float]]
     environment: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Flat: the figures of the test part have its name before theirs."""
+        plain = asdict(self)
+        score, test = plain.pop("score"), plain.pop("test")
+        return {**score, **{f"test_{name}": value for name, value in test.items()}, **plain}
+
+
+class Score(Protocol):
+    """How good a network is."""
+
+    @property
+    def value(self) -> float: ...  # what selection maximises
+    @property
+    def loss(self) -> float: ...  # finite, or the training has diverged; of equal values the lower one is better
+    def entry(self) -> dict[str, float]: ...  # what an epoch's history has of it
+    def report(self) -> dict[str, Any]: ...  # all of it, as plain data
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A batch of an epoch's order: training images by their indices, and the seed of their augmentation."""
+
+    images: Tensor
+    seed: int
+
+
+class Task(Protocol):
+    """What is learned: a network, its data and how wrong it is."""
+
+    metric: str
+    images: int  # that it trains on
+    identity: dict[str, Any]  # what decides the result, beside recipe and seed
+    provenance: dict[str, Any]  # which images a result was obtained with
+
+    def build(self) -> nn.Module:
+        """The network, its weights drawn from torch's generator."""
+
+    def batches(self, order: list[Drawn]) -> Iterator[Any]:
+        """Augmented batches, the same for the same order."""
+
+    def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean loss, and what is counted over the images of the batch."""
+
+    def score(self, network: nn.Module, part: Part, look: Callable[[], None]) -> Score:
+        """How good it is on a part; `look` is called before each batch and may raise."""
 
 
 @dataclass
@@ -86,12 +123,15 @@ class Run:
     """A training under way, all of its state in one place. `of` says what decides the result."""
 
     of: dict[str, Any]
+    device: Device
     network: nn.Module
     recipe: Recipe
     optimizer: torch.optim.Optimizer
     scheduler: Any
     ema: ModelEmaV3 | None
     steps: int  # an epoch
+    environment: dict[str, Any]
+    earlier: list[dict[str, Any]] = field(default_factory=list)  # other environments that it was trained in before
     epoch: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -102,7 +142,9 @@ class Run:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema.module.state_dict() if self.ema else None,
-            "random": torch.get_rng_state(),
+            "random": self.device.random_state(),
+            "environment": self.environment,
+            "earlier": self.earlier,
             "epoch": self.epoch,
             "seconds": self.seconds,
             "history": self.history,
@@ -113,26 +155,20 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.ema:
             self.ema.module.load_state_dict(state["ema"])
-        torch.set_rng_state(state["random"])
+        self.device.restore(state["random"])
+        if state["environment"] != self.environment:
+            self.earlier = [*state["earlier"], state["environment"]]
+        else:
+            self.earlier = state["earlier"]
         self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
 
 
-@dataclass(frozen=True)
-class _Data:
-    """The three parts as the network takes them."""
-
-    train: Inputs
-    validation: Inputs
-    test: Inputs
-    augment: Augment
-
-
 def train(
-    config: Config,
+    task: Task,
     recipe: Recipe,
-    splits: Splits,
     seed: int,
     *,
+    device: Device,
     folder: Path,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
@@ -140,120 +176,138 @@ def train(
     """Train to the end, from the folder's checkpoint where there is one; weights are left in `folder/weights.pt`.
 
     The same arguments give the same bits on the same machine and number of threads, stopped in between or not.
-    Raises: Stopped, Diverged, InvalidNetwork; ValueError where the classifier does not fit the data.
+    Raises: Stopped, Diverged, InvalidNetwork; DataError where images have become unreadable.
     """
-    if config.num_classes != splits.num_classes:
-        raise ValueError(f"the network has {config.num_classes} classes, the data {splits.num_classes}")
     torch.use_deterministic_algorithms(True)
-    data = _prepared(config, splits, recipe)
-    run = _begun(config, recipe, splits, seed)
+    device.forget_peak()
+    run = _begun(task, recipe, seed, device)
     checkpoint = folder / "checkpoint.pt"
     state = checkpoints.load(checkpoint)
     if state is not None and state["of"] == run.of:
         run.resume(state)
         log.info("resumed after epoch %s of %s", run.epoch, recipe.epochs)
-    while run.epoch < recipe.epochs:
-        _epoch(run, data, seed, on_progress, should_stop)
-        checkpoints.save(checkpoint, run.state(), keep_before=True)
-        on_progress(_whole_epoch(run, len(splits.train)))
-    return _finished(run, data, seed, splits.digest, folder)
 
-
-def _begun(config: Config, recipe: Recipe, splits: Splits, seed: int) -> Run:
-    of = {"config": config.to_json(), "recipe": recipe.decisive(), "data": splits.digest, "seed": seed}
-    images = len(splits.train)
-    torch.manual_seed(seed)
-    network = build(config, drop_rate=recipe.dropout, drop_path_rate=recipe.drop_path)
-    network = network.to(memory_format=torch.channels_last)  # depthwise convolutions are faster so, on CPUs too
-    optimizer = optimiser(network, recipe)
-    # A last batch of one image is left out: batch norm has nothing to normalise over.
-    steps = images // recipe.batch_size + (images % recipe.batch_size > 1)
-    ema = ModelEmaV3(network, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
-    return Run(of, network, recipe, optimizer, schedule(optimizer, recipe, steps), ema, steps)
-
-
-def _epoch(
-    run: Run,
-    data: _Data,
-    seed: int,
-    on_progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
-) -> None:
-    """One pass over the training images, in an order of this seed and epoch."""
-    recipe, images = run.recipe, data.train
-    random = torch.Generator().manual_seed(seed * 1_000_003 + run.epoch)
-    order = torch.randperm(len(images), generator=random)
-    began = reported = time.monotonic()
-    summed, seen, first, five = 0.0, 0, 0, 0
-    run.network.train()
-    for step, chosen in enumerate(order.split(recipe.batch_size)[: run.steps]):
+    def look() -> None:
         if should_stop():
             raise Stopped
+
+    while run.epoch < recipe.epochs:
+        _epoch(run, task, seed, on_progress, look)
+        checkpoints.save(checkpoint, run.state(), keep_before=True)
+        on_progress(_whole_epoch(run, task.images))
+    return _finished(run, task, folder, look)
+
+
+def _begun(task: Task, recipe: Recipe, seed: int, device: Device) -> Run:
+    of = {**task.identity, "recipe": recipe.decisive(), "seed": seed}
+    torch.manual_seed(seed)
+    network = device.place(task.build())
+    optimizer = optimiser(network, recipe)
+    # A last batch of one image is left out: batch norm has nothing to normalise over.
+    steps = task.images // recipe.batch_size + (task.images % recipe.batch_size > 1)
+    ema = ModelEmaV3(network, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
+    environment = _environment(device, seed, task.provenance)
+    return Run(
+        of, device, network, recipe, optimizer, schedule(optimizer, recipe, steps), ema, steps, environment=environment
+    )
+
+
+def _order(run: Run, images: int, seed: int) -> list[Drawn]:
+    """The batches of this seed and epoch."""
+    random = torch.Generator().manual_seed(seed * 1_000_003 + run.epoch)
+    order = torch.randperm(images, generator=random).split(run.recipe.batch_size)[: run.steps]
+    seeds = torch.randint(2**62, (run.steps,), generator=random).tolist()
+    return [Drawn(*batch) for batch in zip(order, seeds, strict=True)]
+
+
+def _epoch(run: Run, task: Task, seed: int, on_progress: Callable[[Progress], None], look: Callable[[], None]) -> None:
+    """One pass over the training images, then a look at the validation images."""
+    order = _order(run, task.images, seed)
+    began = reported = time.monotonic()
+    tally = _Tally(run)
+    run.network.train()
+    for step, (drawn, batch) in enumerate(zip(order, task.batches(order), strict=True)):
+        look()
         run.scheduler.step_update(run.epoch * run.steps + step)
-        logits = run.network(data.augment(chosen, random))
-        loss = functional.cross_entropy(logits, images.labels[chosen], label_smoothing=recipe.label_smoothing)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise Diverged(run.epoch + 1, step + 1)
+        with run.device.autocast():
+            loss, counts = task.loss(run.network, batch)
+        tally.add(loss.detach(), counts, len(drawn.images))
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         run.optimizer.step()
         if run.ema:
             run.ema.update(run.network, step=run.epoch * run.steps + step)
-        right = ranked(logits.detach(), images.labels[chosen])
-        first, five = first + int(right[:, 0].sum()), five + int(right.sum())
-        summed, seen, now = summed + value * len(chosen), seen + len(chosen), time.monotonic()
+        now = time.monotonic()
         if now - reported > _REPORT_SECONDS:
             reported = now
-            on_progress(_within_epoch(run, step + 1, summed / seen, seen / (now - began)))
+            on_progress(_within_epoch(run, step + 1, tally.means()["loss"], tally.images / (now - began)))
+    trained = tally.means()
     run.seconds += time.monotonic() - began
     run.epoch += 1
-    trained = {"train_loss": summed / seen, "train_accuracy": first / seen, "train_top5": five / seen}
-    run.history.append({"epoch": run.epoch, **trained, **_validated(run, data)})
-
-
-def _validated(run: Run, data: _Data) -> dict[str, float]:
-    score = evaluate(run.network, data.validation)
+    score = task.score(run.network, "validation", look)
     if not math.isfinite(score.loss):  # the last step's update may be the one too many
         raise Diverged(run.epoch, run.steps)
-    return {"validation_accuracy": score.top1, "validation_top5": score.top5, "validation_loss": score.loss}
+    run.history.append(
+        {
+            "epoch": run.epoch,
+            **{f"train_{name}": value for name, value in trained.items()},
+            **{f"validation_{name}": value for name, value in score.entry().items()},
+        }
+    )
 
 
-def _finished(run: Run, data: _Data, seed: int, digest: str, folder: Path) -> Result:
+class _Tally:
+    """Losses and counts of an epoch, kept where they were computed, so that a GPU is seldom waited for."""
+
+    def __init__(self, run: Run) -> None:
+        self._run, self.images, self._steps, self._looked = run, 0, 0, 0
+        self._losses: list[Tensor] = []
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, loss: Tensor, counts: dict[str, Tensor], images: int) -> None:
+        """Raises: Diverged, now or some steps later."""
+        self._losses.append(loss)
+        self._steps, self.images = self._steps + 1, self.images + images
+        for name, count in {"loss": loss.double() * images, **counts}.items():
+            self._sums[name] = self._sums[name] + count if name in self._sums else count
+        if len(self._losses) >= self._run.device.look_every:
+            self._look()
+
+    def means(self) -> dict[str, float]:
+        """By image. Raises: Diverged."""
+        self._look()
+        return {name: float(total) / self.images for name, total in self._sums.items()}
+
+    def _look(self) -> None:
+        for step, loss in enumerate(self._losses, self._steps - len(self._losses) + 1):
+            if not math.isfinite(loss.item()):
+                raise Diverged(self._run.epoch + 1, step)
+        self._losses.clear()
+
+
+def _finished(run: Run, task: Task, folder: Path, look: Callable[[], None]) -> Result:
     """Choose between raw and averaged weights by validation, then look at the test part, once."""
     networks: list[tuple[Weights, nn.Module]] = [("raw", run.network)]
     if run.ema:
         networks.append(("ema", run.ema.module))
-    scored = [(evaluate(network, data.validation), weights, network) for weights, network in networks]
-    score, weights, network = max(scored, key=lambda one: (one[0].top1, -one[0].loss))
-    others = {name: other.top1 for other, name, _ in scored if name != weights}
-    tested = evaluate(network, data.test)
+    scored = [(task.score(network, "validation", look), weights, network) for weights, network in networks]
+    score, weights, network = max(scored, key=lambda one: (one[0].value, -one[0].loss))
+    others = {name: other.value for other, name, _ in scored if name != weights}
+    tested = task.score(network, "test", look)
     checkpoints.save(folder / "weights.pt", network.state_dict())
     return Result(
-        accuracy=score.top1,
-        top5=score.top5,
-        loss=score.loss,
-        by_class=score.by_class,
-        test_accuracy=tested.top1,
-        test_top5=tested.top5,
-        test_by_class=tested.by_class,
+        metric=task.metric,
+        accuracy=score.value,
+        score=score.report(),
+        test=tested.report(),
         weights=weights,
         other=others or None,
-        images_per_second=run.recipe.epochs * len(data.train) / max(run.seconds, 1e-9),
-        peak_memory_bytes=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        images_per_second=run.recipe.epochs * task.images / max(run.seconds, 1e-9),
+        peak_memory_bytes=run.device.peak_memory(),
         seconds=run.seconds,
         history=run.history,
-        environment=_environment(seed, digest),
+        environment={**run.environment, **({"earlier": run.earlier} if run.earlier else {})},
     )
-
-
-def _prepared(config: Config, splits: Splits, recipe: Recipe) -> _Data:
-    normalisation = Normalisation.of(splits.train)
-    train, validation, test = (
-        Inputs(part, config.in_chans, config.resolution, normalisation)
-        for part in (splits.train, splits.validation, splits.test)
-    )
-    return _Data(train, validation, test, augmentation(train, recipe))
 
 
 def _whole_epoch(run: Run, images: int) -> Progress:
@@ -268,14 +322,14 @@ def _within_epoch(run: Run, step: int, loss: float, rate: float) -> Progress:
     return Progress(run.epoch, run.recipe.epochs, step, run.steps, loss, None, rate, left)
 
 
-def _environment(seed: int, digest: str) -> dict[str, Any]:
+def _environment(device: Device, seed: int, provenance: dict[str, Any]) -> dict[str, Any]:
     packages = {name: version(name) for name in ("rdw", "torch", "timm", "numpy")}
     return {
         "python": platform.python_version(),
         **packages,
-        "device": "cpu",
         "processor": platform.machine(),
+        **device.describe(),
         "threads": torch.get_num_threads(),
         "seed": seed,
-        "data_digest": digest,
+        **provenance,
     }

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
-from app.typefaces import CLASSES, NATIVE_PX, PARTS, Font, FontsError, Part, Typefaces, apt_line, cache, part_of
+from app.datasets import Part
+from app.typefaces import CLASSES, NATIVE_PX, PARTS, Font, FontsError, Typefaces, apt_line, cache, part_of
 
 log = logging.getLogger("rdw.typefaces")
 

@@ -9,7 +9,6 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app import image_folders
 from app.db.unit_of_work import UnitOfWork
 from app.services import leases
 from app.settings import Settings
@@ -276,22 +275,6 @@ def test_a_folder_of_images_becomes_a_data_set(client: TestClient, settings: Set
     assert (answer.status_code, answer.json()["num_classes"]) == (201, 2)
     assert "pets" in [item["name"] for item in client.get("/v1/datasets").json()["items"]]
     assert client.post("/v1/datasets", json={"name": "pets", "folder": "pets"}).status_code == 200
-
-
-def test_a_folder_too_large_to_be_held_is_refused(
-    client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(image_folders, "_LARGEST", 3 * 64**2 * 9)
-    for name in ("cats", "dogs"):
-        folder = settings.data_dir / "datasets" / "pets" / name
-        folder.mkdir(parents=True)
-        for n in range(5):
-            Image.new("L", (8, 8)).save(folder / f"{n}.png")
-
-    answer = client.post("/v1/datasets", json={"name": "pets", "folder": "pets"})
-
-    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unknown-dataset")
-    assert client.post("/v1/datasets", json={"name": "pets", "folder": "pets", "native_px": 32}).status_code == 201
 
 
 @pytest.mark.parametrize(

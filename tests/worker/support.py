@@ -13,7 +13,10 @@ from app.recipes import Recipe
 from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
 from tests.support import FASHION_MNIST as FASHION_MNIST_FOLDER
 from tests.support import absent
-from worker.datasets import Images, Splits, load
+from worker.classification import Classification
+from worker.datasets import Splits, load
+from worker.devices import Device
+from worker.stored import Images
 from worker.training import Progress, Result, train
 
 SMALL = Architecture(
@@ -49,6 +52,9 @@ TINY = Config(
 """Learns the digits in about a second."""
 
 
+CPU = Device()
+
+
 def digits(limit: int | None = None) -> Splits:
     return load(DIGITS, Path("absent"), limit)
 
@@ -76,10 +82,13 @@ def trained(
     seed: int = 0,
     on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
+    device: Device = CPU,
+    loaders: int = 1,
 ) -> Result:
     """A training of the tiny network on 200 digits, unless told otherwise."""
     splits = splits or digits(200)
-    return train(config, recipe, splits, seed, folder=folder, on_progress=on_progress, should_stop=should_stop)
+    task = Classification(config, recipe, splits, device, loaders)
+    return train(task, recipe, seed, device=device, folder=folder, on_progress=on_progress, should_stop=should_stop)
 
 
 def weights(folder: Path) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from app.recipes import Recipe
 from tests.worker.support import images
-from worker.augmentation import augmentation
-from worker.datasets import Images
+from worker.augmentation import Augmentation
 from worker.images import Inputs, Normalisation
+from worker.stored import Images
 
 CROPS = Recipe(crop=0.3)
 JITTER = Recipe(colour_jitter=0.4)
@@ -28,7 +28,7 @@ def inputs(channels: int = 3, px: int = 16, stored: Images | None = None) -> Inp
 
 def drawn(recipe: Recipe, seed: int, whole: Inputs | None = None) -> Tensor:
     whole = whole or inputs()
-    return augmentation(whole, recipe)(torch.arange(len(whole)), torch.Generator().manual_seed(seed))
+    return Augmentation(whole, recipe)(torch.arange(len(whole)), torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("recipe", TIMMS)

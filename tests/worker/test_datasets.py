@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import struct
 from collections import Counter
 from collections.abc import Iterable
@@ -12,13 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from app.datasets import DIGITS, FASHION_MNIST, IDX_FILES, Dataset
 from app.image_folders import FolderError, describe
 from tests.worker.support import digits, fashion_mnist
-from worker.datasets import DataError, Images, Splits, load
+from worker.datasets import DataError, Splits, load
+from worker.stored import Images
+
+ORIENTATION, ROTATED_CLOCKWISE = 0x0112, 6  # of EXIF: the picture is to be turned clockwise to be seen upright
 
 
 def parts(splits: Splits) -> tuple[Images, Images, Images]:
@@ -188,26 +193,41 @@ class TestFolders:
     def test_an_image_is_resized_to_its_middle_square(self, data_dir: Path) -> None:
         wide = Image.new("RGB", (60, 20), "red")
         wide.paste("blue", (20, 0, 40, 20))
-        self.overwrite_all(data_dir, wide)
 
-        pixels = load(self.own(data_dir), data_dir).train.pixels
+        assert set(map(tuple, self.with_one(data_dir, wide).reshape(-1, 3).tolist())) == {(0, 0, 255)}
 
-        assert pixels.shape[1:] == (3, 8, 8)
-        assert torch.equal(pixels[0], torch.tensor([0, 0, 255], dtype=torch.uint8)[:, None, None].expand(3, 8, 8))
+    def test_a_photo_stands_as_its_camera_was_held(self, data_dir: Path) -> None:
+        lying = Image.new("RGB", (20, 20), "red")
+        lying.paste("blue", (0, 0, 20, 10))  # the upper half, which is on the right of what was seen
+        exif = lying.getexif()
+        exif[ORIENTATION] = ROTATED_CLOCKWISE
+        lying.save(data_dir / "lying.png", exif=exif)
+
+        pixels = self.with_one(data_dir, data_dir / "lying.png")
+
+        assert (tuple(pixels[4, 0]), tuple(pixels[4, 7])) == ((255, 0, 0), (0, 0, 255))
+
+    def test_a_photo_with_damaged_words_of_its_camera_is_read_all_the_same(self, data_dir: Path) -> None:
+        Image.new("RGB", (20, 20), "blue").save(data_dir / "odd.png", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
+
+        assert self.with_one(data_dir, data_dir / "odd.png").any()
 
     @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
     def test_images_of_any_mode_become_rgb(self, mode: str, data_dir: Path) -> None:
         image = Image.new("L", (9, 9), 255).convert("I").convert(mode) if mode == "I;16" else Image.new(mode, (9, 9))
-        suffix = ".tif" if mode == "CMYK" else ".png"
-        self.overwrite_all(data_dir, image, suffix)
 
-        assert load(self.own(data_dir), data_dir).train.pixels.shape[1:] == (3, 8, 8)
+        self.with_one(data_dir, image, ".tif" if mode == "CMYK" else ".png")
 
-    @staticmethod
-    def overwrite_all(data_dir: Path, image: Image.Image, suffix: str = ".png") -> None:
-        for file in (data_dir / "datasets").rglob("*.png"):
-            file.unlink()
-            image.save(file.with_suffix(suffix))
+    def with_one(self, data_dir: Path, image: Image.Image | Path, suffix: str = ".png") -> NDArray[np.uint8]:
+        """The pixels [px, px, 3] of the image, put among others: those that were not there without it."""
+        before = every_image(parts(load(self.own(data_dir), data_dir)))
+        file = data_dir / "datasets" / "own" / "cats" / f"another{suffix}"
+        if isinstance(image, Path):
+            shutil.copy(image, file)
+        else:
+            image.save(file)
+        [new] = every_image(parts(load(self.own(data_dir), data_dir))) - before
+        return np.frombuffer(new, np.uint8).reshape(3, 8, 8).transpose(1, 2, 0)
 
     @pytest.mark.parametrize("content", ["empty", "text", "cut off", "a folder", "a link to nowhere"])
     @pytest.mark.parametrize("part", ["", "train/", "test/"])

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.worker.support import images
-from worker.datasets import Images
-from worker.evaluation import evaluate
+from worker.evaluation import Score, evaluate
 from worker.images import Inputs, Normalisation
+from worker.stored import Images
 
 
 class Answering(nn.Module):
@@ -31,10 +31,14 @@ def inputs(n: int, classes: int = 10) -> Inputs:
     return Inputs(images(n, classes=classes), 1, 8, Normalisation(0.0, 1.0))
 
 
+def scored(network: nn.Module, given: Inputs) -> Score:
+    return evaluate(network, ((given[batch], given.labels[batch]) for batch in given.batches()))
+
+
 def test_a_network_that_knows_everything_scores_1_over_many_batches() -> None:
     given = inputs(1300)
 
-    score = evaluate(Answering(100 * nn.functional.one_hot(given.labels, 10).float()), given)
+    score = scored(Answering(100 * nn.functional.one_hot(given.labels, 10).float()), given)
 
     assert (score.top1, score.top5) == (1.0, 1.0)
     assert score.loss == pytest.approx(0, abs=1e-6)
@@ -48,24 +52,24 @@ def test_top_5_counts_the_right_class_among_the_five_best() -> None:
         others = torch.tensor([c for c in range(10) if c != label])[:5]
         logits[row, [int(label), *others]] = second_best if row < 7 else sixth_best
 
-    score = evaluate(Answering(logits), given)
+    score = scored(Answering(logits), given)
 
     assert (score.top1, score.top5) == (0.0, 0.7)
 
 
 def test_a_network_that_knows_nothing_has_the_logarithm_of_the_classes_as_loss() -> None:
-    assert evaluate(Answering(torch.zeros(20, 10)), inputs(20)).loss == pytest.approx(math.log(10))
+    assert scored(Answering(torch.zeros(20, 10)), inputs(20)).loss == pytest.approx(math.log(10))
 
 
 def test_two_classes_have_a_top_5_of_1() -> None:
-    assert evaluate(Answering(torch.zeros(8, 2)), inputs(8, classes=2)).top5 == 1.0
+    assert scored(Answering(torch.zeros(8, 2)), inputs(8, classes=2)).top5 == 1.0
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_the_networks_mode_is_put_back(training: bool) -> None:
     network = Answering(torch.zeros(20, 10)).train(training)
 
-    evaluate(network, inputs(20))
+    scored(network, inputs(20))
 
     assert network.training is training
 
@@ -74,7 +78,7 @@ def test_accuracy_by_class_is_that_of_each_class_and_none_where_there_is_no_imag
     of = Images(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 1, 0, 3]))
     guessed = functional.one_hot(torch.tensor([0, 1, 1, 3]), 4).float()
 
-    score = evaluate(Answering(guessed), Inputs(of, 1, 2, Normalisation.of(of)))
+    score = scored(Answering(guessed), Inputs(of, 1, 2, Normalisation.of(of)))
 
     assert score.by_class == [0.5, 1.0, None, 1.0]
     assert score.top1 == 0.75

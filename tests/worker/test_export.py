@@ -29,7 +29,8 @@ from app.services import artifacts, trials
 from app.settings import Settings
 from tests.worker.support import TINY
 from tests.worker.test_training_families import OF_EACH, narrow
-from worker import export, tasks
+from worker import export
+from worker import trials as worker_trials
 from worker.images import Normalisation
 from worker.leases import Heartbeat
 from worker.networks import build
@@ -293,7 +294,7 @@ def trained_trial(work: Callable[[], UnitOfWork], settings: Settings) -> Callabl
             trial = trials.request(unit, trials.Plan("tiny", TINY, DIGITS, PRESETS["digits-smoke"], 0))
             unit.commit()
             trial_id = trial.id
-        tasks.train_trial(settings, Heartbeat(settings, "a test"), trial_id)
+        worker_trials.train_trial(settings, Heartbeat(settings, "a test"), trial_id)
         with work() as unit:
             row, observation = trials.find(unit, trial_id), unit.session.query(ObservationRow).one()
             return {"trial": row, "result": row.result, "observation": observation}
@@ -328,7 +329,7 @@ def test_an_export_that_fails_does_not_lose_the_training(
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(tasks, "export", fail)
+    monkeypatch.setattr(worker_trials, "export", fail)
 
     done = trained_trial()
 

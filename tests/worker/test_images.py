@@ -71,10 +71,10 @@ def test_sets_too_large_for_memory_are_prepared_by_the_batch_to_the_same_numbers
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     part = images(50, channels=3)
-    at_once = everything(Inputs(part, 1, 12, PLAIN))
+    at_once = everything(Inputs(part, 1, 12, PLAIN).prepare())
 
     monkeypatch.setattr(worker.images, "_AT_ONCE_BYTES", 0)
-    by_the_batch = Inputs(part, 1, 12, PLAIN)
+    by_the_batch = Inputs(part, 1, 12, PLAIN).prepare()
 
     assert torch.equal(by_the_batch[torch.tensor([4, 2, 49])], at_once[[4, 2, 49]])
     assert torch.equal(torch.cat([by_the_batch[batch] for batch in by_the_batch.batches()]), at_once)

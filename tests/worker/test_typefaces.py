@@ -85,9 +85,14 @@ class TestFonts:
         splits = load(typefaces.describe("typefaces"), data_dir)
 
         assert [f.family for f in found.fonts] == sorted(name.casefold() for name in FAMILIES)
-        for part in ("train", "validation", "test"):
-            assert counted(getattr(splits, part)) == pictures(found, part)
-        assert [len(splits.train), len(splits.validation), len(splits.test)] == [17 * 47, 3 * 47, 8 * 47]
+        whole = [sum(pictures(found, part).values()) for part in ("train", "validation", "test")]
+        assert whole == [17 * 47, 3 * 47, 8 * 47]
+        elsewhere: set[bytes] = set()  # some families have letters that look the same: they are in one part alone
+        for part in ("test", "validation", "train"):
+            expected = {p: n for p, n in pictures(found, part).items() if p[1] not in elsewhere}
+            assert counted(getattr(splits, part)) == expected
+            elsewhere |= {pixels for _, pixels in expected}
+        assert splits.left_out == sum(whole) - sum(len(part) for part in splits.parts.values()) > 0
         assert (splits.num_classes, splits.digest) == (47, found.digest)
 
     def test_the_same_fonts_in_other_places_give_the_same_bytes(
@@ -317,16 +322,16 @@ class TestFetch:
 
 
 def test_a_short_training_learns(fonts: Path, data_dir: Path, tmp_path: Path) -> None:
-    splits = load(typefaces.describe("typefaces"), data_dir, limit=400)
+    splits = load(typefaces.describe("typefaces"), data_dir, limit=300)
     stages = (Stage("ds", 1, 16, stride=2), Stage("ir", 2, 32, stride=2, expansion=4))
     config = Config(
         family="efficientnet", resolution=32, stem=Stem(16), stages=stages, head=Head(64), in_chans=1, num_classes=47
     )
     torch.manual_seed(0)
 
-    one = trained(tmp_path / "one", Recipe(epochs=1, batch_size=16, lr=0.01), config=config, splits=splits)
+    one = trained(tmp_path / "one", Recipe(epochs=3, batch_size=16, lr=0.01), config=config, splits=splits)
 
-    assert len(splits.train) == 400
+    assert len(splits.train) == 300
     assert one.accuracy > 3 / 47
 
 

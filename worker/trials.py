@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,19 @@ from app.scaling.architecture import Config
 from app.scaling.errors import ScalingError
 from app.services import artifacts, datasets, leases
 from app.settings import Settings
+from worker import devices
+from worker.classification import Classification
 from worker.datasets import DataError, Splits, load
+from worker.detection import Detection
+from worker.devices import DeviceError
 from worker.export import ExportError, export
+from worker.folders import OnRead
 from worker.images import Normalisation
 from worker.leases import Heartbeat
-from worker.training import Diverged, Progress, Result, Stopped, train
+from worker.measuring import counted
+from worker.scenes import ScenesInParts, load_scenes
+from worker.ssdlite import SSDLite
+from worker.training import Diverged, Result, Stopped, train
 
 log = logging.getLogger("rdw.worker")
 
@@ -52,7 +60,7 @@ def train_trial(settings: Settings, heartbeat: Heartbeat, trial_id: str) -> None
         result = _trained(settings, heartbeat, claim, dataset)
     except Stopped:
         _stopped(settings, claim, heartbeat.why_stop())
-    except (DataError, Diverged, ScalingError, UnknownDataset) as error:
+    except (DataError, DeviceError, Diverged, ScalingError, UnknownDataset) as error:
         _fail(settings, claim, str(error))
     except Exception as error:
         log.exception("trial %s failed unexpectedly", trial_id)
@@ -67,34 +75,50 @@ def _trained(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, data
     trial: TrialRow = claim.trial
     recipe = Recipe(**trial.recipe)
 
-    def on_progress(progress: Progress) -> None:
-        try:
-            with UnitOfWork(settings.database) as work:
-                leases.report(work, claim, asdict(progress))
-        except DatabaseAway:
-            log.warning("trial %s: progress was not recorded, the database is away", trial.id)
+    def should_stop() -> bool:
+        return heartbeat.why_stop() is not None
 
+    def on_read(done: int, of: int) -> None:
+        if should_stop():
+            raise Stopped
+        _report(settings, claim, {"phase": "reading", "images": done, "of": of})
+
+    device, config = devices.chosen(settings), Config.from_json(trial.config)
+    data = _data(settings, dataset, recipe.train_images, on_read)
     return train(
-        Config.from_json(trial.config),
+        Detection(config, recipe, data, device)
+        if isinstance(data, ScenesInParts)
+        else Classification(config, recipe, data, device, settings.loader_count),
         recipe,
-        _splits(dataset, settings.data_dir, recipe.train_images),
         trial.seed,
+        device=device,
         folder=artifacts.trial_folder(settings.data_dir, trial.id),
-        on_progress=on_progress,
-        should_stop=lambda: heartbeat.why_stop() is not None,
+        on_progress=lambda progress: _report(settings, claim, {"phase": "training", **asdict(progress)}),
+        should_stop=should_stop,
     )
 
 
+def _report(settings: Settings, claim: leases.Claim, progress: dict[str, Any]) -> None:
+    try:
+        with UnitOfWork(settings.database) as work:
+            leases.report(work, claim, progress)
+    except DatabaseAway:
+        log.warning("trial %s: progress was not recorded, the database is away", claim.trial.id)
+
+
 def _exported(settings: Settings, claim: leases.Claim, dataset: Dataset, result: Result) -> dict[str, Any]:
-    """The result's `latency` and `operators`, or its `export_error`: no failure here loses the training."""
-    trial = claim.trial
+    """The result's `latency` and `operators`, or its `export_error`: no failure here loses the training.
+
+    A detector's `detector` says what all of it costs: the trial's flops are those of its backbone as a classifier.
+    """
+    trial, config = claim.trial, Config.from_json(claim.trial.config)
     try:
         state = torch.load(artifacts.trial_folder(settings.data_dir, trial.id) / "weights.pt", weights_only=True)
-        splits = _splits(dataset, settings.data_dir, Recipe(**trial.recipe).train_images)
+        data = _data(settings, dataset, Recipe(**trial.recipe).train_images, lambda done, of: None)
+        seen = data.train.images if isinstance(data, ScenesInParts) else data.train
         into = artifacts.folder(settings.data_dir, trial.id)
-        return asdict(
-            export(Config.from_json(trial.config), state, Normalisation.of(splits.train), result.history, into)
-        )
+        exported = asdict(export(config, state, Normalisation.of(seen), result.history, into, dataset.task))
+        return exported if dataset.task == "classification" else {**exported, "detector": _cost(config)}
     except ExportError as error:
         log.warning("trial %s: the export failed: %s", trial.id, error)
         return {"export_error": str(error)}
@@ -103,13 +127,43 @@ def _exported(settings: Settings, claim: leases.Claim, dataset: Dataset, result:
         return {"export_error": f"Unexpected {type(error).__name__}; the worker's log has more."}
 
 
-@lru_cache(maxsize=2)
-def _splits(dataset: Dataset, data_dir: Path, limit: int | None) -> Splits:
-    return load(dataset, data_dir, limit)
+def _cost(config: Config) -> dict[str, int]:
+    """Of a whole detector, as fvcore counts it."""
+    measured = counted(SSDLite(config), config)
+    return {"flops": measured.flops, "fvcore_total": sum(measured.by_operator.values()), "params": measured.params}
+
+
+_Data = Splits | ScenesInParts
+_LATEST: OrderedDict[tuple[Dataset, Path, int | None], _Data] = OrderedDict()
+_MOST = 2  # sets that a worker keeps
+
+
+def _data(settings: Settings, dataset: Dataset, limit: int | None, on_read: OnRead) -> _Data:
+    """The set, from the last time where that was lately."""
+    key = (dataset, settings.data_dir, limit)
+    if key not in _LATEST:
+        while len(_LATEST) >= _MOST:
+            _LATEST.popitem(last=False)
+        _LATEST[key] = _read(settings, dataset, limit, on_read)
+    _LATEST.move_to_end(key)
+    return _LATEST[key]
+
+
+def _read(settings: Settings, dataset: Dataset, limit: int | None, on_read: OnRead) -> _Data:
+    if dataset.task == "detection":
+        return load_scenes(dataset, settings.data_dir, limit)
+    return load(
+        dataset,
+        settings.data_dir,
+        limit,
+        hold_bytes=settings.hold_bytes,
+        readers=settings.loader_count,
+        on_read=on_read,
+    )
 
 
 def _complete(settings: Settings, claim: leases.Claim, result: Result, exported: dict[str, Any]) -> None:
-    plain = {**asdict(result), **exported}
+    plain = {**result.to_json(), **exported}
 
     def finish(work: UnitOfWork) -> None:
         if leases.complete(work, claim, plain):
