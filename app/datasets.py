@@ -127,9 +127,16 @@ ARTICLES_ON_PHOTOS = Dataset(
     train_images=3_400,
     test_images=400,
     digest="b0497bf0f2c0db9d6c9c095d4e2e70f10514630462033db9bd908e69a9e3dc71",
-    description="Scenes to detect in, 128 px colour, 10 classes: 1 to 5 Fashion-MNIST articles, grey, pasted on crops of "
-    "12 photos, boxes exact; the parts have no article and no photo in common. A composite: says nothing about COCO.",
+    description="Scenes to detect in, 128 px colour, 10 classes: 1 to 5 Fashion-MNIST articles, grey, pasted on crops "
+    "of 12 photos, boxes exact; the parts have no article and no photo in common. A composite: it says nothing about "
+    "COCO.",
     task="detection",
 )
 
 BUILT_IN: dict[str, Dataset] = {d.name: d for d in (FASHION_MNIST, DIGITS, ARTICLES_ON_PHOTOS)}
+
+
+def task_of(name: str) -> Task:
+    """What is learned on the data set of that name: registered folders and fonts are there to be classified."""
+    known = BUILT_IN.get(name)
+    return "classification" if known is None else known.task

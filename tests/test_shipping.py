@@ -21,7 +21,7 @@ import importlib.abc, sys
 
 class Refuse(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {*"torch torchvision timm fvcore onnx onnxruntime safetensors worker".split()}:
+        if name.partition(".")[0] in {*"torch torchvision timm fvcore onnx onnxruntime safetensors pycocotools worker".split()}:
             raise ModuleNotFoundError(f"No module named {name!r} (refused)", name=name)
 
 sys.meta_path.insert(0, Refuse())

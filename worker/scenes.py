@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -142,34 +141,37 @@ def _composed(part: Part, articles: Images) -> Scenes:
     """Each article is used once at the most."""
     random = np.random.default_rng(_SEEDS[part])
     photos = [_photo(photo_folder() / name) for name in PHOTOS[part]]
-    order = iter(random.permutation(len(articles)).tolist())
-    scenes = [_scene(random, photos, articles, order) for _ in range(_COUNTS[part])]
+    cut_outs = _cut_outs(random, articles)
+    scenes = [_scene(random, _crop(random, photos), cut_outs) for _ in range(_COUNTS[part])]
     return Scenes(
         torch.from_numpy(np.stack([picture for picture, _ in scenes]).transpose(0, 3, 1, 2).copy()),
         [target for _, target in scenes],
     )
 
 
-def _scene(
-    random: np.random.Generator, photos: list[Image.Image], articles: Images, order: Iterator[int]
-) -> tuple[Colour, dict[str, Tensor]]:
-    picture = _crop(random, photos[random.integers(len(photos))])
-    boxes: list[Box] = []
-    labels: list[int] = []
-    wanted = int(random.integers(1, _MOST_ARTICLES + 1))
-    for _ in range(wanted):
-        index = next(order)
+def _cut_outs(random: np.random.Generator, articles: Images) -> Iterator[tuple[Grey, int]]:
+    """The articles in random order and at random sides, with their labels."""
+    for index in random.permutation(len(articles)):
         side = int(random.integers(_ARTICLE_SIDES[0], _ARTICLE_SIDES[1] + 1))
         article = cut_out(articles.pixels[index : index + 1][0, 0].numpy(), side)
-        box = None if article is None else _place(random, article.shape, boxes)
-        if article is None or box is None:
-            continue
-        pasted(article, picture, box[0], box[1])
-        boxes.append(box)
-        labels.append(int(articles.labels[index]) + 1)
-    if not boxes:
-        return _scene(random, photos, articles, order)
-    return picture, {"boxes": torch.tensor(boxes, dtype=torch.float32), "labels": torch.tensor(labels)}
+        if article is not None:
+            yield article, int(articles.labels[index]) + 1
+
+
+def _scene(
+    random: np.random.Generator, ground: Colour, cut_outs: Iterator[tuple[Grey, int]]
+) -> tuple[Colour, dict[str, Tensor]]:
+    """The ground [px, px, 3] with articles on it, and where which are; one for which no place is found is left out."""
+    boxes: list[Box] = []
+    labels: list[int] = []
+    for _ in range(random.integers(1, _MOST_ARTICLES + 1)):
+        article, label = next(cut_outs)
+        box = _place(random, article.shape, boxes)
+        if box is not None:
+            pasted(article, ground, box[0], box[1])
+            boxes.append(box)
+            labels.append(label)
+    return ground, {"boxes": torch.tensor(boxes, dtype=torch.float32), "labels": torch.tensor(labels)}
 
 
 def _place(random: np.random.Generator, shape: tuple[int, ...], boxes: list[Box]) -> Box | None:
@@ -191,8 +193,9 @@ def _covered(one: Box, other: Box) -> float:
     return max(width, 0) * max(height, 0) / smaller
 
 
-def _crop(random: np.random.Generator, photo: Image.Image) -> Colour:
-    """A random square of the photo, mirrored at random, as a scene's ground [px, px, 3]."""
+def _crop(random: np.random.Generator, photos: list[Image.Image]) -> Colour:
+    """A random square of one of the photos, mirrored at random, as a scene's ground [px, px, 3]."""
+    photo = photos[random.integers(len(photos))]
     side = int(random.integers(_LEAST_CROP, _PHOTO_SIDE + 1))
     left, top = int(random.integers(photo.width - side + 1)), int(random.integers(photo.height - side + 1))
     square = photo.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
@@ -200,12 +203,8 @@ def _crop(random: np.random.Generator, photo: Image.Image) -> Colour:
     return ground[:, ::-1].copy() if random.integers(2) else ground
 
 
-@lru_cache(maxsize=len(PHOTOS["train"]))
 def _photo(file: Path) -> Image.Image:
-    """Brought down to the side that crops are taken from.
-
-    Raises: DataError where it is no image.
-    """
+    """Brought down to the side that crops are taken from. Raises: DataError where it is no image."""
     try:
         with Image.open(file) as opened:
             photo = opened.convert("RGB")

@@ -78,7 +78,7 @@ class SSDLite(SSD):
         return self.proposal_matcher(box_iou(boxes, self.anchors))
 
     def decoded(self, output: Output) -> Output:
-        """Boxes [n, anchors, 4] in px of the input, inside it, and scores [n, anchors, classes], without background's."""
+        """Boxes [n, anchors, 4] in px of the input, inside it, and scores [n, anchors, classes], no background's."""
         codes, logits = output
         anchors = self.anchors.expand(codes.shape[0], -1, -1)
         boxes = self.box_coder.decode_single(codes.reshape(-1, 4), anchors.reshape(-1, 4)).reshape(codes.shape)
