@@ -113,10 +113,9 @@ PRESETS: dict[str, Recipe] = {
     "tinynet": _TINYNET,
     "tinynet-ra": _TINYNET.model_copy(update={"randaugment": 9.0, "colour_jitter": 0.0}),
     "detection-quick": Recipe(
-        epochs=12,
-        batch_size=32,
-        lr=0.004,
-        warmup_epochs=1,
+        epochs=8,
+        batch_size=16,
+        lr=0.008,
         flip=True,
         **_OF_CLASSIFICATION,  # type: ignore[arg-type]
     ),

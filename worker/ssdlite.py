@@ -21,6 +21,7 @@ from worker.networks import build
 _LEAST_CHANNELS = 64  # of an extra level
 _NORM = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.03)  # torchvision's SSDLite
 _LEAST_SCORE, _MOST_BOXES, _CANDIDATES, _NMS_IOU = 0.01, 100, 400, 0.55  # 100: what COCO's mAP looks at
+_CENTRE_WEIGHT, _SIDE_WEIGHT = 10.0, 5.0  # of SSD's box codes
 
 Output = tuple[Tensor, Tensor]
 Target = dict[str, Tensor]  # `boxes` float32 [k, 4], px; `labels` int64 [k], from 1
@@ -80,8 +81,13 @@ class SSDLite(SSD):
     def decoded(self, output: Output) -> Output:
         """Boxes [n, anchors, 4] in px of the input, inside it, and scores [n, anchors, classes], no background's."""
         codes, logits = output
-        anchors = self.anchors.expand(codes.shape[0], -1, -1)
-        boxes = self.box_coder.decode_single(codes.reshape(-1, 4), anchors.reshape(-1, 4)).reshape(codes.shape)
+        # torchvision's decoding has tensors made on the way, which tracing would freeze.
+        shift, stretch = codes.split(2, -1)
+        least, most = self.anchors.split(2, -1)
+        sides = most - least
+        centres = least + sides / 2 + sides * shift / _CENTRE_WEIGHT
+        reach = sides * (stretch / _SIDE_WEIGHT).clamp(max=self.box_coder.bbox_xform_clip).exp() / 2
+        boxes = torch.cat([centres - reach, centres + reach], -1)
         return boxes.clamp(0, self.px), logits.softmax(-1)[..., 1:]
 
     def detections(self, output: Output) -> list[Target]:
