@@ -21,7 +21,7 @@ demo: setup  ## the main job, end to end: scale, study, refit, train on demand
 	@$(BIN)/python examples/demo.py
 
 test: setup  ## the whole test suite
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

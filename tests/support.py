@@ -10,7 +10,10 @@ from typing import Any, NoReturn
 import pytest
 
 POSTGRES = os.environ.get("RDW_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
-REDIS = os.environ.get("RDW_TEST_REDIS", "redis://127.0.0.1:6379/15")
+# Test processes that run side by side (make test) have a Redis database each, from the last one down.
+REDIS = os.environ.get(
+    "RDW_TEST_REDIS", f"redis://127.0.0.1:6379/{15 - int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:])}"
+)
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from typing import Any
 
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from app.jobs import TRAIN, make_celery
 from app.settings import get_settings
+from worker import devices
 from worker.leases import Heartbeat
 from worker.trials import train_trial
 
 settings = get_settings()
+try:
+    devices.chosen(settings)
+except devices.DeviceError as error:  # before a trial is taken that could not be trained
+    sys.exit(str(error))
 celery = make_celery(settings)
 heartbeat = Heartbeat(settings, owner=f"{socket.gethostname()}:{os.getpid()}")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +19,7 @@ from app import image_folders, typefaces
 from app.datasets import IDX_FILES, Dataset, Part, fashion_mnist_folder, held_out
 from worker import folders
 from worker.folders import OnRead
-from worker.stored import Images, Marks, Unreadable
+from worker.stored import DataError, Images, Marks
 from worker.typefaces import drawn
 
 HOLD_BYTES = 2 * 10**9
@@ -30,10 +28,6 @@ _VALIDATION_SHARE = 0.1
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
-
-
-class DataError(Exception):
-    """The images cannot be read, or are not those that the trial was asked for; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +116,7 @@ def load(
         train, _ = _parted(train, limit)
     parts = [train, validation, test]
     if sum(3 * part.px**2 * len(part) for part in parts) <= hold_bytes:
-        with _unreadable_said():
-            parts = [part.map(lambda files: files.held(readers)) for part in parts]
+        parts = [part.map(lambda files: files.held(readers)) for part in parts]
     return Splits(*parts, dataset.num_classes, dataset.digest, left_out)
 
 
@@ -206,24 +199,15 @@ def _read_digits(reading: _Reading) -> _Whole:
 
 def _read_folder(reading: _Reading) -> _Whole:
     try:
-        with _unreadable_said():
-            digest, (train, validation, test) = folders.read(
-                reading.dataset, reading.data_dir, reading.readers, reading.on_read
-            )
+        digest, (train, validation, test) = folders.read(
+            reading.dataset, reading.data_dir, reading.readers, reading.on_read
+        )
     except image_folders.FolderError as error:
         raise DataError(str(error)) from error
     _check(reading.dataset, digest)
     if train is None:
         raise DataError(f"{reading.dataset.name!r} has no images to train on.")
     return _Whole(train, validation, test)
-
-
-@contextmanager
-def _unreadable_said() -> Iterator[None]:
-    try:
-        yield
-    except Unreadable as error:
-        raise DataError(f"{error} is no image that can be read: mend or remove it.") from error
 
 
 def _read_typefaces(reading: _Reading) -> _Whole:

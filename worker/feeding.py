@@ -12,9 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from app.datasets import Part
 from worker.augmentation import Augmentation
-from worker.datasets import DataError
 from worker.images import Inputs
-from worker.stored import Unreadable
+from worker.stored import DataError
 
 
 @dataclass(frozen=True)
@@ -45,18 +44,25 @@ class Feed:
                 multiprocessing_context="spawn",
                 persistent_workers=True,
                 pin_memory=pinned,
+                generator=torch.Generator(),  # its draws, of no use here, are not dropout's
             )
+            self._start(next(iter(parts)))
 
     def batches(self, wanted: list[Wanted]) -> Iterator[tuple[Tensor, Tensor]]:
         """Images as the network takes them and their classes, in this order. Raises: DataError."""
         for batch, made in zip(wanted, self._made(wanted), strict=True):
             if isinstance(made, str):
-                raise DataError(f"{made} can no longer be read as an image: it was changed while it was trained on.")
+                raise DataError(made)
             yield made, self._parts[batch.part].labels[batch.chosen]
 
     def in_order(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
         """All images of a part as they are."""
         return self.batches([Wanted(part, batch) for batch in self._parts[part].batches()])
+
+    def _start(self, part: Part) -> None:
+        """Have the loaders started before a training counts its seconds."""
+        for _ in self.batches([Wanted(part, slice(0, 1))]):
+            pass
 
     def _made(self, wanted: list[Wanted]) -> Iterator[Tensor | str]:
         if self._loader is None:
@@ -70,13 +76,13 @@ class _Making(Dataset[Any]):
         self._parts, self._augmentation = parts, augmentation
 
     def __getitem__(self, wanted: Wanted) -> Tensor | str:
-        """The images, or the place of one that cannot be read: exceptions lose their words between processes."""
+        """The images, or why there are none: between processes exceptions lose their words."""
         try:
             if wanted.seed is None:
                 return self._parts[wanted.part][wanted.chosen]
             assert isinstance(wanted.chosen, Tensor)
             return self._augmentation(wanted.chosen, torch.Generator().manual_seed(wanted.seed))
-        except Unreadable as error:
+        except DataError as error:
             return str(error)
 
 

@@ -24,8 +24,15 @@ Marks = NDArray[np.bytes_]
 _FINER = 2  # how much finer than wanted a JPEG is decoded at least, before it is brought down
 
 
-class Unreadable(Exception):
-    """A file that is no image; the message is its place below the root."""
+class DataError(Exception):
+    """The images cannot be read, or are not those that the trial was asked for; the message says what to do."""
+
+
+class Unreadable(DataError):
+    """A file, named by its place below the data root, is no image."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"{place} is no image that can be read: mend or remove it.")
 
 
 @dataclass(frozen=True)

@@ -260,7 +260,7 @@ class _Tally:
     """Losses and counts of an epoch, kept where they were computed, so that a GPU is seldom waited for."""
 
     def __init__(self, run: Run) -> None:
-        self._run, self.images, self._steps, self._looked = run, 0, 0, 0
+        self._run, self.images, self._steps = run, 0, 0
         self._losses: list[Tensor] = []
         self._sums: dict[str, Tensor] = {}
 

@@ -27,7 +27,6 @@ from worker import devices
 from worker.classification import Classification
 from worker.datasets import DataError, Splits, load
 from worker.detection import Detection
-from worker.devices import DeviceError
 from worker.export import ExportError, export
 from worker.folders import OnRead
 from worker.images import Normalisation
@@ -60,7 +59,7 @@ def train_trial(settings: Settings, heartbeat: Heartbeat, trial_id: str) -> None
         result = _trained(settings, heartbeat, claim, dataset)
     except Stopped:
         _stopped(settings, claim, heartbeat.why_stop())
-    except (DataError, DeviceError, Diverged, ScalingError, UnknownDataset) as error:
+    except (DataError, Diverged, ScalingError, UnknownDataset) as error:
         _fail(settings, claim, str(error))
     except Exception as error:
         log.exception("trial %s failed unexpectedly", trial_id)

@@ -11,7 +11,7 @@ from app.schemas.common import Answer, Body, Name
 
 
 class NewDataset(Body):
-    """A folder of images below the data root: `<class>/*`, or `train/<class>/*` and `test/<class>/*`."""
+    """A folder of images below the data root: `<class>/*`, or `train/<class>/*` with `val/`, `test/` or both."""
 
     name: Name
     folder: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\\]+$")]

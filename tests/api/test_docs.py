@@ -36,4 +36,4 @@ def test_the_demo_shows_what_scaling_answers(client: TestClient, capsys: pytest.
 
 
 def test_there_are_examples() -> None:
-    assert {document for document, _, _ in EXAMPLES} >= {"baselines.md", "budgets.md"}
+    assert {document for document, _, _ in EXAMPLES} >= {"baselines.md", "budgets.md", "training.md"}

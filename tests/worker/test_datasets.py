@@ -190,6 +190,78 @@ class TestFolders:
         assert splits.test.pixels[:, 0].amin() >= 200
         assert splits.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
+    def test_of_three_parts_each_is_what_its_folder_says(self, data_dir: Path) -> None:
+        place = data_dir / "datasets" / "own"
+        for n, name in enumerate(("train", "val", "test")):
+            self.fill(place / name, 10 - n, first_tone=50 * n)
+        dataset = self.own(data_dir)
+
+        splits = load(dataset, data_dir)
+
+        assert (dataset.train_images, dataset.test_images) == (20 + 18, 16)
+        assert [len(part) for part in parts(splits)] == [20, 18, 16]
+        assert [int(part.pixels[:, 0].amin()) for part in parts(splits)] == [0, 50, 100]
+
+    def test_imagenets_test_images_without_labels_are_passed_over(self, data_dir: Path) -> None:
+        place = data_dir / "datasets" / "own"
+        self.fill(place / "train", 10)
+        self.fill(place / "val", 5, first_tone=100)
+        (place / "test").mkdir()
+        Image.new("RGB", (12, 12), "white").save(place / "test" / "ILSVRC2012_test_00000001.JPEG")
+        dataset = self.own(data_dir)
+
+        splits = load(dataset, data_dir)
+
+        assert (dataset.train_images, dataset.test_images) == (20, 10)
+        assert [len(part) for part in parts(splits)] == [18, 2, 10]
+        assert int(splits.test.pixels[:, 0].amin()) == 100
+
+    @pytest.mark.parametrize(("own", "other"), [("test", "train"), ("val", "train"), ("test", "val")])
+    @pytest.mark.parametrize("how", ["copied", "under another name", "stored anew", "in another class"])
+    def test_an_image_planted_in_another_part_counts_there_alone(
+        self, own: str, other: str, how: str, data_dir: Path
+    ) -> None:
+        place = data_dir / "datasets" / "own"
+        for n, name in enumerate(("train", "val", "test")):
+            self.fill(place / name, 10, first_tone=50 * n)
+        planted = place / other / "cats" / "003.png"
+        into = place / own / ("dogs" if how == "in another class" else "cats")
+        if how == "stored anew":
+            Image.open(planted).save(into / "planted.png", compress_level=0)
+            assert (into / "planted.png").read_bytes() != planted.read_bytes()
+        else:
+            shutil.copy(planted, into / ("planted.png" if how == "copied" else "a photo of mine.png"))
+
+        splits = load(self.own(data_dir), data_dir)
+
+        expected = {"train": 20, "val": 20, "test": 20}
+        expected[own] += 1
+        expected[other] -= 1
+        assert [len(part) for part in parts(splits)] == list(expected.values())
+        assert splits.left_out == 1
+        seen = [set(every_image([part])) for part in parts(splits)]
+        assert not (seen[0] & seen[1] | seen[0] & seen[2] | seen[1] & seen[2])
+
+    def test_images_that_are_there_twice_are_in_one_part_whatever_is_held_out(self, data_dir: Path) -> None:
+        place = data_dir / "datasets" / "own"
+        for name in ("cats", "dogs"):
+            for file in list((place / name).iterdir()):
+                shutil.copy(file, place / name / f"again-{file.name}")
+
+        splits = load(self.own(data_dir), data_dir)
+
+        seen = [set(every_image([part])) for part in parts(splits)]
+        assert not (seen[0] & seen[1] | seen[0] & seen[2] | seen[1] & seen[2])
+        assert all(set(part.labels.tolist()) == {0, 1} for part in parts(splits))
+
+    def test_where_all_that_was_to_be_trained_on_is_tested_on_nothing_is_trained(self, data_dir: Path) -> None:
+        place = data_dir / "datasets" / "own"
+        self.fill(place / "train", 10)
+        self.fill(place / "test", 10)
+
+        with pytest.raises(DataError, match="of 2 of its 2 classes none is left to train on"):
+            load(self.own(data_dir), data_dir)
+
     def test_an_image_is_resized_to_its_middle_square(self, data_dir: Path) -> None:
         wide = Image.new("RGB", (60, 20), "red")
         wide.paste("blue", (20, 0, 40, 20))

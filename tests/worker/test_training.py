@@ -15,7 +15,8 @@ from torch import Tensor
 
 from app.recipes import PRESETS, Recipe
 from app.scaling.architecture import Config
-from tests.worker.support import SMALL, TINY, digits, fashion_mnist, images, trained, weights
+from tests.worker.support import CPU, SMALL, TINY, digits, fashion_mnist, images, trained, weights
+from worker.classification import Classification
 from worker.datasets import Splits
 from worker.evaluation import evaluate
 from worker.images import Inputs, Normalisation
@@ -322,3 +323,66 @@ def test_a_result_says_what_it_was_obtained_with_and_is_plain_data(tmp_path: Pat
     plain = result.to_json()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert plain["test_accuracy"] == result.test["accuracy"]
+
+
+OTHERWISE: dict[str, Any] = {
+    "epochs": 2,
+    "batch_size": 64,
+    "optimizer": "rmsprop",
+    "lr": 0.02,
+    "lr_batch": 64,
+    "schedule": "step",
+    "weight_decay": 0.5,
+    "warmup_epochs": 0.5,
+    "label_smoothing": 0.4,
+    "dropout": 0.5,
+    "drop_path": 0.5,
+    "flip": True,
+    "shift": 0.2,
+    "crop": 0.5,
+    "colour_jitter": 0.4,
+    "randaugment": 9,
+    "train_images": 100,
+}
+
+
+@pytest.mark.parametrize("option", OTHERWISE)
+def test_every_option_has_a_say_in_the_weights(option: str, tmp_path: Path) -> None:
+    plain = Recipe(epochs=1, batch_size=32, lr=0.01, warmup_epochs=0)
+    recipe = plain.model_copy(update={option: OTHERWISE[option]})
+    deep = replace(TINY, stages=(*TINY.stages, replace(TINY.stages[1], repeats=2, stride=1)))  # with shortcuts
+
+    trained(tmp_path / "plain", plain, config=deep)
+    trained(tmp_path / "other", recipe, config=deep, splits=digits(recipe.train_images or 200))
+
+    assert not same(weights(tmp_path / "plain"), weights(tmp_path / "other"))
+
+
+@pytest.mark.parametrize("option", ["decay", "decay_epochs"])
+def test_the_options_of_a_schedule_have_a_say_with_it(option: str, tmp_path: Path) -> None:
+    steps = Recipe(epochs=2, batch_size=32, lr=0.01, schedule="step", decay_epochs=0.3, warmup_epochs=0)
+
+    trained(tmp_path / "one", steps)
+    trained(tmp_path / "other", steps.model_copy(update={option: 0.7}))
+
+    assert not same(weights(tmp_path / "one"), weights(tmp_path / "other"))
+
+
+def test_no_option_is_forgotten() -> None:
+    assert {*OTHERWISE, "decay", "decay_epochs", "ema_decay"} == set(Recipe.model_fields)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_labels_are_smoothed_as_the_recipe_says(smoothing: float) -> None:
+    splits = digits(200)
+    task = Classification(TINY, Recipe(label_smoothing=smoothing), splits, CPU)
+    network = task.build().eval()
+    images, labels = Inputs(splits.train, 1, 8, Normalisation.of(splits.train))[:], splits.train.labels
+
+    loss, counts = task.loss(network, (images, labels))
+
+    logarithms = network(images).log_softmax(1)
+    right = logarithms[torch.arange(200), labels]
+    expected = -((1 - smoothing) * right + smoothing * logarithms.mean(1)).mean()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert counts["accuracy"] == (logarithms.argmax(1) == labels).sum()
