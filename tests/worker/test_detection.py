@@ -232,3 +232,35 @@ def test_a_diverging_training_says_where(tmp_path: Path) -> None:
 
     with pytest.raises(Diverged, match="lower the learning rate"):
         trained(tmp_path, recipe, some(articles_on_photos(), 40))
+
+
+LEARNS = Recipe(epochs=6, batch_size=16, lr=0.01)
+
+
+def learnable() -> ScenesInParts:
+    whole = articles_on_photos()
+    train = Scenes(whole.train.pixels[:800], whole.train.targets[:800])
+    return replace(some(whole, 100), train=train)
+
+
+def test_articles_are_found_in_scenes_and_on_photos_never_seen(tmp_path: Path) -> None:
+    result = trained(tmp_path, LEARNS, learnable(), config=FINDER)
+
+    assert result.score["ap50"] > 0.25
+    assert result.test["ap50"] > 0.25
+    assert result.score["accuracy"] == result.accuracy < result.score["ap50"]
+    assert result.history[-1]["validation_loss"] < result.history[0]["validation_loss"]
+
+
+def test_with_shuffled_labels_what_they_are_is_not_learned(tmp_path: Path) -> None:
+    scenes = learnable()
+    labels = torch.cat([target["labels"] for target in scenes.train.targets])
+    dealt = iter(labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))].tolist())
+    targets = [
+        {**target, "labels": torch.tensor([next(dealt) for _ in target["labels"]])} for target in scenes.train.targets
+    ]
+
+    result = trained(tmp_path, LEARNS, replace(scenes, train=Scenes(scenes.train.pixels, targets)), config=FINDER)
+
+    assert result.score["ap50"] < 0.15
+    assert result.test["ap50"] < 0.15

@@ -145,7 +145,7 @@ def test_other_photos_under_the_same_names_are_refused(monkeypatch: pytest.Monke
     name = PHOTOS["test"][0]
     (tmp_path / name).write_bytes((tmp_path / PHOTOS["train"][0]).read_bytes())
 
-    with pytest.raises(DataError, match=r"not those .* reinstall mate-backgrounds"):
+    with pytest.raises(DataError, match=r"not those .*--reinstall mate-backgrounds"):
         load_scenes(dataset, tmp_path)
 
 
