@@ -20,11 +20,7 @@ from worker.stored import Images
 
 _RECIPE = 1  # count up where other scenes are composed of the same articles and photos
 _SIDE = 128  # of a scene, px
-_COUNTS: dict[Part, int] = {
-    "train": 3_060,
-    "validation": 340,
-    "test": 400,
-}  # validation: a tenth
+_COUNTS: dict[Part, int] = {"train": 3_060, "validation": 340, "test": 400}
 _SEEDS: dict[Part, int] = {"train": 1, "validation": 2, "test": 3}
 _MOST_ARTICLES = 5
 _ARTICLE_SIDES = (24, 64)  # px, before what is dark is cut off
