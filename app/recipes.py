@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.datasets import Task
+from app.errors import Invalid
+
 
 class Recipe(BaseModel):
     """A training recipe. Everything that decides a result, but for the network, the data and the seed."""
@@ -96,11 +99,48 @@ _TINYNET = Recipe(
     colour_jitter=0.4,
 )
 
+_OF_CLASSIFICATION = {
+    "label_smoothing": 0.0,
+    "dropout": 0.0,
+    "crop": None,
+    "colour_jitter": 0.0,
+    "randaugment": None,
+}  # options that detectors do not know, and the values that turn them off
+
 PRESETS: dict[str, Recipe] = {
     "quick": Recipe(epochs=4, batch_size=64, shift=0.08, train_images=10_000),
     "digits-smoke": Recipe(epochs=2, batch_size=64),
     "tinynet": _TINYNET,
     "tinynet-ra": _TINYNET.model_copy(update={"randaugment": 9.0, "colour_jitter": 0.0}),
+    "detection-quick": Recipe(
+        epochs=8,
+        batch_size=16,
+        lr=0.008,
+        flip=True,
+        **_OF_CLASSIFICATION,  # type: ignore[arg-type]
+    ),
 }
 """`tinynet` is the paper's (its .048 is for a batch of 128 on each of 8 GPUs); `tinynet-ra` the same with RandAugment,
 which replaces colour jitter as it does in timm."""
+
+_OF_DETECTION = ("detection-quick",)
+
+
+def recipe_for(task: Task, given: Recipe | str, pointer: str) -> Recipe:
+    """The recipe, or the preset of that name, for data sets of a task; `pointer` says where it was given.
+
+    Detectors have none of classification's own options: off by default there, refused where they were asked for.
+    Raises: Invalid.
+    """
+    if isinstance(given, str):
+        if (given in _OF_DETECTION) != (task == "detection"):
+            others = [name for name in PRESETS if (name in _OF_DETECTION) == (task == "detection")]
+            raise Invalid(pointer, f"{given!r} is no recipe for {task}; take {' or '.join(others)}, or its options.")
+        return PRESETS[given]
+    if task == "classification":
+        return given
+    for option, off in _OF_CLASSIFICATION.items():
+        if option in given.model_fields_set and getattr(given, option) != off:
+            why = f"{option} has no meaning for detection: leave it out (`detection-quick` is a preset that does)."
+            raise Invalid(f"{pointer}/{option}", why)
+    return given.model_copy(update=_OF_CLASSIFICATION)

@@ -30,6 +30,7 @@ HOMES = {
     "onnx": ("worker.export",),
     "onnxruntime": ("worker.export",),
     "safetensors": ("worker.export",),
+    "pycocotools": ("worker.detection",),
     "sqlalchemy": ("app.db", "migrations"),
     "alembic": ("app.db.migrate", "migrations"),
     "celery": ("app.jobs", "worker"),

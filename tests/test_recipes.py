@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from app.recipes import PRESETS, Recipe
+from app.errors import Invalid
+from app.recipes import PRESETS, Recipe, recipe_for
 
 
 def test_a_warm_up_longer_than_the_training_is_refused() -> None:
@@ -53,3 +54,37 @@ def test_options_that_came_later_do_not_decide_where_they_are_not_used() -> None
         "colour_jitter",
         "randaugment",
     }
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("label_smoothing", 0.1), ("dropout", 0.2), ("crop", 0.5), ("colour_jitter", 0.4), ("randaugment", 9)],
+)
+def test_what_has_no_meaning_for_detection_is_refused_there_and_nowhere_else(option: str, value: float) -> None:
+    asked = Recipe(**{option: value})
+
+    with pytest.raises(Invalid, match=f"{option} has no meaning for detection.*detection-quick") as raised:
+        recipe_for("detection", asked, "/train/recipe")
+
+    assert raised.value.pointer == f"/train/recipe/{option}"
+    assert recipe_for("classification", asked, "/recipe") == asked
+
+
+def test_for_detection_such_options_are_off_by_default_and_may_be_said_to_be_off() -> None:
+    plain = recipe_for("detection", Recipe(epochs=2, flip=True, drop_path=0.1), "/recipe")
+
+    assert (plain.label_smoothing, plain.dropout, plain.epochs, plain.flip, plain.drop_path) == (0, 0, 2, True, 0.1)
+    assert recipe_for("detection", plain, "/recipe") == plain  # as a study keeps it
+    assert recipe_for("detection", Recipe(**plain.model_dump()), "/recipe") == plain
+
+
+def test_each_preset_is_for_one_task() -> None:
+    for name, preset in PRESETS.items():
+        own, other = ("detection", "classification") if name == "detection-quick" else ("classification", "detection")
+        assert recipe_for(own, name, "/recipe") == preset
+        with pytest.raises(Invalid, match=f"'{name}' is no recipe for {other}; take"):
+            recipe_for(other, name, "/recipe")
+    with pytest.raises(Invalid, match="take detection-quick"):
+        recipe_for("detection", "quick", "/recipe")
+    with pytest.raises(Invalid, match="take quick or digits-smoke or tinynet or tinynet-ra"):
+        recipe_for("classification", "detection-quick", "/recipe")

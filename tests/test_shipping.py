@@ -19,9 +19,11 @@ ROOT = Path(__file__).parent.parent
 WITHOUT_TORCH = """
 import importlib.abc, sys
 
+REFUSED = set("torch torchvision timm fvcore onnx onnxruntime safetensors pycocotools worker".split())
+
 class Refuse(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {*"torch torchvision timm fvcore onnx onnxruntime safetensors worker".split()}:
+        if name.partition(".")[0] in REFUSED:
             raise ModuleNotFoundError(f"No module named {name!r} (refused)", name=name)
 
 sys.meta_path.insert(0, Refuse())

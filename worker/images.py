@@ -99,12 +99,17 @@ def augmented(batch: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
         mirrored = torch.rand(len(batch), generator=random) < 0.5
         batch = torch.where(mirrored[:, None, None, None], batch.flip(-1), batch)
     reach = round(recipe.shift * batch.shape[-1])
-    return _shifted(batch, reach, random) if reach else batch
+    return shifted(batch, offsets(len(batch), reach, random)) if reach else batch
 
 
-def _shifted(batch: Tensor, reach: int, random: torch.Generator) -> Tensor:
+def offsets(n: int, reach: int, random: torch.Generator) -> Tensor:
+    """How far `n` images are shifted, int64 [2, n], px: by up to `reach` up, then to the left."""
+    return torch.randint(-reach, reach + 1, (2, n, 1), generator=random)[..., 0]
+
+
+def shifted(batch: Tensor, offsets: Tensor) -> Tensor:
+    """Each image moved up and to the left by its own offsets, edges repeated."""
     n, _, px, _ = batch.shape
-    offsets = torch.randint(-reach, reach + 1, (2, n, 1), generator=random)
-    rows, columns = (torch.arange(px) + offset for offset in offsets)
+    rows, columns = (torch.arange(px) + offset[:, None] for offset in offsets)
     rows, columns = rows.clamp(0, px - 1), columns.clamp(0, px - 1)
     return batch[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

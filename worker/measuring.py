@@ -16,6 +16,9 @@ with warnings.catch_warnings():
     from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
 
 
+_MULTIPLY_ADDS = ("conv", "linear")
+
+
 @dataclass(frozen=True)
 class Measured:
     """What fvcore counts for one image in evaluation mode, and the number of learnable parameters."""
@@ -24,17 +27,26 @@ class Measured:
     activations: int
     params: int
 
+    @property
+    def flops(self) -> int:
+        """Multiply-adds of convolutions and linear layers."""
+        return sum(self.by_operator.get(operator, 0) for operator in _MULTIPLY_ADDS)
+
 
 def measure(config: Config) -> Measured:
     """Build the network and count. Seconds, where the analytic cost takes microseconds.
 
     Raises: InvalidNetwork where its family cannot build it.
     """
-    network = build(config).eval()
+    return counted(build(config), config)
+
+
+def counted(network: nn.Module, config: Config) -> Measured:
+    """Count a network that takes the config's images; it is left in evaluation mode."""
     image = torch.zeros(1, config.in_chans, config.resolution, config.resolution)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _counted(network, image)
+        return _counted(network.eval(), image)
 
 
 def _counted(network: nn.Module, image: Tensor) -> Measured:

@@ -27,10 +27,14 @@ from app.settings import Settings
 from worker import devices
 from worker.classification import Classification
 from worker.datasets import DataError, Splits, load
+from worker.detection import Detection
 from worker.export import ExportError, export
 from worker.folders import OnRead
 from worker.images import Normalisation
 from worker.leases import Heartbeat
+from worker.measuring import counted
+from worker.scenes import ScenesInParts, load_scenes
+from worker.ssdlite import SSDLite
 from worker.training import Diverged, Progress, Result, Stopped, train
 
 log = logging.getLogger("rdw.worker")
@@ -104,16 +108,17 @@ def _trained(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, data
             raise Stopped
         _report(settings, claim, {"phase": "reading", "images": done, "of": of})
 
-    device = devices.chosen(settings)
-    splits = _splits(settings, dataset, recipe.train_images, on_read)
-    task = Classification(Config.from_json(trial.config), recipe, splits, device, settings.loader_count)
+    device, config = devices.chosen(settings), Config.from_json(trial.config)
+    data = _data(settings, dataset, recipe.train_images, on_read)
     clock = EpochClock()
 
     def on_progress(progress: Progress) -> None:
         _report(settings, claim, {"phase": "training", **asdict(progress)}, clock.ended(progress))
 
     return train(
-        task,
+        Detection(config, recipe, data, device)
+        if isinstance(data, ScenesInParts)
+        else Classification(config, recipe, data, device, settings.loader_count),
         recipe,
         trial.seed,
         device=device,
@@ -134,15 +139,18 @@ def _report(
 
 
 def _exported(settings: Settings, claim: leases.Claim, dataset: Dataset, result: Result) -> dict[str, Any]:
-    """The result's `latency` and `operators`, or its `export_error`: no failure here loses the training."""
-    trial = claim.trial
+    """The result's `latency` and `operators`, or its `export_error`: no failure here loses the training.
+
+    A detector's `detector` says what all of it costs: the trial's flops are those of its backbone as a classifier.
+    """
+    trial, config = claim.trial, Config.from_json(claim.trial.config)
     try:
         state = torch.load(artifacts.trial_folder(settings.data_dir, trial.id) / "weights.pt", weights_only=True)
-        splits = _splits(settings, dataset, Recipe(**trial.recipe).train_images, lambda done, of: None)
+        data = _data(settings, dataset, Recipe(**trial.recipe).train_images, lambda done, of: None)
+        seen = data.train.images if isinstance(data, ScenesInParts) else data.train
         into = artifacts.folder(settings.data_dir, trial.id)
-        return asdict(
-            export(Config.from_json(trial.config), state, Normalisation.of(splits.train), result.history, into)
-        )
+        exported = asdict(export(config, state, Normalisation.of(seen), result.history, into, dataset.task))
+        return exported if dataset.task == "classification" else {**exported, "detector": _cost(config)}
     except ExportError as error:
         log.warning("trial %s: the export failed: %s", trial.id, error)
         return {"export_error": str(error)}
@@ -151,26 +159,39 @@ def _exported(settings: Settings, claim: leases.Claim, dataset: Dataset, result:
         return {"export_error": f"Unexpected {type(error).__name__}; the worker's log has more."}
 
 
-_LATEST: OrderedDict[tuple[Dataset, Path, int | None], Splits] = OrderedDict()
+def _cost(config: Config) -> dict[str, int]:
+    """Of a whole detector, as fvcore counts it."""
+    measured = counted(SSDLite(config), config)
+    return {"flops": measured.flops, "fvcore_total": sum(measured.by_operator.values()), "params": measured.params}
+
+
+_Data = Splits | ScenesInParts
+_LATEST: OrderedDict[tuple[Dataset, Path, int | None], _Data] = OrderedDict()
 _MOST = 2  # sets that a worker keeps
 
 
-def _splits(settings: Settings, dataset: Dataset, limit: int | None, on_read: OnRead) -> Splits:
+def _data(settings: Settings, dataset: Dataset, limit: int | None, on_read: OnRead) -> _Data:
     """The set, from the last time where that was lately."""
     key = (dataset, settings.data_dir, limit)
     if key not in _LATEST:
         while len(_LATEST) >= _MOST:
             _LATEST.popitem(last=False)
-        _LATEST[key] = load(
-            dataset,
-            settings.data_dir,
-            limit,
-            hold_bytes=settings.hold_bytes,
-            readers=settings.loader_count,
-            on_read=on_read,
-        )
+        _LATEST[key] = _read(settings, dataset, limit, on_read)
     _LATEST.move_to_end(key)
     return _LATEST[key]
+
+
+def _read(settings: Settings, dataset: Dataset, limit: int | None, on_read: OnRead) -> _Data:
+    if dataset.task == "detection":
+        return load_scenes(dataset, settings.data_dir, limit)
+    return load(
+        dataset,
+        settings.data_dir,
+        limit,
+        hold_bytes=settings.hold_bytes,
+        readers=settings.loader_count,
+        on_read=on_read,
+    )
 
 
 def _complete(settings: Settings, claim: leases.Claim, result: Result, exported: dict[str, Any]) -> None:

@@ -8,13 +8,13 @@ from fastapi.concurrency import run_in_threadpool
 from app.datasets import Dataset
 from app.deps import Known, writing
 from app.problems import RESPONSES
+from app.recipes import recipe_for
 from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Multipliers
 from app.scaling.errors import ScalingError
 from app.scaling.recommend import Recommendation, Rule, at_multipliers, flops_of, recommend
 from app.scaling.rules import Wanted
 from app.schemas.architectures import ArchitectureRef, pointing_below
-from app.schemas.common import recipe_of
 from app.schemas.cost import CostAnswer, NetworkRef
 from app.schemas.scale import (
     CompareAnswer,
@@ -209,7 +209,7 @@ def _plan(dataset: Dataset, found: Recommendation, answer: ScaleAnswer, train: T
         architecture=found.architecture.name,
         config=found.config,
         dataset=dataset,
-        recipe=recipe_of(train.recipe),
+        recipe=recipe_for(dataset.task, train.recipe, "/train/recipe"),
         seed=train.seed,
         multipliers=found.multipliers,
         baseline_flops=flops_of(found.architecture),

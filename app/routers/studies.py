@@ -13,10 +13,11 @@ from app.db.tables import ObservationRow, StudyRow
 from app.db.unit_of_work import UnitOfWork
 from app.deps import Cursor, Id, K, Known, Limit, Look, NameQuery, RequestId, Work
 from app.problems import CONFLICT, RESPONSES
+from app.recipes import recipe_for
 from app.routers.predictors import detail as predictor_detail
 from app.routers.scale import resolved
 from app.scaling.architecture import Multipliers
-from app.schemas.common import Listed, recipe_of
+from app.schemas.common import Listed
 from app.schemas.predictors import PredictorDetail
 from app.schemas.studies import (
     CorrelationsAnswer,
@@ -62,10 +63,11 @@ def create_study(body: NewStudy, work: Work, known: Known, response: Response) -
 
     With `validate_only` nothing is kept: 200, and what all its trials would take, one after the other.
     """
+    dataset = datasets.find(work, body.dataset)
     wanted: dict[str, Any] = {
         "architecture": resolved(known, body.architecture),
-        "dataset": datasets.find(work, body.dataset),
-        "recipe": recipe_of(body.recipe),
+        "dataset": dataset,
+        "recipe": recipe_for(dataset.task, body.recipe, "/recipe"),
         "space": body.space.model_dump(mode="json"),
         "size": body.trials,
         "seed": body.seed,

@@ -15,11 +15,12 @@ from app.db.tables import EventRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.deps import Cursor, Id, IdQuery, Known, Limit, Look, NameQuery, RequestId, Work
 from app.problems import CONFLICT, RESPONSES
+from app.recipes import recipe_for
 from app.routers.scale import resolved, scaled
 from app.scaling.architecture import Config
 from app.scaling.recommend import flops_of
 from app.schemas.architectures import config_json
-from app.schemas.common import Listed, recipe_of
+from app.schemas.common import Listed
 from app.schemas.trials import Estimated, EstimateItem, NewTrial, State, TrialDetail, TrialItem
 from app.services import artifacts, attempts, datasets, trials
 from app.services.artifacts import Artifact
@@ -137,7 +138,8 @@ def _data(event: EventRow) -> dict[str, Any]:
 
 
 def _plan(work: UnitOfWork, known: Catalogue, body: NewTrial) -> trials.Plan:
-    dataset, recipe = datasets.find(work, body.dataset), recipe_of(body.recipe)
+    dataset = datasets.find(work, body.dataset)
+    recipe = recipe_for(dataset.task, body.recipe, "/recipe")
     if body.config is not None:
         return trials.Plan(body.config.family, body.config.to_config("/config"), dataset, recipe, body.seed)
     architecture = resolved(known, body.architecture).for_classes(dataset.num_classes)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
-from app.recipes import PRESETS, Recipe
+from app.recipes import Recipe
 
 Item = TypeVar("Item")
 
@@ -65,14 +65,10 @@ class Problem(BaseModel):
 
 RecipeOrPreset = Annotated[
     Annotated[Recipe, Tag("<recipe>")]
-    | Annotated[Literal["quick", "digits-smoke", "tinynet", "tinynet-ra"], Tag("<preset>")],
+    | Annotated[Literal["quick", "digits-smoke", "tinynet", "tinynet-ra", "detection-quick"], Tag("<preset>")],
     Discriminator(lambda given: "<preset>" if isinstance(given, str) else "<recipe>"),
-    Field(description="A recipe, or the name of a preset."),
+    Field(description="A recipe, or the name of a preset; `detection-quick` is for data sets to detect in."),
 ]
-
-
-def recipe_of(given: Recipe | str) -> Recipe:
-    return PRESETS[given] if isinstance(given, str) else given
 
 
 Plain = dict[str, Any]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from app.datasets import Task
 from app.schemas.common import Answer, Body, Name
 
 
@@ -20,6 +21,7 @@ class NewDataset(Body):
 class DatasetItem(Answer):
     name: str
     kind: str
+    task: Task = Field(description="What trials on it learn: to name an image, or to find what is in it.")
     num_classes: int
     channels: int
     native_px: int

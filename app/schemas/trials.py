@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
+from app.datasets import Task, task_of
 from app.schemas.common import Answer, Name, RecipeOrPreset, RowId, Seed
 from app.schemas.cost import NetworkRef
 
@@ -61,6 +62,11 @@ class TrialItem(Answer):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+    @computed_field(description="What is learned, which the data set decides.")  # type: ignore[prop-decorator]
+    @property
+    def kind(self) -> Task:
+        return task_of(self.dataset)
 
 
 class AttemptItem(Answer):

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from app import image_folders, typefaces
-from app.datasets import BUILT_IN, FASHION_MNIST, Dataset, fashion_mnist_folder
+from app.datasets import BUILT_IN, FASHION_MNIST, Dataset, fashion_mnist_folder, scenes_missing
 from app.db.tables import DatasetRow
 from app.db.unit_of_work import UnitOfWork
 from app.errors import Conflict, UnknownDataset
@@ -40,6 +40,8 @@ def missing(dataset: Dataset, data_dir: Path) -> str | None:
     """Why it cannot be read on this machine, and how to get it; none where it can."""
     if dataset.kind == "typefaces":
         return typefaces.missing(dataset.digest)
+    if dataset.kind == "scenes":
+        return scenes_missing(data_dir)
     if dataset.folder is not None:
         try:
             image_folders.located(dataset.folder, data_dir)

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper
@@ -34,6 +36,7 @@ from worker import trials as worker_trials
 from worker.images import Normalisation
 from worker.leases import Heartbeat
 from worker.networks import build
+from worker.ssdlite import SSDLite
 
 REBUILD = Path(__file__).parents[2] / "examples" / "rebuild.py"
 NORMALISATION = Normalisation(mean=72.5, sd=90.25)
@@ -85,6 +88,48 @@ def test_a_network_of_any_family_is_exported_and_read_back(tmp_path: Path, name:
     assert all(torch.equal(tensor, state[name]) for name, tensor in again.state_dict().items())
     assert {"Conv", "Gemm"} <= set(found.operators) <= set(standard_operators())
     assert sorted(file.name for file in tmp_path.iterdir()) == ["log.csv", "model.onnx", "weights.safetensors"]
+
+
+@pytest.mark.parametrize("name", OF_EACH)
+def test_a_detector_of_any_family_is_exported_and_read_back(tmp_path: Path, name: str) -> None:
+    config = replace(narrow(name), resolution=64)
+    torch.manual_seed(0)
+    detector = SSDLite(config).to(memory_format=torch.channels_last).eval()
+
+    found = export.export(config, detector.state_dict(), NORMALISATION, HISTORY, tmp_path, "detection")
+
+    again, state = export.load(tmp_path / "weights.safetensors"), detector.state_dict()
+    assert isinstance(again, SSDLite) and not again.training
+    assert all(torch.equal(tensor, state[name]) for name, tensor in again.state_dict().items())
+    assert {"Conv", "Softmax"} <= set(found.operators) <= set(standard_operators())
+    assert found.latency.median_ms > 0
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    for n in (1, 2, 5):  # a size that the export did not try
+        batch = images(config, n)
+        boxes, scores = session.run(["boxes", "scores"], {"images": batch.numpy()})
+        with torch.inference_mode():
+            expected = again.decoded(again(batch))
+        assert np.abs(boxes - expected[0].numpy()).max() < 64e-4
+        assert np.abs(scores - expected[1].numpy()).max() < 1e-4
+        assert boxes.shape == (n, len(again.anchors), 4)
+        assert scores.shape == (n, len(again.anchors), 10)
+    metadata = {p.key: p.value for p in onnx.load(tmp_path / "model.onnx").metadata_props}
+    assert metadata["task"] == "detection"
+
+
+@pytest.mark.parametrize("part", ["regression_head", "classification_head"])
+def test_boxes_and_scores_that_differ_from_pytorchs_are_refused(part: str) -> None:
+    config = replace(narrow("efficientnet_b0"), resolution=64)
+    detector = SSDLite(config).eval()
+    content = export.converted(detector, config, "detection").SerializeToString()
+    export.compare(content, detector, config, "detection")
+
+    for parameter in getattr(detector.head, part).parameters():
+        nn.init.normal_(parameter)
+
+    wrong = "boxes" if part == "regression_head" else "scores"
+    with pytest.raises(export.ExportError, match=f"ONNX's {wrong} differ from PyTorch's"):
+        export.compare(content, detector, config, "detection")
 
 
 def standard_operators() -> list[str]:
