@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,11 +31,13 @@ from app.services import predictors as predictor_service
 from app.services.catalogue import Catalogue
 from app.services.leases import reconcile
 from app.services.listeners import Listeners
+from app.services.retention import prune
 from app.settings import Settings, get_settings
 
 log = logging.getLogger("rdw.api")
 
 _LARGEST_BODY = 8 * 1024 * 1024
+_PRUNE_SECONDS = 600.0
 _DESCRIPTION = """Name a baseline network and a FLOPs budget, and get the resolution, depth and width that fit it, with
 the network itself; train it on real images; every training makes the next answer better. The method is that of *Model
 Rubik's Cube: Twisting Resolution, Depth and Width for TinyNets* (NeurIPS 2020).
@@ -95,7 +98,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _look_out(settings: Settings, jobs: JobQueue, stop: threading.Event) -> None:
-    """See to it that the built-in predictor is there, and that lost jobs are sent again, until told to stop."""
+    """See to it that the built-in predictor is there, that lost jobs are sent again, and what is old goes.
+
+    Until told to stop.
+    """
+    next_prune = time.monotonic()
     while not stop.is_set():
         try:
             with UnitOfWork(settings.database, jobs.send) as work:
@@ -103,6 +110,9 @@ def _look_out(settings: Settings, jobs: JobQueue, stop: threading.Event) -> None
                 reconcile(work, settings)
             if settings.embedded_broker:
                 prune_processed(settings)
+            if time.monotonic() >= next_prune:
+                prune(settings)
+                next_prune = time.monotonic() + _PRUNE_SECONDS
         except Exception:  # the database may be away for a while; the next look may find it
             log.warning("could not look for lost jobs", exc_info=True)
         stop.wait(settings.reconcile_seconds)

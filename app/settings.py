@@ -51,6 +51,13 @@ class Settings(BaseSettings):
 
     log_format: Literal["text", "json"] = Field("text", description="Log lines as plain text, or a JSON object each.")
 
+    keep_days: float = Field(
+        7.0,
+        ge=0,
+        le=36_500,
+        description="How long the progress of trials that have ended, and checkpoints for a retry, are kept.",
+    )
+
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
 import time
@@ -65,6 +66,7 @@ def _run(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim) -> None:
         with UnitOfWork(settings.database) as work:
             dataset = datasets.find(work, claim.trial.dataset)
         result = _trained(settings, heartbeat, claim, dataset)
+        exported = _exported(settings, claim, dataset, result)
     except Stopped:
         _stopped(settings, claim, heartbeat.why_stop())
     except Diverged as error:
@@ -75,11 +77,26 @@ def _run(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim) -> None:
         _fail(settings, heartbeat, claim, str(error))
     except Exception as error:
         log.exception("trial %s failed unexpectedly", trial_id)
-        _fail(settings, heartbeat, claim, f"Unexpected {type(error).__name__}; the worker's log has more.")
+        _fail(settings, heartbeat, claim, _unexpected(error))
     else:
-        _complete(settings, claim, result, _exported(settings, claim, dataset, result))
+        _complete(settings, claim, result, exported)
     finally:
         heartbeat.release()
+
+
+def _unexpected(error: BaseException) -> str:
+    if _for_want_of_room(error):
+        return "The disk of the data directory is full: make room, then retry the trial; it goes on where it was."
+    return f"Unexpected {type(error).__name__}; the worker's log has more."
+
+
+def _for_want_of_room(error: BaseException | None) -> bool:
+    """Whether it is, or came from, a disk that is full: torch wraps such errors in its own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class EpochClock:
@@ -141,6 +158,7 @@ def _report(
 def _exported(settings: Settings, claim: leases.Claim, dataset: Dataset, result: Result) -> dict[str, Any]:
     """The result's `latency` and `operators`, or its `export_error`: no failure here loses the training.
 
+    But where the disk is full the error goes on, and fails the trial: retried, it only exports.
     A detector's `detector` says what all of it costs: the trial's flops are those of its backbone as a classifier.
     """
     trial, config = claim.trial, Config.from_json(claim.trial.config)
@@ -155,6 +173,8 @@ def _exported(settings: Settings, claim: leases.Claim, dataset: Dataset, result:
         log.warning("trial %s: the export failed: %s", trial.id, error)
         return {"export_error": str(error)}
     except Exception as error:
+        if _for_want_of_room(error):
+            raise
         log.exception("trial %s: the export failed unexpectedly", trial.id)
         return {"export_error": f"Unexpected {type(error).__name__}; the worker's log has more."}
 
@@ -204,8 +224,7 @@ def _complete(settings: Settings, claim: leases.Claim, result: Result, exported:
             log.warning("trial %s: the lease was lost, the result is kept as superseded", claim.trial.id)
 
     _insist(settings, finish)
-    for left in artifacts.trial_folder(settings.data_dir, claim.trial.id).glob("checkpoint*"):
-        left.unlink(missing_ok=True)
+    artifacts.forget_checkpoints(settings.data_dir, claim.trial.id)
 
 
 def _fail(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, reason: str) -> None:

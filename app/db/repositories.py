@@ -314,6 +314,20 @@ class Events(Repository):
         query = select(EventRow).where(EventRow.trial_id == trial_id, EventRow.kind == "state").order_by(EventRow.id)
         return list(self.session.scalars(query))
 
+    def forget_progress(self, before: datetime, limit: int) -> tuple[set[str], int]:
+        """Delete progress that was reported before then, of trials that ended before then; of which, and how many."""
+        query = (
+            select(EventRow.id, EventRow.trial_id)
+            .join(TrialRow, TrialRow.id == EventRow.trial_id)
+            .where(EventRow.kind == "progress", EventRow.created_at < before)
+            .where(TrialRow.state.in_(TERMINAL), TrialRow.finished_at < before)
+            .order_by(EventRow.created_at)
+            .limit(limit)
+        )
+        old = self.session.execute(query).all()
+        self.session.execute(delete(EventRow).where(EventRow.id.in_([event for event, _ in old])))
+        return {trial for _, trial in old}, len(old)
+
     def after(self, trial_id: str, last: int, limit: int = 200) -> list[EventRow]:
         return self.after_each({trial_id: last}, limit)
 

@@ -108,6 +108,7 @@ class TrialRow(Base):
     __table_args__ = (
         Index("ix_trials_created_at_id", "created_at", "id"),
         Index("ix_trials_state_created_at", "state", "created_at"),
+        Index("ix_trials_architecture_created_at", "architecture", "created_at", "id"),
         Index(
             "ix_trials_queue",
             "priority",
@@ -173,7 +174,15 @@ class EventRow(Base):
     """What happened to a trial, in order: the event stream is read from here."""
 
     __tablename__ = "trial_events"
-    __table_args__ = (Index("ix_trial_events_trial_id_id", "trial_id", "id"),)
+    __table_args__ = (
+        Index("ix_trial_events_trial_id_id", "trial_id", "id"),
+        Index(
+            "ix_trial_events_progress",
+            "created_at",
+            sqlite_where=text("kind = 'progress'"),
+            postgresql_where=text("kind = 'progress'"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"))

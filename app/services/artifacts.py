@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from enum import StrEnum
 from pathlib import Path
 
@@ -27,6 +28,15 @@ def trial_folder(data_dir: Path, trial_id: str) -> Path:
 def folder(data_dir: Path, trial_id: str) -> Path:
     """Where a trial's artifacts lie."""
     return trial_folder(data_dir, trial_id) / "artifacts"
+
+
+def forget_checkpoints(data_dir: Path, trial_id: str) -> None:
+    """Delete what a training would go on from, and its folder where there is nothing else in it."""
+    place = trial_folder(data_dir, trial_id)
+    for checkpoint in place.glob("checkpoint*"):
+        checkpoint.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        place.rmdir()
 
 
 def find(work: UnitOfWork, data_dir: Path, trial_id: str, artifact: Artifact) -> Path:
