@@ -109,13 +109,6 @@ class TrialRow(Base):
         Index("ix_trials_created_at_id", "created_at", "id"),
         Index("ix_trials_state_created_at", "state", "created_at"),
         Index("ix_trials_architecture_created_at", "architecture", "created_at", "id"),
-        Index(
-            "ix_trials_queue",
-            "priority",
-            "queued_at",
-            sqlite_where=text("state = 'queued'"),
-            postgresql_where=text("state = 'queued'"),
-        ),
         # One live or completed trial a fingerprint: a failed or cancelled one may be tried again.
         Index(
             "uq_trials_fingerprint_live",
@@ -159,6 +152,17 @@ class TrialRow(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+# The queue, in its order.
+Index(
+    "ix_trials_queue",
+    TrialRow.priority.desc(),
+    TrialRow.queued_at,
+    TrialRow.id,
+    sqlite_where=text("state = 'queued'"),
+    postgresql_where=text("state = 'queued'"),
+)
 
 
 class StudyTrialRow(Base):

@@ -29,7 +29,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_trials_queue",
         "trials",
-        ["priority", "queued_at"],
+        [sa.text("priority DESC"), "queued_at", "id"],
         unique=False,
         sqlite_where=_QUEUED,
         postgresql_where=_QUEUED,
