@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import socket
 import sys
@@ -11,16 +10,16 @@ import sys
 from pydantic import ValidationError
 
 from app.db.session import DatabaseAway
+from app.logs import configure
 from app.settings import Settings, get_settings
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; its exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     parser = _parser()
     chosen = parser.parse_args(arguments)
     try:
+        configure(get_settings().log_format)
         return chosen.run()
     except KeyboardInterrupt:
         return 130
@@ -75,6 +74,7 @@ def _api() -> int:
         return 1
     uvicorn.run(
         "app.main:create_app", factory=True, host=settings.host, port=settings.port, access_log=False,
+        log_config=None,
         timeout_graceful_shutdown=5,
     )  # fmt: skip
     return 0
@@ -86,6 +86,7 @@ def _worker() -> int:
         sys.executable,
         "-m",
         "celery",
+        "--quiet",
         "-A",
         "worker.celery_app",
         "worker",

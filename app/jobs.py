@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import uuid
 from pathlib import Path
 from time import monotonic, time
 
 from celery import Celery
-from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.filesystem import Channel, Transport
 from kombu.utils.json import dumps
@@ -81,20 +81,48 @@ def make_celery(settings: Settings) -> Celery:
 
 
 class JobQueue:
-    """Sends trials to the workers."""
+    """Sends trials to the workers, from a thread of its own: who asks for a training never waits for the broker."""
 
     def __init__(self, settings: Settings) -> None:
         self._celery = make_celery(settings)
         self._embedded = settings.embedded_broker
+        self._pending: dict[str, None] = {}  # in order, each once
+        self._changed = threading.Condition()
+        self._closed = False
+        self._sender: threading.Thread | None = None
 
     def send(self, trial_ids: list[str]) -> None:
-        """Send each trial's message; where the broker is away, log it: the trials are sent again later."""
-        for trial_id in trial_ids:
+        """Have each trial's message sent soon; where the broker is away that is logged: they are sent again later."""
+        with self._changed:
+            self._pending.update(dict.fromkeys(trial_ids))
+            if self._sender is None and self._pending:
+                self._sender = threading.Thread(target=self._send_all, name="sender", daemon=True)
+                self._sender.start()
+            self._changed.notify_all()
+
+    def close(self, seconds: float = 2.0) -> None:
+        """Send what is waiting, for so long at the most."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._sender is not None:
+            self._sender.join(seconds)
+
+    def _send_all(self) -> None:
+        while (trial_id := self._next()) is not None:
             try:
                 self._celery.send_task(TRAIN, args=[trial_id], retry=False)
-            except (OperationalError, OSError) as error:
+            except Exception as error:  # whatever a transport raises: without this thread nothing would be sent
                 log.warning("the broker took no message (%s); queued trials are sent again later", error)
-                return
+                with self._changed:
+                    self._pending.clear()
+
+    def _next(self) -> str | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending or self._closed)
+            trial_id = next(iter(self._pending), None)
+            self._pending.pop(trial_id or "", None)
+            return trial_id
 
     def ping(self) -> None:
         """Raises OperationalError or OSError where the broker does not answer."""

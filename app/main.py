@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
@@ -21,10 +23,13 @@ from app import problems
 from app.db.unit_of_work import UnitOfWork
 from app.deps import known_caller
 from app.jobs import JobQueue, prune_processed
-from app.routers import architectures, datasets, health, predictors, scale, studies, trials
+from app.logs import about
+from app.metrics import Metrics
+from app.routers import architectures, datasets, health, metrics, predictors, scale, studies, trials, workers
 from app.services import predictors as predictor_service
 from app.services.catalogue import Catalogue
 from app.services.leases import reconcile
+from app.services.listeners import Listeners
 from app.settings import Settings, get_settings
 
 log = logging.getLogger("rdw.api")
@@ -42,6 +47,7 @@ _TAGS = [
     {"name": "studies", "description": "The paper's experiments."},
     {"name": "predictors", "description": "The Gaussian processes behind the tiny formula."},
     {"name": "datasets", "description": "What can be trained on."},
+    {"name": "workers", "description": "Who trains, and how long the line is."},
     {"name": "health", "description": "For operators."},
 ]
 
@@ -61,14 +67,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.jobs = JobQueue(settings)
     app.state.catalogue = Catalogue(settings.database)
-    for module in (scale, architectures, trials, studies, predictors, datasets):
+    app.state.listeners = Listeners(settings.database)
+    app.state.metrics = Metrics(settings, lambda: len(app.state.listeners))
+    for module in (scale, architectures, trials, studies, predictors, datasets, workers):
         app.include_router(module.router, dependencies=[Depends(known_caller)])
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"), name="assets")
     app.add_api_route("/docs", _docs, include_in_schema=False)
     problems.add_handlers(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestIds)
+    app.add_middleware(Measured, metrics=app.state.metrics)
     return app
 
 
@@ -81,6 +91,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     stop.set()
     watch.join(timeout=5)
+    await run_in_threadpool(app.state.jobs.close)
 
 
 def _look_out(settings: Settings, jobs: JobQueue, stop: threading.Event) -> None:
@@ -116,7 +127,36 @@ class RequestIds:
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
 
-        await self.app(scope, receive, send_with_id)
+        with about(request_id=request_id):
+            await self.app(scope, receive, send_with_id)
+
+
+class Measured:
+    """Counts requests by route, and the seconds until their answers begin."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        began = perf_counter()
+
+        def answered(status: int) -> None:
+            route = getattr(scope.get("route"), "path", "none")
+            self._metrics.answered(scope["method"], route, status, perf_counter() - began)
+
+        async def send_and_count(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered(message["status"])
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_count)
+        except Exception:  # what answers it stands before all middleware
+            answered(500)
+            raise
 
 
 class BodyLimit:

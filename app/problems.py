@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from app.db.pages import BadCursor
 from app.db.session import DatabaseAway
 from app.errors import Conflict, Invalid, NotFound, Unauthorized, UnknownDataset
+from app.logs import about
 from app.scaling.errors import (
     InvalidNetwork,
     NotEnoughObservations,
@@ -66,6 +67,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         (404, "There is no such resource."),
         (422, "The request is not valid."),
     )
+}
+CONFLICT: dict[int | str, dict[str, Any]] = {
+    409: {"model": Problem, "description": "The resource is not in a state for that.", "content": {MEDIA_TYPE: {}}}
 }
 
 
@@ -134,8 +138,11 @@ def _allowed(request: Request) -> str:
 
 
 def _unknown(request: Request, error: Exception) -> JSONResponse:
-    log.exception("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
-    return problem(request, 500, "internal", "An unexpected error; the log has it under this request's id.")
+    request_id = request.state.request_id
+    with about(request_id=request_id):
+        log.exception("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
+    detail = "An unexpected error; the log has it under this request's id."
+    return problem(request, 500, "internal", detail, headers={"X-Request-ID": request_id})
 
 
 def _pointer(location: Sequence[int | str]) -> str:

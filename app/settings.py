@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(5, ge=1, le=100, description="A trial whose worker died so often has failed.")
 
+    log_format: Literal["text", "json"] = Field("text", description="Log lines as plain text, or a JSON object each.")
+
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:

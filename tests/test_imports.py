@@ -15,8 +15,9 @@ LAYERS = [
     ("app.main",),
     ("app.deps", "app.problems", "app.routers"),
     ("app.schemas", "app.services"),
+    ("app.metrics",),
     ("app.figures", "app.jobs", "app.db", "app.image_folders", "app.typefaces"),
-    ("app.errors", "app.settings", "app.recipes", "app.datasets"),
+    ("app.errors", "app.settings", "app.recipes", "app.datasets", "app.logs"),
     ("app.scaling",),
 ]
 
@@ -36,6 +37,7 @@ HOMES = {
     "kombu": ("app.jobs",),
     "fastapi": ("app.main", "app.deps", "app.problems", "app.routers"),
     "starlette": ("app.main", "app.problems"),
+    "prometheus_client": ("app.metrics",),
     "matplotlib": ("app.figures",),
     "sklearn": ("app.scaling.predictor", "worker.datasets"),
     "pymoo": ("app.scaling.front",),

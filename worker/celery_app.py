@@ -7,9 +7,10 @@ import socket
 import sys
 from typing import Any
 
-from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
 from app.jobs import TRAIN, make_celery
+from app.logs import configure
 from app.settings import get_settings
 from worker import devices
 from worker.leases import Heartbeat
@@ -17,16 +18,21 @@ from worker.trials import train_trial
 
 settings = get_settings()
 try:
-    devices.chosen(settings)
+    device = devices.chosen(settings)
 except devices.DeviceError as error:  # before a trial is taken that could not be trained
     sys.exit(str(error))
 celery = make_celery(settings)
-heartbeat = Heartbeat(settings, owner=f"{socket.gethostname()}:{os.getpid()}")
+heartbeat = Heartbeat(settings, owner=f"{socket.gethostname()}:{os.getpid()}", device=device.name)
 
 
 @celery.task(name=TRAIN)
 def train(trial_id: str) -> None:
     train_trial(settings, heartbeat, trial_id)
+
+
+@setup_logging.connect
+def _log(**_: Any) -> None:
+    configure(settings.log_format)
 
 
 @worker_ready.connect

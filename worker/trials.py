@@ -18,6 +18,7 @@ from app.db.session import DatabaseAway
 from app.db.tables import TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.errors import UnknownDataset
+from app.logs import about
 from app.recipes import Recipe
 from app.scaling.architecture import Config
 from app.scaling.errors import ScalingError
@@ -34,40 +35,65 @@ from worker.leases import Heartbeat
 from worker.measuring import counted
 from worker.scenes import ScenesInParts, load_scenes
 from worker.ssdlite import SSDLite
-from worker.training import Diverged, Result, Stopped, train
+from worker.training import Diverged, Progress, Result, Stopped, train
 
 log = logging.getLogger("rdw.worker")
 
 _INSIST_SECONDS = 120  # how long a finished training waits for a database that is away
 
 
-def train_trial(settings: Settings, heartbeat: Heartbeat, trial_id: str) -> None:
-    """Claim the trial and train it to its end. Delivered twice, the second ends at once: its claim fails."""
+def train_trial(settings: Settings, heartbeat: Heartbeat, sent_for: str) -> None:
+    """Train the first trial in line to its end; `sent_for` is the trial whose message says that there is work."""
     if heartbeat.stopping.is_set():
-        log.info("trial %s is left to another worker: this one was told to stop", trial_id)
+        log.info("trial %s is left to another worker: this one was told to stop", sent_for)
         return
     with UnitOfWork(settings.database) as work:
-        claim = leases.claim(work, trial_id, heartbeat.owner, settings)
-        dataset = datasets.find(work, claim.trial.dataset) if claim else None
-    if claim is None or dataset is None:
-        log.info("trial %s is another's, or has ended", trial_id)
+        claim = leases.claim(work, heartbeat.owner, settings)
+    if claim is None:
+        log.info("no trial waits: %s is another's, or has ended, or is paused", sent_for)
         return
-    log.info("trial %s: attempt %s (request %s)", trial_id, claim.trial.attempt, claim.trial.request_id)
+    with about(request_id=claim.trial.request_id, trial_id=claim.trial.id):
+        _run(settings, heartbeat, claim)
+
+
+def _run(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim) -> None:
+    trial_id = claim.trial.id
     torch.set_num_threads(settings.thread_count)
     heartbeat.hold(claim)
+    log.info("trial %s: attempt %s (request %s)", trial_id, claim.trial.attempt, claim.trial.request_id)
     try:
+        with UnitOfWork(settings.database) as work:
+            dataset = datasets.find(work, claim.trial.dataset)
         result = _trained(settings, heartbeat, claim, dataset)
     except Stopped:
         _stopped(settings, claim, heartbeat.why_stop())
-    except (DataError, Diverged, ScalingError, UnknownDataset) as error:
-        _fail(settings, claim, str(error))
+    except Diverged as error:
+        # From its checkpoint it would diverge again. Once it has failed the folder may be another attempt's.
+        shutil.rmtree(artifacts.trial_folder(settings.data_dir, trial_id), ignore_errors=True)
+        _fail(settings, heartbeat, claim, str(error))
+    except (DataError, ScalingError, UnknownDataset) as error:
+        _fail(settings, heartbeat, claim, str(error))
     except Exception as error:
         log.exception("trial %s failed unexpectedly", trial_id)
-        _fail(settings, claim, f"Unexpected {type(error).__name__}; the worker's log has more.")
+        _fail(settings, heartbeat, claim, f"Unexpected {type(error).__name__}; the worker's log has more.")
     else:
         _complete(settings, claim, result, _exported(settings, claim, dataset, result))
     finally:
         heartbeat.release()
+
+
+class EpochClock:
+    """What each whole epoch takes, validation and checkpoint included."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def ended(self, progress: Progress) -> float | None:
+        """The seconds since the epoch before ended; none within one."""
+        if progress.validation_accuracy is None:
+            return None
+        began, self._began = self._began, time.monotonic()
+        return self._began - began
 
 
 def _trained(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, dataset: Dataset) -> Result:
@@ -84,6 +110,11 @@ def _trained(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, data
 
     device, config = devices.chosen(settings), Config.from_json(trial.config)
     data = _data(settings, dataset, recipe.train_images, on_read)
+    clock = EpochClock()
+
+    def on_progress(progress: Progress) -> None:
+        _report(settings, claim, {"phase": "training", **asdict(progress)}, clock.ended(progress))
+
     return train(
         Detection(config, recipe, data, device)
         if isinstance(data, ScenesInParts)
@@ -92,15 +123,17 @@ def _trained(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, data
         trial.seed,
         device=device,
         folder=artifacts.trial_folder(settings.data_dir, trial.id),
-        on_progress=lambda progress: _report(settings, claim, {"phase": "training", **asdict(progress)}),
+        on_progress=on_progress,
         should_stop=should_stop,
     )
 
 
-def _report(settings: Settings, claim: leases.Claim, progress: dict[str, Any]) -> None:
+def _report(
+    settings: Settings, claim: leases.Claim, progress: dict[str, Any], epoch_seconds: float | None = None
+) -> None:
     try:
         with UnitOfWork(settings.database) as work:
-            leases.report(work, claim, progress)
+            leases.report(work, claim, progress, epoch_seconds)
     except DatabaseAway:
         log.warning("trial %s: progress was not recorded, the database is away", claim.trial.id)
 
@@ -175,10 +208,9 @@ def _complete(settings: Settings, claim: leases.Claim, result: Result, exported:
         left.unlink(missing_ok=True)
 
 
-def _fail(settings: Settings, claim: leases.Claim, reason: str) -> None:
+def _fail(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, reason: str) -> None:
     log.warning("trial %s failed: %s", claim.trial.id, reason)
-    _insist(settings, lambda work: leases.fail(work, claim, reason))
-    shutil.rmtree(artifacts.trial_folder(settings.data_dir, claim.trial.id), ignore_errors=True)
+    _insist(settings, lambda work: leases.fail(work, claim, reason, heartbeat.log.lines()))
 
 
 def _stopped(settings: Settings, claim: leases.Claim, why: str | None) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, column, delete, exists, func, not_, or_, select, update, values
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,7 @@ from app.db.pages import Page, by_creation
 from app.db.session import database_clock
 from app.db.tables import (
     ArchitectureRow,
+    CounterRow,
     DatasetRow,
     EventRow,
     ObservationRow,
@@ -25,8 +27,23 @@ from app.db.tables import (
     utc_now,
 )
 
+STATES = ("queued", "running", "completed", "failed", "cancelled")
 LIVE = ("queued", "running", "completed")
 TERMINAL = ("completed", "failed", "cancelled")
+
+
+_IN_LINE = (TrialRow.priority.desc(), TrialRow.queued_at, TrialRow.id)
+
+
+def _in_a_study(state: str) -> ColumnElement[bool]:
+    """Whether a study in `state` counts the trial as its own."""
+    return exists().where(
+        StudyTrialRow.trial_id == TrialRow.id, StudyRow.id == StudyTrialRow.study_id, StudyRow.state == state
+    )
+
+
+# Paused is what nobody wants now: no client, and no study that goes on.
+_MAY_RUN = or_(TrialRow.on_demand, not_(_in_a_study("paused")), _in_a_study("started"))
 
 
 class Repository:
@@ -76,12 +93,12 @@ class Studies(Repository):
             query = query.where(StudyRow.architecture == architecture)
         return by_creation(self.session, query, StudyRow, limit, cursor)
 
-    def begin(self, study_id: str) -> bool:
-        """Created to started; False where somebody else did so."""
-        begun = self.session.execute(
-            update(StudyRow).where(StudyRow.id == study_id, StudyRow.state == "created").values(state="started")
+    def move(self, study_id: str, state: str, new: str) -> bool:
+        """From `state` to `new`; False where it is not in `state`, or no longer."""
+        moved = self.session.execute(
+            update(StudyRow).where(StudyRow.id == study_id, StudyRow.state == state).values(state=new)
         )
-        return bool(begun.rowcount)
+        return bool(moved.rowcount)
 
     def adopt(self, study_id: str, trial_id: str) -> None:
         """Count the trial as the study's; again is the same as once."""
@@ -142,13 +159,25 @@ class Trials(Repository):
             query = query.where(TrialRow.architecture == architecture)
         return by_creation(self.session, query, TrialRow, limit, cursor)
 
-    def waiting_of_study(self, study_id: str) -> list[TrialRow]:
-        query = self._of_study(study_id).where(TrialRow.state.in_(("queued", "running")))
+    def of_study_in(self, study_id: str, *states: str) -> list[TrialRow]:
+        """In one order for all: two that change the same trials at once must not wait for each other."""
+        query = self._of_study(study_id).where(TrialRow.state.in_(states)).order_by(TrialRow.id)
         return list(self.session.scalars(query))
 
     def completed_of_study(self, study_id: str) -> list[TrialRow]:
         query = self._of_study(study_id).where(TrialRow.state == "completed")
         return list(self.session.scalars(query.order_by(TrialRow.finished_at)))
+
+    def by_state(self) -> dict[str, int]:
+        """How many trials are in which state."""
+        counted = self.session.execute(select(TrialRow.state, func.count()).group_by(TrialRow.state))
+        return {state: count for state, count in counted}
+
+    def under_way(self) -> Sequence[Row[Any]]:
+        """Of each queued or running trial: state, whether it may run, flops, data set, recipe and progress."""
+        columns = TrialRow.state, TrialRow.flops, TrialRow.dataset, TrialRow.recipe, TrialRow.progress
+        query = select(*columns, _MAY_RUN.label("may_run")).where(TrialRow.state.in_(("queued", "running")))
+        return self.session.execute(query).all()
 
     def throughputs(self, limit: int) -> list[tuple[int, float | None]]:
         """Flops and images a second of the latest trials that completed."""
@@ -167,42 +196,33 @@ class Trials(Repository):
         )
         return self.session.execute(query).first() is not None
 
-    def claim(self, trial_id: str, owner: str, lease_seconds: float, most_attempts: int) -> TrialRow | None:
-        """Compare and swap to running under a new token; None where it is another's, finished, or tried too often."""
-        now = database_clock(self.session)
-        claimed = self.session.execute(
-            update(TrialRow)
-            .where(
-                TrialRow.id == trial_id,
-                TrialRow.attempt < most_attempts,
-                TrialRow.cancel_requested.is_(False),
-                or_(
-                    TrialRow.state == "queued",
-                    (TrialRow.state == "running") & (TrialRow.lease_expires_at < now),
-                ),
-            )
-            .values(
-                state="running",
-                attempt=TrialRow.attempt + 1,
-                token=new_id(),
-                lease_owner=owner,
-                lease_expires_at=now + lease_seconds,
-                heartbeat_at=now,
-                started_at=func.coalesce(TrialRow.started_at, utc_now()),
-            )
-        )
-        if claimed.rowcount == 0:
-            return None
-        return self.session.get(TrialRow, trial_id, populate_existing=True)
+    def claim(self, owner: str, lease_seconds: float) -> TrialRow | None:
+        """The first in line, now running under a new token; None where no trial may run.
 
-    def extend(self, trial_id: str, token: str, lease_seconds: float) -> bool | None:
-        """A heartbeat: whether a cancel is wanted; None where the lease is no longer this token's."""
+        Two that claim at once get two trials: each passes over what the other has locked.
+        """
+        query = select(TrialRow).where(TrialRow.state == "queued", _MAY_RUN).order_by(*_IN_LINE).limit(1)
+        trial = self.session.scalars(
+            query.with_for_update(skip_locked=True, of=TrialRow), execution_options={"populate_existing": True}
+        ).first()
+        if trial is None:
+            return None
         now = database_clock(self.session)
-        extended = self.session.execute(
-            update(TrialRow)
-            .where(*self._held(trial_id, token))
-            .values(lease_expires_at=now + lease_seconds, heartbeat_at=now)
-        )
+        trial.state, trial.attempt, trial.token = "running", trial.attempt + 1, new_id()
+        trial.lease_owner, trial.lease_expires_at, trial.heartbeat_at = owner, now + lease_seconds, now
+        trial.started_at = trial.started_at or utc_now()
+        self.session.flush()
+        return trial
+
+    def extend(self, trial_id: str, token: str, lease_seconds: float, log: list[str] | None = None) -> bool | None:
+        """A heartbeat: whether a cancel is wanted; None where the lease is no longer this token's.
+
+        `log` has the last lines of the worker's, where they are new.
+        """
+        now = database_clock(self.session)
+        alive: dict[str, Any] = {"lease_expires_at": now + lease_seconds, "heartbeat_at": now}
+        said = {} if log is None else {"log": log}
+        extended = self.session.execute(update(TrialRow).where(*self._held(trial_id, token)).values(**alive, **said))
         if extended.rowcount == 0:
             return None
         return self.session.execute(select(TrialRow.cancel_requested).where(TrialRow.id == trial_id)).scalar_one()
@@ -219,32 +239,40 @@ class Trials(Repository):
         )
         return bool(changed.rowcount)
 
-    def expired(self, seconds: float, limit: int) -> list[TrialRow]:
-        """Running trials whose lease has run out, longest first; those not sent since then, or not within `seconds`."""
-        now = database_clock(self.session)
+    def lose(self, trial: TrialRow, /, **values: Any) -> bool:
+        """Change a running trial whose lease is as we saw it and has run out; it goes to the end of the line."""
+        held, now = self._held(trial.id, str(trial.token)), database_clock(self.session)
+        lost = self.session.execute(
+            update(TrialRow).where(*held, TrialRow.lease_expires_at < now).values(queued_at=now, **values)
+        )
+        return bool(lost.rowcount)
+
+    def requeue(self, trial_id: str) -> bool:
+        """Failed or cancelled to queued, as if it were new; False where it is neither, or another like it lives."""
+        query = update(TrialRow).where(TrialRow.id == trial_id, TrialRow.state.in_(("failed", "cancelled")))
+        anew = {"attempt": 0, "cancel_requested": False, "progress": None, "error": None, "finished_at": None}
+        try:
+            with self.session.begin_nested():
+                values = {"state": "queued", "queued_at": database_clock(self.session), **anew}
+                return bool(self.session.execute(query.values(**values)).rowcount)
+        except IntegrityError:
+            return False
+
+    def expired(self, limit: int) -> list[TrialRow]:
+        """Running trials whose lease has run out, longest first."""
         query = (
             select(TrialRow)
-            .where(
-                TrialRow.state == "running",
-                TrialRow.lease_expires_at < now,
-                or_(
-                    TrialRow.sent_at.is_(None),
-                    TrialRow.sent_at < TrialRow.lease_expires_at,
-                    TrialRow.sent_at < now - seconds,
-                ),
-            )
+            .where(TrialRow.state == "running", TrialRow.lease_expires_at < database_clock(self.session))
             .order_by(TrialRow.lease_expires_at)
             .limit(limit)
         )
         return list(self.session.scalars(query))
 
     def unclaimed(self, seconds: float, limit: int) -> list[TrialRow]:
-        """Of the oldest queued trials those that were never sent, or `seconds` ago or longer."""
+        """Of the first in line those that were never sent, or `seconds` ago or longer."""
         now = database_clock(self.session)
-        oldest = (
-            select(TrialRow).where(TrialRow.state == "queued").order_by(TrialRow.created_at, TrialRow.id).limit(limit)
-        )
-        return [t for t in self.session.scalars(oldest) if t.sent_at is None or t.sent_at < now - seconds]
+        first = select(TrialRow).where(TrialRow.state == "queued", _MAY_RUN).order_by(*_IN_LINE).limit(limit)
+        return [t for t in self.session.scalars(first) if t.sent_at is None or t.sent_at < now - seconds]
 
     def mark_sent(self, trials: Iterable[TrialRow]) -> None:
         now = database_clock(self.session)
@@ -266,6 +294,13 @@ class Trials(Repository):
 
 class Events(Repository):
     def record(self, trial_id: str, kind: str, data: dict[str, Any]) -> None:
+        """Keep what happened to the trial.
+
+        The trial's row stays locked until the commit: so its events become visible in the order of their ids, and
+        who asks for those after an id misses none that was committed late.
+        """
+        trial = select(TrialRow.id).where(TrialRow.id == trial_id)
+        self.session.execute(trial.with_for_update(key_share=True))
         self.add(EventRow(trial_id=trial_id, kind=kind, data=data))
 
     def estimated(self, trial_id: str) -> float | None:
@@ -274,9 +309,23 @@ class Events(Repository):
         first = self.session.scalars(query).first()
         return None if first is None else first.get("estimated_seconds")
 
+    def of_states(self, trial_id: str) -> list[EventRow]:
+        """The changes of the trial's state, in order."""
+        query = select(EventRow).where(EventRow.trial_id == trial_id, EventRow.kind == "state").order_by(EventRow.id)
+        return list(self.session.scalars(query))
+
     def after(self, trial_id: str, last: int, limit: int = 200) -> list[EventRow]:
+        return self.after_each({trial_id: last}, limit)
+
+    def after_each(self, last: dict[str, int], limit: int) -> list[EventRow]:
+        """Of each trial named the events after the id with it, in order of ids."""
+        columns = column("trial_id", EventRow.trial_id.type), column("last", EventRow.id.type)
+        heard = values(*columns, name="heard").data(list(last.items())).cte()
         query = (
-            select(EventRow).where(EventRow.trial_id == trial_id, EventRow.id > last).order_by(EventRow.id).limit(limit)
+            select(EventRow)
+            .join(heard, and_(EventRow.trial_id == heard.c.trial_id, EventRow.id > heard.c.last))
+            .order_by(EventRow.id)
+            .limit(limit)
         )
         return list(self.session.scalars(query))
 
@@ -328,10 +377,18 @@ class Predictors(Repository):
 
 
 class Workers(Repository):
-    def beat(self, name: str, threads: int, trial_id: str | None) -> None:
+    def beat(
+        self,
+        name: str,
+        threads: int,
+        trial_id: str | None,
+        device: str = "cpu",
+        started_at: datetime | None = None,
+    ) -> None:
         """The worker lives."""
         row = self.session.get(WorkerRow, name) or WorkerRow(name=name)
-        row.threads, row.trial_id, row.heartbeat_at = threads, trial_id, database_clock(self.session)
+        row.threads, row.device, row.started_at = threads, device, started_at
+        row.trial_id, row.heartbeat_at = trial_id, database_clock(self.session)
         self.add(row)
 
     def forget(self, name: str) -> None:
@@ -342,4 +399,22 @@ class Workers(Repository):
     def alive(self, seconds: float) -> list[WorkerRow]:
         """Those heard of within `seconds`."""
         since = database_clock(self.session) - seconds
-        return list(self.session.scalars(select(WorkerRow).where(WorkerRow.heartbeat_at >= since)))
+        query = select(WorkerRow).where(WorkerRow.heartbeat_at >= since).order_by(WorkerRow.name)
+        return list(self.session.scalars(query))
+
+    def forget_silent(self, seconds: float) -> None:
+        """Those not heard of for longer."""
+        before = database_clock(self.session) - seconds
+        self.session.execute(delete(WorkerRow).where(WorkerRow.heartbeat_at < before))
+
+
+class Counters(Repository):
+    def add_to(self, counts: dict[str, float]) -> None:
+        """In one order for all: two that count at once must not wait for each other."""
+        for name, amount in sorted(counts.items()):
+            self.session.execute(
+                update(CounterRow).where(CounterRow.name == name).values(value=CounterRow.value + amount)
+            )
+
+    def all(self) -> dict[str, float]:
+        return {row.name: row.value for row in self.session.scalars(select(CounterRow))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import time
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.engine import Dialect
@@ -91,7 +93,7 @@ class StudyRow(Base):
     space: Mapped[dict[str, Any]]
     size: Mapped[int]
     seed: Mapped[int] = mapped_column(BigInteger)
-    state: Mapped[str] = mapped_column(String(20), default="created")  # created, started, cancelled
+    state: Mapped[str] = mapped_column(String(20), default="created")  # created, started, paused, cancelled
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -106,6 +108,13 @@ class TrialRow(Base):
     __table_args__ = (
         Index("ix_trials_created_at_id", "created_at", "id"),
         Index("ix_trials_state_created_at", "state", "created_at"),
+        Index(
+            "ix_trials_queue",
+            "priority",
+            "queued_at",
+            sqlite_where=text("state = 'queued'"),
+            postgresql_where=text("state = 'queued'"),
+        ),
         # One live or completed trial a fingerprint: a failed or cancelled one may be tried again.
         Index(
             "uq_trials_fingerprint_live",
@@ -130,7 +139,11 @@ class TrialRow(Base):
     seed: Mapped[int] = mapped_column(BigInteger)
     predicted: Mapped[dict[str, Any] | None]  # what a predictor said before the training
     state: Mapped[str] = mapped_column(String(20), default="queued")
-    attempt: Mapped[int] = mapped_column(default=0)
+    priority: Mapped[int] = mapped_column(default=0, server_default="0")
+    # Its place among those of its priority (seconds since 1970): one that lost its worker goes to the end.
+    queued_at: Mapped[float] = mapped_column(Float(53), default=time, server_default="0")
+    on_demand: Mapped[bool] = mapped_column(default=False, server_default=false())  # a client waits, studies or not
+    attempt: Mapped[int] = mapped_column(default=0)  # since it was last requested
     token: Mapped[str | None] = mapped_column(String(32))
     lease_owner: Mapped[str | None] = mapped_column(String(200))
     lease_expires_at: Mapped[float | None] = mapped_column(Float(53))
@@ -140,6 +153,7 @@ class TrialRow(Base):
     progress: Mapped[dict[str, Any] | None]
     result: Mapped[dict[str, Any] | None]
     error: Mapped[str | None] = mapped_column(Text)
+    log: Mapped[list[Any] | None]  # the last lines of its worker's log
     request_id: Mapped[str | None] = mapped_column(String(100))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     started_at: Mapped[datetime | None]
@@ -233,3 +247,22 @@ class WorkerRow(Base):
     threads: Mapped[int]
     heartbeat_at: Mapped[float] = mapped_column(Float(53))
     trial_id: Mapped[str | None] = mapped_column(String(32))
+    device: Mapped[str] = mapped_column(String(100), default="cpu", server_default="cpu")
+    started_at: Mapped[datetime | None]
+
+
+COUNTERS = {
+    "trial_attempts": "Trials that a worker began or took up again.",
+    "lease_losses": "Trials whose worker died or fell silent.",
+    "reconcile_sends": "Messages sent again because a trial had lost its worker or its message.",
+    "epochs": "",
+    "epoch_seconds": "",
+}
+"""What is counted in SQL, for workers and replicas alike, and what it means; without that it is part of another."""
+
+
+class CounterRow(Base):
+    __tablename__ = "counters"
+
+    name: Mapped[str] = mapped_column(String(50), primary_key=True)
+    value: Mapped[float] = mapped_column(Float(53), default=0.0)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db.repositories import (
     Architectures,
+    Counters,
     Datasets,
     Events,
     Observations,
@@ -39,6 +40,7 @@ class UnitOfWork:
         self._engine = engine_for(url).execution_options(writes=writes)
         self._send = send
         self._to_send: list[str] = []
+        self._counts: dict[str, float] = {}
 
     def __enter__(self) -> UnitOfWork:
         self.session = Session(self._engine, expire_on_commit=False)
@@ -50,6 +52,7 @@ class UnitOfWork:
         self.observations = Observations(self.session)
         self.predictors = Predictors(self.session)
         self.workers = Workers(self.session)
+        self.counters = Counters(self.session)
         return self
 
     def __exit__(
@@ -64,7 +67,13 @@ class UnitOfWork:
         self.trials.mark_sent(trials)
         self._to_send += [trial.id for trial in trials]
 
+    def count(self, name: str, amount: float = 1) -> None:
+        """Add to a counter (`tables.COUNTERS`), last thing before the commit: all share its row."""
+        self._counts[name] = self._counts.get(name, 0) + amount
+
     def commit(self) -> None:
+        counts, self._counts = self._counts, {}
+        self.counters.add_to(counts)
         self.session.commit()
         to_send, self._to_send = self._to_send, []
         if to_send:

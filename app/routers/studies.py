@@ -12,7 +12,7 @@ from app import figures
 from app.db.tables import ObservationRow, StudyRow
 from app.db.unit_of_work import UnitOfWork
 from app.deps import Cursor, Id, K, Known, Limit, Look, NameQuery, RequestId, Work
-from app.problems import RESPONSES
+from app.problems import CONFLICT, RESPONSES
 from app.recipes import recipe_for
 from app.routers.predictors import detail as predictor_detail
 from app.routers.scale import resolved
@@ -96,15 +96,27 @@ def read_study(id: Id, work: Look) -> StudyDetail:
     return _detail(work, studies.find(work, id))
 
 
-@router.post("/{id}/start", status_code=202, summary="Train a study's networks")
+@router.post("/{id}/start", status_code=202, summary="Train a study's networks", responses=CONFLICT)
 def start_study(id: Id, work: Work, request_id: RequestId) -> StudyDetail:
     """Enqueues all its trials; started again, nothing happens twice."""
     return _detail(work, studies.start(work, id, request_id))
 
 
-@router.post("/{id}/cancel", status_code=202, summary="Stop a study")
+@router.post("/{id}/pause", status_code=202, summary="Pause a study", responses=CONFLICT)
+def pause_study(id: Id, work: Work) -> StudyDetail:
+    """Its queued trials wait, but for those that another started study or a client wants; running ones go on."""
+    return _detail(work, studies.pause(work, id))
+
+
+@router.post("/{id}/resume", status_code=202, summary="Resume a study", responses=CONFLICT)
+def resume_study(id: Id, work: Work) -> StudyDetail:
+    """Its queued trials take their turns again."""
+    return _detail(work, studies.resume(work, id))
+
+
+@router.post("/{id}/cancel", status_code=202, summary="Stop a study", responses=CONFLICT)
 def cancel_study(id: Id, work: Work) -> StudyDetail:
-    """Cancels its trials, but for those that another study counts on; finished ones stay."""
+    """Cancels its trials, but for those that another study or a client counts on; finished ones stay."""
     return _detail(work, studies.cancel(work, id))
 
 

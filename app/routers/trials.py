@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -16,7 +14,7 @@ from app.db.repositories import TERMINAL
 from app.db.tables import EventRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.deps import Cursor, Id, IdQuery, Known, Limit, Look, NameQuery, RequestId, Work
-from app.problems import RESPONSES
+from app.problems import CONFLICT, RESPONSES
 from app.recipes import recipe_for
 from app.routers.scale import resolved, scaled
 from app.scaling.architecture import Config
@@ -24,14 +22,13 @@ from app.scaling.recommend import flops_of
 from app.schemas.architectures import config_json
 from app.schemas.common import Listed
 from app.schemas.trials import Estimated, EstimateItem, NewTrial, State, TrialDetail, TrialItem
-from app.services import artifacts, datasets, trials
+from app.services import artifacts, attempts, datasets, trials
 from app.services.artifacts import Artifact
 from app.services.catalogue import Catalogue
+from app.services.listeners import Listeners
 
 router = APIRouter(prefix="/v1/trials", tags=["trials"], responses=RESPONSES)
 
-_LISTEN_EVERY = 0.3  # seconds between two looks for new events
-_PING_AFTER = 50  # looks without an event before a comment keeps the connection open
 _MEDIA_TYPES = {
     Artifact.WEIGHTS: "application/octet-stream",
     Artifact.MODEL: "application/octet-stream",
@@ -51,14 +48,15 @@ def create_trial(
         response.status_code = 200
         estimate = trials.estimate(work, _plan(work, known, body))
         return Estimated(estimate=EstimateItem.model_validate(estimate))
-    trial = trials.request(work, _plan(work, known, body), study_id=body.study, request_id=request_id)
+    plan = _plan(work, known, body)
+    trial = trials.request(work, plan, study_id=body.study, request_id=request_id, priority=body.priority)
     work.commit()
     response.headers["Location"] = f"/v1/trials/{trial.id}"
     if trial.state == "completed":
         response.status_code = 200
     else:
         response.headers["Retry-After"] = "2"
-    return _detail(trial)
+    return _detail(work, trial)
 
 
 @router.get("", summary="List trials")
@@ -78,15 +76,24 @@ def list_trials(
 @router.get("/{id}", summary="Read a trial")
 def read_trial(id: Id, work: Look) -> TrialDetail:
     """Its state, how far it is, and, once it has completed, its result."""
-    return _detail(trials.find(work, id))
+    return _detail(work, trials.find(work, id))
 
 
-@router.post("/{id}/cancel", status_code=202, summary="Cancel a trial")
+@router.post("/{id}/retry", status_code=202, summary="Retry a trial", responses=CONFLICT)
+def retry_trial(id: Id, work: Work) -> TrialDetail:
+    """A failed or cancelled trial waits again and goes on from its checkpoint; one that diverged starts anew.
+
+    409 where it has not ended so, or where another trial that trains the same lives or has completed: it is named.
+    """
+    return _detail(work, trials.retry(work, id))
+
+
+@router.post("/{id}/cancel", status_code=202, summary="Cancel a trial", responses=CONFLICT)
 def cancel_trial(id: Id, work: Work) -> TrialDetail:
-    """A waiting trial is cancelled at once, a running one as soon as its worker hears of it."""
+    """A waiting trial is cancelled at once, a running one after its next batch, within 2 s; its checkpoint stays."""
     trial = trials.cancel(work, id)
     work.session.refresh(trial)
-    return _detail(trial)
+    return _detail(work, trial)
 
 
 @router.get(
@@ -101,41 +108,29 @@ def read_artifact(id: Id, file: Artifact, work: Look, settings: deps.Config) -> 
     return FileResponse(path, media_type=_MEDIA_TYPES[file], filename=file.value)
 
 
-def _existing(id: Id, work: Look) -> str:
-    return trials.find(work, id).id
+def _known(id: Id, work: Look) -> TrialRow:
+    return trials.find(work, id)
 
 
 @router.get("/{id}/events", response_class=EventSourceResponse, summary="Follow a trial")
 async def follow_trial(
     request: Request,
-    id: Annotated[str, Depends(_existing)],
+    trial: Annotated[TrialRow, Depends(_known)],
     last_event_id: Annotated[int, Header(ge=0, le=2**53)] = 0,
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: `state` and `progress`, from the start or after Last-Event-ID, until the trial has ended."""
-    database, last, quiet = request.app.state.settings.database, last_event_id, 0
-    while True:
-        events, ended = await run_in_threadpool(_news, database, id, last)
-        for event in events:
-            last, quiet = event.id, 0
+    listeners: Listeners = request.app.state.listeners
+    with listeners.listening(trial.id, last_event_id, ended=trial.state in TERMINAL) as news:
+        while (event := await news.get()) is not None:
             yield ServerSentEvent(id=str(event.id), event=event.kind, data=_data(event))
-        if ended and not events:
-            return
-        quiet += 1
-        if quiet % _PING_AFTER == 0:
-            yield ServerSentEvent(comment="still here")
-        await asyncio.sleep(0 if events else _LISTEN_EVERY)
 
 
-def _detail(trial: TrialRow) -> TrialDetail:
-    detail = TrialDetail.model_validate(trial)
-    detail.config = config_json(Config.from_json(trial.config))
-    return detail
-
-
-def _news(database: str, trial_id: str, last: int) -> tuple[list[EventRow], bool]:
-    with UnitOfWork(database, writes=False) as work:
-        ended = trials.find(work, trial_id).state in TERMINAL
-        return work.events.after(trial_id, last), ended
+def _detail(work: UnitOfWork, trial: TrialRow) -> TrialDetail:
+    plain = {name: getattr(trial, name) for name in TrialDetail.model_fields if name not in ("attempts", "config")}
+    made = attempts.attempts(work.events.of_states(trial.id))
+    return TrialDetail.model_validate(
+        {**plain, "attempts": made, "config": config_json(Config.from_json(trial.config))}
+    )
 
 
 def _data(event: EventRow) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class NewStudy(Body):
 class StudyItem(Answer):
     id: str
     name: str
-    state: str = Field(description="created, running, completed or cancelled.")
+    state: str = Field(description="created, running, paused, completed or cancelled.")
     architecture: str
     dataset: str
     size: int

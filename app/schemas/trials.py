@@ -36,6 +36,9 @@ class NewTrial(NetworkRef):
     recipe: RecipeOrPreset = "quick"
     seed: Seed = 0
     study: RowId | None = Field(None, description="Count the trial as this study's.")
+    priority: int = Field(
+        0, ge=-10, le=10, description="Higher goes first, then the older; a study's trials have -5 when it starts."
+    )
     validate_only: bool = Field(False, description="Check, and answer what it would take, without starting anything.")
 
 
@@ -49,7 +52,8 @@ class TrialItem(Answer):
     params: int
     ratio: float | None
     seed: int
-    attempt: int
+    priority: int
+    attempt: int = Field(description="Since it was last requested: one whose worker died is tried again.")
     cancel_requested: bool
     progress: dict[str, Any] | None
     predicted: dict[str, Any] | None
@@ -65,9 +69,23 @@ class TrialItem(Answer):
         return task_of(self.dataset)
 
 
+class AttemptItem(Answer):
+    """One worker's go at the trial; how it ended is none while it is under way."""
+
+    worker: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: Literal["completed", "failed", "cancelled", "lost", "handed_back"] | None = Field(
+        description="`lost`: the worker died or fell silent. `handed_back`: it was told to stop."
+    )
+    reason: str | None
+
+
 class TrialDetail(TrialItem):
     config: dict[str, Any]
     recipe: dict[str, Any]
     dataset_digest: str
     fingerprint: str
     request_id: str | None
+    attempts: list[AttemptItem]
+    log: list[str] | None = Field(description="The last lines of its worker's log.")

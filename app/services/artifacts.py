@@ -45,7 +45,7 @@ def _why_none(trial: TrialRow, artifact: Artifact) -> str:
     if trial.state in ("queued", "running"):
         return f"The trial is {trial.state}: it will have {artifact} once it has completed."
     if trial.state != "completed":
-        return f"The trial is {trial.state}: it leaves no {artifact}. Request it again to train it."
+        return f"The trial is {trial.state}: it leaves no {artifact}. Retry it to train it."
     if reason := (trial.result or {}).get("export_error"):
         return f"The trial has completed without {artifact}, its export failed: {reason}"
     return f"The trial has completed, and {artifact} is not in this service's data directory."

@@ -58,7 +58,9 @@ class Calibration:
 
     def estimate(self, flops: int, dataset: Dataset, recipe: Recipe) -> Estimate:
         """Of a network of so many multiply-adds an image, on one worker."""
-        seconds = recipe.epochs * images(dataset, recipe) * (self.per_flop * flops + self.per_image)
+        return self.around(recipe.epochs * images(dataset, recipe) * (self.per_flop * flops + self.per_image))
+
+    def around(self, seconds: float) -> Estimate:
         return Estimate(seconds, seconds / self.spread, seconds * self.spread, self.trainings)
 
 

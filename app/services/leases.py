@@ -1,7 +1,11 @@
 """Who works on a trial: claim, heartbeat, fenced finish, and the look-out for what was lost.
 
-The row decides. A worker claims by compare and swap and gets a token; what it says later counts only while the token
-is the row's. A trial whose worker fell silent past its lease is anybody's again, and is sent again by `reconcile`.
+The row decides; a message only says that there is work. A worker claims the first in line (priority, then age) and
+gets a token; what it says later counts only while the token is the row's. A trial whose worker fell silent past its
+lease goes to the end of the line of its priority, so that one that kills its workers takes the others' turn but once.
+
+Each queued trial gets run: a message is sent for each, a claim takes one trial a message, and while a trial is first
+in line and a worker idle, `reconcile` sends again.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from app.settings import Settings
 
 _WINDOW = 8  # how many lost jobs are sent again at a time: unbounded, the queue fills with repeats
 
+SILENT_KEPT_SECONDS = 3600  # how long a worker that fell silent is still listed
+
 _RELEASED: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None, "token": None}
 
 
@@ -28,21 +34,25 @@ class Claim:
     token: str
 
 
-def claim(work: UnitOfWork, trial_id: str, owner: str, settings: Settings) -> Claim | None:
-    """The trial, now this owner's; None where it is another's, finished, cancelled, or was tried too often."""
-    trial = work.trials.claim(trial_id, owner, settings.lease_seconds, settings.max_attempts)
+def claim(work: UnitOfWork, owner: str, settings: Settings) -> Claim | None:
+    """The first trial in line, now this owner's; None where none may run."""
+    trial = work.trials.claim(owner, settings.lease_seconds)
     if trial is None or trial.token is None:
         return None
-    work.events.record(trial_id, "state", {"state": "running", "attempt": trial.attempt, "worker": owner})
+    work.events.record(trial.id, "state", {"state": "running", "attempt": trial.attempt, "worker": owner})
+    work.count("trial_attempts")
     work.commit()
     return Claim(trial, trial.token)
 
 
-def report(work: UnitOfWork, claim: Claim, progress: dict[str, Any]) -> bool:
-    """Record how far the training is; False where the lease is lost."""
+def report(work: UnitOfWork, claim: Claim, progress: dict[str, Any], epoch_seconds: float | None = None) -> bool:
+    """Record how far the training is, and what the epoch took that has ended; False where the lease is lost."""
     held = work.trials.change_held(claim.trial.id, claim.token, progress=progress)
     if held:
         work.events.record(claim.trial.id, "progress", progress)
+        if epoch_seconds is not None:
+            work.count("epochs")
+            work.count("epoch_seconds", epoch_seconds)
         work.commit()
     return held
 
@@ -65,9 +75,9 @@ def complete(work: UnitOfWork, claim: Claim, result: dict[str, Any]) -> bool:
     return finished
 
 
-def fail(work: UnitOfWork, claim: Claim, reason: str) -> bool:
-    """Running to failed."""
-    return _end(work, claim, "failed", reason)
+def fail(work: UnitOfWork, claim: Claim, reason: str, log: list[str]) -> bool:
+    """Running to failed, with the last lines of the worker's log."""
+    return _end(work, claim, "failed", reason, log=log)
 
 
 def cancelled(work: UnitOfWork, claim: Claim) -> bool:
@@ -88,37 +98,48 @@ def hand_back(work: UnitOfWork, claim: Claim) -> bool:
 
 def reconcile(work: UnitOfWork, settings: Settings) -> int:
     """End what cannot go on, send again what was lost; how many were sent. Any number of replicas may run it."""
-    lost = []
-    for trial in work.trials.expired(settings.resend_seconds, _WINDOW):
-        if trial.cancel_requested:
-            _give_up(work, trial, "cancelled", None)
-        elif trial.attempt >= settings.max_attempts:
-            _give_up(
-                work, trial, "failed", f"Its worker died or fell silent {trial.attempt} times; it is not tried again."
-            )
-        else:
-            lost.append(trial)
+    lost = [trial for trial in work.trials.expired(_WINDOW) if _back_in_line(work, trial, settings)]
     # While all workers are busy a queued trial that was sent is not lost: it waits its turn.
     idle = any(worker.trial_id is None for worker in work.workers.alive(settings.lease_seconds))
-    lost += work.trials.unclaimed(settings.resend_seconds if idle else math.inf, _WINDOW)
-    work.send(lost)
+    unclaimed = work.trials.unclaimed(settings.resend_seconds if idle else math.inf, _WINDOW)
+    to_send = lost + [trial for trial in unclaimed if trial not in lost]
+    work.send(to_send)
+    if to_send:
+        work.count("reconcile_sends", len(to_send))
+    work.workers.forget_silent(SILENT_KEPT_SECONDS)
     work.commit()
-    return len(lost)
+    return len(to_send)
 
 
-def _end(work: UnitOfWork, claim: Claim, state: str, error: str | None) -> bool:
+def _back_in_line(work: UnitOfWork, trial: TrialRow, settings: Settings) -> bool:
+    """Whether a trial whose worker fell silent waits again; else it has ended."""
+    if trial.cancel_requested:
+        _lose(work, trial, state="cancelled", finished_at=utc_now())
+    elif trial.attempt >= settings.max_attempts:
+        error = f"Its worker died or fell silent {trial.attempt} times; it is not tried again."
+        _lose(work, trial, state="failed", error=error, finished_at=utc_now())
+    else:
+        return _lose(work, trial, state="queued")
+    return False
+
+
+def _lose(work: UnitOfWork, trial: TrialRow, *, state: str, error: str | None = None, **values: Any) -> bool:
+    worker = trial.lease_owner
+    lost = work.trials.lose(trial, state=state, error=error, **values, **_RELEASED)
+    if lost:
+        work.events.record(trial.id, "state", {"state": state, "error": error, "lost": worker})
+        work.count("lease_losses")
+    return lost
+
+
+def _end(work: UnitOfWork, claim: Claim, state: str, error: str | None, **values: Any) -> bool:
     ended = work.trials.change_held(
-        claim.trial.id, claim.token, state=state, error=error, finished_at=utc_now(), **_RELEASED
+        claim.trial.id, claim.token, state=state, error=error, finished_at=utc_now(), **values, **_RELEASED
     )
     if ended:
         work.events.record(claim.trial.id, "state", {"state": state, "error": error})
         work.commit()
     return ended
-
-
-def _give_up(work: UnitOfWork, trial: TrialRow, state: str, error: str | None) -> None:
-    if work.trials.change_in_state(trial.id, "running", state=state, error=error, finished_at=utc_now(), **_RELEASED):
-        work.events.record(trial.id, "state", {"state": state, "error": error})
 
 
 def _observation(trial: TrialRow, result: dict[str, Any]) -> ObservationRow:

@@ -114,7 +114,7 @@ def start(work: UnitOfWork, study_id: str, request_id: str | None = None) -> Stu
     study = find(work, study_id)
     if study.state == "cancelled":
         raise Conflict("The study was cancelled; create another one.")
-    if work.studies.begin(study.id):
+    if work.studies.move(study.id, "created", "started"):
         work.session.refresh(study)
         dataset, recipe = datasets.find(work, study.dataset), Recipe(**study.recipe)
         architecture = Architecture.from_json(study.spec)
@@ -124,13 +124,13 @@ def start(work: UnitOfWork, study_id: str, request_id: str | None = None) -> Stu
                 study.architecture, found.config, dataset, recipe, study.seed, found.multipliers, whole,
                 calibration=calibrated,
             )  # fmt: skip
-            trials.request(work, plan, study_id=study.id, request_id=request_id)
+            trials.request(work, plan, study_id=study.id, request_id=request_id, priority=trials.BULK)
         work.commit()
     return study
 
 
 def cancel(work: UnitOfWork, study_id: str) -> StudyRow:
-    """Stop the study and its trials, but for those that another study counts on as well.
+    """Stop the study and its trials, but for those that another study or a client counts on as well.
 
     Raises: NotFound; Conflict where it has completed.
     """
@@ -138,9 +138,39 @@ def cancel(work: UnitOfWork, study_id: str) -> StudyRow:
     if progress(work, [study])[study.id].state == "completed":
         raise Conflict("The study has completed: there is nothing to cancel.")
     study.state = "cancelled"
-    for trial in work.trials.waiting_of_study(study.id):
-        if not work.trials.shared(trial.id, study.id):
+    for trial in work.trials.of_study_in(study.id, "queued", "running"):
+        if not trial.on_demand and not work.trials.shared(trial.id, study.id):
             trials.stop(work, trial)
+    work.commit()
+    return study
+
+
+def pause(work: UnitOfWork, study_id: str) -> StudyRow:
+    """Its waiting trials stay where they are, but for those that another study or a client wants; the others go on.
+
+    Raises: NotFound; Conflict where it was not started, was cancelled or has completed.
+    """
+    study = find(work, study_id)
+    state = progress(work, [study])[study.id].state
+    if state == "completed" or (not work.studies.move(study.id, "started", "paused") and state != "paused"):
+        raise Conflict(f"The study is {state}: only one that is running can be paused.")
+    work.session.refresh(study)
+    work.commit()
+    return study
+
+
+def resume(work: UnitOfWork, study_id: str) -> StudyRow:
+    """Its waiting trials take their turns again; nothing happens to a study that is running.
+
+    Raises: NotFound; Conflict where it was not started, was cancelled or has completed.
+    """
+    study = find(work, study_id)
+    state = progress(work, [study])[study.id].state
+    if work.studies.move(study.id, "paused", "started"):
+        work.session.refresh(study)
+        work.send(work.trials.of_study_in(study.id, "queued"))
+    elif state != "running":
+        raise Conflict(f"The study is {state}: only one that is paused can be resumed.")
     work.commit()
     return study
 
@@ -269,10 +299,11 @@ def _pair(trial: TrialRow, predicted: dict[str, Any]) -> tuple[float, float, flo
 
 
 def _progress(study: StudyRow, counts: dict[str, int]) -> Progress:
-    if study.state != "started":
+    if study.state not in ("started", "paused"):
         return Progress(study.state, counts)
     waiting = counts.get("queued", 0) + counts.get("running", 0)
-    return Progress("running" if waiting else "completed", counts)
+    going_on = "running" if study.state == "started" else "paused"
+    return Progress(going_on if waiting else "completed", counts)
 
 
 def _space(architecture: Architecture, space: dict[str, Any]) -> Space:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,11 @@ from app.recipes import Recipe
 from app.scaling import families
 from app.scaling.architecture import Config, Multipliers
 from app.services.estimates import Calibration, Estimate, calibration
+
+log = logging.getLogger("rdw.trials")
+
+ON_DEMAND = 0  # the priority of a trial that a client waits for, …
+BULK = -5  # … and of those of a study
 
 
 @dataclass(frozen=True)
@@ -55,18 +61,30 @@ def find(work: UnitOfWork, trial_id: str) -> TrialRow:
     return row
 
 
-def request(work: UnitOfWork, plan: Plan, *, study_id: str | None = None, request_id: str | None = None) -> TrialRow:
+def request(
+    work: UnitOfWork,
+    plan: Plan,
+    *,
+    study_id: str | None = None,
+    request_id: str | None = None,
+    priority: int = ON_DEMAND,
+) -> TrialRow:
     """The trial of this plan: the one that runs or has finished already, else a new one, to be sent at the commit.
 
+    One that waits takes the priority of whoever wants it most.
     Raises: InvalidNetwork; Invalid where the classifier does not fit the data set; NotFound for the study.
     """
     _check(plan)
     trial, new = work.trials.add_unless_live(_row(plan, request_id))
+    if trial.state in ("queued", "running"):
+        trial.priority = priority if new else max(trial.priority, priority)
+        trial.on_demand = trial.on_demand or study_id is None
     if new:
         calibrated = plan.calibration or calibration(work)
         estimate = calibrated.estimate(trial.flops, plan.dataset, plan.recipe)
         work.events.record(trial.id, "state", {"state": "queued", "estimated_seconds": round(estimate.seconds, 3)})
         work.send([trial])
+        log.info("trial %s is queued: %s on %s", trial.id, trial.architecture, trial.dataset)
     if study_id is not None:
         if work.studies.get(study_id) is None:
             raise NotFound("study", study_id)
@@ -82,6 +100,24 @@ def cancel(work: UnitOfWork, trial_id: str) -> TrialRow:
     trial = find(work, trial_id)
     if not stop(work, trial) and not trial.cancel_requested:
         raise Conflict(f"The trial is {trial.state}: there is nothing to cancel.")
+    work.commit()
+    return trial
+
+
+def retry(work: UnitOfWork, trial_id: str) -> TrialRow:
+    """A failed or cancelled trial waits again, and goes on from its checkpoint.
+
+    Raises: NotFound; Conflict where it has not ended so, or another one that trains the same lives.
+    """
+    trial = find(work, trial_id)
+    if not work.trials.requeue(trial.id):
+        other = work.trials.live(trial.fingerprint)
+        if other is not None and other.id != trial.id:
+            raise Conflict(f"Trial {other.id} trains the same and is {other.state}: there is nothing to retry.")
+        raise Conflict(f"The trial is {trial.state}: only a failed or cancelled one is retried.")
+    work.session.refresh(trial)
+    work.events.record(trial.id, "state", {"state": "queued", "retry": True})
+    work.send([trial])
     work.commit()
     return trial
 

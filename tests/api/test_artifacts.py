@@ -49,7 +49,7 @@ def end(work: Open, settings: Settings, trial: str) -> Callable[..., None]:
 
     def ending(finish: Callable[..., bool], *given: Any) -> None:
         with work() as unit:
-            claim = leases.claim(unit, trial, "a test", settings)
+            claim = leases.claim(unit, "a test", settings)
             assert claim is not None
             assert finish(unit, claim, *given)
 
@@ -88,14 +88,14 @@ def test_a_trial_that_has_not_ended_says_when_there_will_be_some(
 ) -> None:
     assert reason(client, trial) == "The trial is queued: it will have model.onnx once it has completed."
     with work() as unit:
-        leases.claim(unit, trial, "a test", settings)
+        leases.claim(unit, "a test", settings)
     assert reason(client, trial) == "The trial is running: it will have model.onnx once it has completed."
 
 
 def test_a_trial_that_failed_says_that_there_will_be_none(
     client: TestClient, trial: str, folder: Path, end: Callable[..., None]
 ) -> None:
-    end(leases.fail, "it diverged")
+    end(leases.fail, "it diverged", [])
 
     assert "is failed: it leaves no log.csv" in reason(client, trial, "log.csv")
 

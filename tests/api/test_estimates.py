@@ -79,7 +79,7 @@ def test_how_far_an_estimate_was_off_is_kept_when_the_trial_ends(
     trial = client.post("/v1/trials", json=TRIAL).json()
     estimated = client.post("/v1/trials", json={**TRIAL, "validate_only": True}).json()["estimate"]["seconds"]
     with work() as unit:
-        claim = leases.claim(unit, trial["id"], "a worker", settings)
+        claim = leases.claim(unit, "a worker", settings)
         assert claim is not None
         leases.complete(unit, claim, {"accuracy": 0.5, "seconds": 2 * estimated, "environment": {}})
 

@@ -12,7 +12,7 @@ from PIL import Image
 from app.db.unit_of_work import UnitOfWork
 from app.services import leases
 from app.settings import Settings
-from tests.support import SMALL
+from tests.support import SMALL, claim_of
 
 Open = Callable[[], UnitOfWork]
 STUDY = {"name": "a study", "architecture": "small", "dataset": "digits", "recipe": "digits-smoke", "trials": 6}
@@ -333,7 +333,6 @@ def test_the_playground_asks_nothing_of_the_internet(client: TestClient) -> None
 def finish(work: Open, settings: Settings, trial: str, accuracy: float) -> None:
     """Do what a worker does, but for the training."""
     result: dict[str, Any] = {"accuracy": accuracy, "seconds": 1.0, "environment": {}}
+    claim = claim_of(work, trial, settings)
     with work() as unit:
-        claim = leases.claim(unit, trial, "a test", settings)
-        assert claim is not None
         assert leases.complete(unit, claim, result)

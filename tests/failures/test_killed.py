@@ -34,6 +34,12 @@ def begun(service: Service) -> str:
     return trial
 
 
+def runs(service: Service, trial: str, attempt: int) -> bool:
+    """Whether the attempt is under way, and its worker has said so."""
+    seen = service.get(f"/v1/trials/{trial}")
+    return seen["state"] == "running" and seen["attempt"] == attempt and bool(seen["log"])
+
+
 def epochs_reported(service: Service, trial: str) -> list[int]:
     """Each whole epoch that any attempt reported, in order."""
     text = service.client.get(f"/v1/trials/{trial}/events", timeout=30).text
@@ -80,6 +86,45 @@ def test_a_running_trial_is_cancelled(tmp_path: Path, settings: dict[str, str]) 
 
         assert ended["state"] == "cancelled"
         assert ended["result"] is None
+
+
+def test_a_cancelled_trial_is_retried_from_its_checkpoint(tmp_path: Path, settings: dict[str, str]) -> None:
+    with running(tmp_path, **settings) as service:
+        trial = begun(service)
+        service.post(f"/v1/trials/{trial}/cancel")
+        service.wait_for_trial(trial)
+
+        service.post(f"/v1/trials/{trial}/retry")
+        ended = service.wait_for_trial(trial)
+
+        assert ended["state"] == "completed", ended["error"]
+        reported = epochs_reported(service, trial)
+        assert reported == list(range(1, RECIPE["epochs"] + 1)), "no epoch that had ended was trained again"
+
+
+def test_a_trial_that_kills_its_worker_fails_after_the_others_had_their_turn_and_can_be_retried(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    with running(tmp_path, **settings, RDW_MAX_ATTEMPTS="2") as service:
+        poison = begun(service)
+        healthy = service.post(
+            "/v1/trials", {"architecture": "small", "dataset": "digits", "recipe": RECIPE, "seed": 1}
+        )["id"]
+
+        for attempt in (1, 2):
+            wait_for(lambda n=attempt: runs(service, poison, n), 60, service.log)
+            (worker,) = service.children("celery")
+            os.kill(worker, signal.SIGKILL)
+        failed, other = service.wait_for_trial(poison), service.wait_for_trial(healthy)
+
+        assert (failed["state"], other["state"]) == ("failed", "completed")
+        assert "died or fell silent 2 times" in failed["error"]
+        assert any(f"trial {poison}: attempt" in line for line in failed["log"])
+        assert other["finished_at"] < failed["finished_at"]
+
+        service.post(f"/v1/trials/{poison}/retry")
+        assert service.wait_for_trial(poison)["state"] == "completed"
+        assert epochs_reported(service, poison) == list(range(1, RECIPE["epochs"] + 1))
 
 
 def test_a_service_killed_whole_leaves_no_process_and_goes_on_when_started_again(

@@ -15,7 +15,7 @@ from app.scaling.recommend import flops_of
 from app.schemas.architectures import NewArchitecture
 from app.services import leases, trials
 from app.settings import Settings
-from tests.support import SMALL
+from tests.support import SMALL, claim_of, expire
 
 Open = Callable[[], UnitOfWork]
 RESULT: dict[str, Any] = {"accuracy": 0.9, "seconds": 1.0, "environment": {"torch": "2"}}
@@ -40,17 +40,11 @@ def trial_id(work: Open) -> str:
         return trial.id
 
 
-def claimed(work: Open, trial_id: str, settings: Settings, owner: str = "a") -> leases.Claim:
+def lose(work: Open, trial_id: str, settings: Settings) -> None:
+    """The trial's worker falls silent, and that is noticed."""
+    expire(work, trial_id)
     with work() as unit:
-        claim = leases.claim(unit, trial_id, owner, settings)
-    assert claim is not None
-    return claim
-
-
-def let_the_lease_expire(work: Open, trial_id: str) -> None:
-    with work() as unit:
-        unit.session.execute(update(TrialRow).where(TrialRow.id == trial_id).values(lease_expires_at=1.0, sent_at=0.5))
-        unit.commit()
+        leases.reconcile(unit, settings)
 
 
 def observed(work: Open) -> int:
@@ -64,24 +58,24 @@ def state(work: Open, trial_id: str) -> str:
 
 
 def test_a_trial_is_claimed_once(work: Open, trial_id: str, settings: Settings) -> None:
-    claimed(work, trial_id, settings)
+    claim_of(work, trial_id, settings)
 
     with work() as unit:
-        assert leases.claim(unit, trial_id, "b", settings) is None
+        assert leases.claim(unit, "b", settings) is None
 
 
 def test_an_expired_lease_can_be_claimed_by_another_worker(work: Open, trial_id: str, settings: Settings) -> None:
-    first = claimed(work, trial_id, settings)
-    let_the_lease_expire(work, trial_id)
+    first = claim_of(work, trial_id, settings)
+    lose(work, trial_id, settings)
 
-    second = claimed(work, trial_id, settings, "b")
+    second = claim_of(work, trial_id, settings, "b")
 
     assert second.trial.attempt == 2
     assert second.token != first.token
 
 
 def test_finishing_stores_the_result_and_one_observation(work: Open, trial_id: str, settings: Settings) -> None:
-    claim = claimed(work, trial_id, settings)
+    claim = claim_of(work, trial_id, settings)
 
     with work() as unit:
         assert leases.complete(unit, claim, RESULT)
@@ -98,9 +92,9 @@ def test_finishing_stores_the_result_and_one_observation(work: Open, trial_id: s
 def test_a_result_that_comes_after_the_lease_was_lost_is_kept_and_not_counted(
     work: Open, trial_id: str, settings: Settings
 ) -> None:
-    late = claimed(work, trial_id, settings)
-    let_the_lease_expire(work, trial_id)
-    current = claimed(work, trial_id, settings, "b")
+    late = claim_of(work, trial_id, settings)
+    lose(work, trial_id, settings)
+    current = claim_of(work, trial_id, settings, "b")
 
     with work() as unit:
         assert not leases.complete(unit, late, RESULT)
@@ -117,7 +111,7 @@ def test_a_result_that_comes_after_the_lease_was_lost_is_kept_and_not_counted(
 
 
 def test_a_heartbeat_extends_the_lease_and_hears_of_a_cancel(work: Open, trial_id: str, settings: Settings) -> None:
-    claim = claimed(work, trial_id, settings)
+    claim = claim_of(work, trial_id, settings)
 
     with work() as unit:
         assert unit.trials.extend(trial_id, claim.token, 60) is False
@@ -132,7 +126,7 @@ def test_a_heartbeat_extends_the_lease_and_hears_of_a_cancel(work: Open, trial_i
 def test_a_running_trial_ends_cancelled_once_its_worker_hears_of_it(
     work: Open, trial_id: str, settings: Settings
 ) -> None:
-    claim = claimed(work, trial_id, settings)
+    claim = claim_of(work, trial_id, settings)
     with work() as unit:
         trials.cancel(unit, trial_id)
 
@@ -144,8 +138,8 @@ def test_a_running_trial_ends_cancelled_once_its_worker_hears_of_it(
 
 
 def test_reconcile_sends_an_expired_trial_again_but_once(work: Open, trial_id: str, settings: Settings) -> None:
-    claimed(work, trial_id, settings)
-    let_the_lease_expire(work, trial_id)
+    claim_of(work, trial_id, settings)
+    expire(work, trial_id)
 
     sent: list[str] = []
     for _ in range(3):
@@ -158,7 +152,7 @@ def test_reconcile_sends_an_expired_trial_again_but_once(work: Open, trial_id: s
 def test_reconcile_leaves_a_held_trial_and_one_just_sent_alone(work: Open, trial_id: str, settings: Settings) -> None:
     with work() as unit:
         assert leases.reconcile(unit, settings) == 0
-    claimed(work, trial_id, settings)
+    claim_of(work, trial_id, settings)
     with work() as unit:
         assert leases.reconcile(unit, settings) == 0
 
@@ -178,28 +172,21 @@ def test_reconcile_sends_a_queued_trial_whose_message_was_lost(work: Open, trial
 
 def test_a_trial_whose_workers_keep_dying_fails_with_that_reason(work: Open, trial_id: str, settings: Settings) -> None:
     for _ in range(settings.max_attempts):
-        claimed(work, trial_id, settings)
-        let_the_lease_expire(work, trial_id)
+        claim_of(work, trial_id, settings)
+        lose(work, trial_id, settings)
 
     with work() as unit:
-        assert leases.claim(unit, trial_id, "b", settings) is None
-    with work() as unit:
-        leases.reconcile(unit, settings)
-
-    with work() as unit:
+        assert leases.claim(unit, "b", settings) is None
         trial = trials.find(unit, trial_id)
     assert trial.state == "failed"
     assert f"{settings.max_attempts} times" in (trial.error or "")
 
 
 def test_a_cancelled_trial_whose_worker_died_ends_cancelled(work: Open, trial_id: str, settings: Settings) -> None:
-    claimed(work, trial_id, settings)
+    claim_of(work, trial_id, settings)
     with work() as unit:
         trials.cancel(unit, trial_id)
-    let_the_lease_expire(work, trial_id)
-
-    with work() as unit:
-        leases.reconcile(unit, settings)
+    lose(work, trial_id, settings)
 
     assert state(work, trial_id) == "cancelled"
 
@@ -207,11 +194,11 @@ def test_a_cancelled_trial_whose_worker_died_ends_cancelled(work: Open, trial_id
 def test_a_trial_handed_back_is_anybodys_at_once_and_costs_no_attempt(
     work: Open, trial_id: str, settings: Settings
 ) -> None:
-    claim = claimed(work, trial_id, settings)
+    claim = claim_of(work, trial_id, settings)
 
     with work() as unit:
         assert leases.hand_back(unit, claim)
     with work() as unit:
         assert leases.reconcile(unit, settings) == 1
 
-    assert claimed(work, trial_id, settings, "b").trial.attempt == 1
+    assert claim_of(work, trial_id, settings, "b").trial.attempt == 1

@@ -1,0 +1,106 @@
+"""Who follows trials: one look-out a process for what is new, however many listen.
+
+It asks SQL for the events after the last that was passed on, trial by trial: so any replica serves any stream from any
+event on. A listener that waits costs neither a thread nor a query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from app.db.repositories import TERMINAL
+from app.db.tables import EventRow
+from app.db.unit_of_work import UnitOfWork
+
+log = logging.getLogger("rdw.listeners")
+
+_LOOK_EVERY = 0.3  # seconds
+_AWAY_SECONDS = 2.0
+_AT_A_TIME = 1000
+
+News = asyncio.Queue[EventRow | None]
+
+
+@dataclass(eq=False)
+class _Listener:
+    """Has heard of the trial's events up to the id `last`; `ended` is whether they say that the trial has ended."""
+
+    trial_id: str
+    last: int
+    ended: bool
+    news: News = field(default_factory=asyncio.Queue)
+
+    def take(self, events: list[EventRow], *, all_there_are: bool) -> None:
+        """Pass on what it has not heard of; none closes the stream."""
+        for event in events:
+            if event.id > self.last:
+                self.last = event.id
+                self.news.put_nowait(event)
+                if event.kind == "state":
+                    self.ended = event.data["state"] in TERMINAL
+        if self.ended and all_there_are:
+            self.news.put_nowait(None)
+
+
+class Listeners:
+    """All that this process's clients follow. To be used from its event loop."""
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+        self._there: set[_Listener] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._joined = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._there)
+
+    @contextmanager
+    def listening(self, trial_id: str, last: int, *, ended: bool) -> Iterator[News]:
+        """The trial's events after `last` as they come, then none; `ended` is whether the trial had ended before."""
+        listener = _Listener(trial_id, last, ended)
+        self._there.add(listener)
+        if self._task is None or self._task.done():
+            self._joined = asyncio.Event()
+            self._task = asyncio.create_task(self._look_out())
+        self._joined.set()
+        try:
+            yield listener.news
+        finally:
+            self._there.discard(listener)
+
+    async def _look_out(self) -> None:
+        """Look for news, and pass them on, for as long as somebody listens."""
+        while self._there:
+            self._joined.clear()
+            if await self._look():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._joined.wait(), _LOOK_EVERY)
+
+    async def _look(self) -> bool:
+        """Whether there is nothing more for now."""
+        listening = list(self._there)
+        last: dict[str, int] = {}
+        for listener in listening:
+            last[listener.trial_id] = min(listener.last, last.get(listener.trial_id, listener.last))
+        try:
+            found = await asyncio.to_thread(self._news, last)
+        except Exception:  # the database may be away for a while; the next look may find it
+            log.warning("could not look for events", exc_info=True)
+            await asyncio.sleep(_AWAY_SECONDS)
+            return True
+        news = defaultdict(list)
+        for event in found:
+            news[event.trial_id].append(event)
+        all_there_are = len(found) < _AT_A_TIME
+        for listener in listening:
+            listener.take(news[listener.trial_id], all_there_are=all_there_are)
+        return all_there_are
+
+    def _news(self, last: dict[str, int]) -> list[EventRow]:
+        with UnitOfWork(self._database, writes=False) as work:
+            return work.events.after_each(last, _AT_A_TIME)

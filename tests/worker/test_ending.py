@@ -1,0 +1,105 @@
+"""What a training that does not come to its end leaves: the reason, the log, and a checkpoint to go on from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.datasets import DIGITS
+from app.db.tables import TrialRow
+from app.db.unit_of_work import UnitOfWork
+from app.recipes import Recipe
+from app.services import artifacts, leases, trials
+from app.settings import Settings
+from tests.worker.support import TINY
+from worker import trials as training
+from worker.leases import Heartbeat
+
+RECIPE = Recipe(epochs=3, batch_size=64, train_images=256)
+
+
+@pytest.fixture
+def request_trial(work: Callable[[], UnitOfWork]) -> Callable[[Recipe], str]:
+    def request(recipe: Recipe) -> str:
+        with work() as unit:
+            trial = trials.request(unit, trials.Plan("tiny", TINY, DIGITS, recipe, 0))
+            unit.commit()
+            return trial.id
+
+    return request
+
+
+@pytest.fixture
+def run(work: Callable[[], UnitOfWork], settings: Settings) -> Callable[[str], TrialRow]:
+    """Runs what is next, as a worker does; the trial afterwards."""
+
+    def run(trial_id: str) -> TrialRow:
+        training.train_trial(settings, Heartbeat(settings, "a test"), trial_id)
+        with work() as unit:
+            return trials.find(unit, trial_id)
+
+    return run
+
+
+def checkpoint(settings: Settings, trial_id: str) -> Path:
+    return artifacts.trial_folder(settings.data_dir, trial_id) / "checkpoint.pt"
+
+
+def test_a_failed_trial_keeps_its_log_and_goes_on_from_its_checkpoint_when_retried(
+    request_trial: Callable[[Recipe], str],
+    run: Callable[[str], TrialRow],
+    work: Callable[[], UnitOfWork],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    epochs: list[int] = []
+
+    def report(unit: UnitOfWork, claim: leases.Claim, progress: dict[str, Any], _: float | None) -> bool:
+        if progress["epoch"] == 2 and progress["epoch"] not in epochs:
+            epochs.append(2)
+            raise RuntimeError("the disk is full")
+        epochs.append(progress["epoch"])
+        return True
+
+    monkeypatch.setattr(leases, "report", report)
+    trial_id = request_trial(RECIPE)
+
+    failed = run(trial_id)
+
+    assert (failed.state, failed.error) == ("failed", "Unexpected RuntimeError; the worker's log has more.")
+    assert failed.log is not None and "failed unexpectedly" in failed.log[-2]
+    assert not any("Traceback" in line for line in failed.log)
+    with work() as unit:
+        trials.retry(unit, trial_id)
+    assert run(trial_id).state == "completed"
+    assert epochs == [1, 2, 3], "what had been trained was not trained again"
+
+
+def test_each_whole_epoch_is_counted_with_its_seconds(
+    request_trial: Callable[[Recipe], str], run: Callable[[str], TrialRow], work: Callable[[], UnitOfWork]
+) -> None:
+    before = time.monotonic()
+
+    run(request_trial(RECIPE))
+
+    with work() as unit:
+        counts = unit.counters.all()
+    assert counts["epochs"] == RECIPE.epochs
+    assert 0 < counts["epoch_seconds"] < time.monotonic() - before
+
+
+def test_a_diverged_trial_keeps_no_checkpoint(
+    request_trial: Callable[[Recipe], str], run: Callable[[str], TrialRow], settings: Settings
+) -> None:
+    trial_id = request_trial(Recipe(epochs=10, batch_size=32, lr=10, weight_decay=1, warmup_epochs=0, train_images=256))
+    checkpoint(settings, trial_id).parent.mkdir(parents=True)
+    checkpoint(settings, trial_id).write_bytes(b"of an epoch before")
+
+    failed = run(trial_id)
+
+    assert failed.state == "failed" and "lower the learning rate" in (failed.error or "")
+    assert not checkpoint(settings, trial_id).parent.exists()
