@@ -19,7 +19,7 @@ from tests.worker.test_training import measured, same, stop_at
 from worker.detection import Batch, Detection, average_precision, moved
 from worker.scenes import Scenes, ScenesInParts
 from worker.ssdlite import SSDLite, Target
-from worker.training import Diverged, Result, Stopped, train
+from worker.training import Diverged, Drawn, Result, Stopped, train
 
 FINDER = Config(
     family="efficientnet",
@@ -191,6 +191,20 @@ def test_scoring_leaves_the_network_as_it_was_and_can_be_stopped() -> None:
 
     with pytest.raises(Stopped):
         task.score(network, "validation", stop)
+
+
+def test_an_order_decides_its_batches() -> None:
+    task = Detection(BRIEF, WANTED, some(articles_on_photos(), 40), CPU)
+    order = [Drawn(torch.tensor([3, 39, 7]), 11), Drawn(torch.tensor([0, 1]), 12)]
+
+    one, other = list(task.batches(order)), list(task.batches(order))
+
+    for a, b in zip(one, other, strict=True):
+        assert torch.equal(a.images, b.images)
+        assert all(same(x, y) for x, y in zip(a.targets, b.targets, strict=True))
+    (again,) = task.batches([Drawn(torch.tensor([0, 1]), 13)])
+    assert not torch.equal(again.images, one[1].images)
+    assert [len(batch.images) for batch in one] == [3, 2]
 
 
 @pytest.mark.parametrize("classes", [9, 11])
