@@ -54,7 +54,7 @@ BASELINE: dict[str, Any] = {
     "rules": {"divisor": 4},
 }
 
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 160)  # a file is wide enough for the table
 
 
 class Failed(Exception):

@@ -21,8 +21,7 @@ ASKED = Namespace(architecture="b0-like", ratio=0.25, seeds=2, recipe="detection
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setenv("COLUMNS", "200")
+def bench() -> dict[str, Any]:
     return runpy.run_path(str(BENCH))
 
 
