@@ -126,12 +126,16 @@ which replaces colour jitter as it does in timm."""
 _OF_DETECTION = ("detection-quick",)
 
 
-def recipe_for(task: Task, given: Recipe | str, pointer: str) -> Recipe:
+def recipe_for(task: Task, given: Recipe | str | None, pointer: str) -> Recipe:
     """The recipe, or the preset of that name, for data sets of a task; `pointer` says where it was given.
+
+    None: the task's quick one.
 
     Detectors have none of classification's own options: off by default there, refused where they were asked for.
     Raises: Invalid.
     """
+    if given is None:
+        return PRESETS["detection-quick" if task == "detection" else "quick"]
     if isinstance(given, str):
         if (given in _OF_DETECTION) != (task == "detection"):
             others = [name for name in PRESETS if (name in _OF_DETECTION) == (task == "detection")]

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, column, delete, exists,
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.datasets import BUILT_IN, Task
 from app.db.pages import Page, by_creation
 from app.db.session import database_clock
 from app.db.tables import (
@@ -179,11 +180,12 @@ class Trials(Repository):
         query = select(*columns, _MAY_RUN.label("may_run")).where(TrialRow.state.in_(("queued", "running")))
         return self.session.execute(query).all()
 
-    def throughputs(self, limit: int) -> list[tuple[int, float | None]]:
-        """Flops and images a second of the latest trials that completed."""
+    def throughputs(self, limit: int, task: Task) -> list[tuple[int, float | None]]:
+        """Flops and images a second of the latest trials of a task that completed."""
+        detects = TrialRow.dataset.in_([dataset.name for dataset in BUILT_IN.values() if dataset.task == "detection"])
         query = (
             select(TrialRow.flops, TrialRow.result["images_per_second"].as_float())
-            .where(TrialRow.state == "completed")
+            .where(TrialRow.state == "completed", detects if task == "detection" else not_(detects))
             .order_by(TrialRow.created_at.desc(), TrialRow.id.desc())
             .limit(limit)
         )

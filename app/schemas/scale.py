@@ -110,7 +110,7 @@ class TrainSpec(Body):
     """Train the network found. The baseline's classifier takes the data set's number of classes first."""
 
     dataset: Name
-    recipe: RecipeOrPreset = "quick"
+    recipe: RecipeOrPreset | None = Field(None, description="None: `quick`, or `detection-quick` to detect.")
     seed: Seed = 0
     when: Literal["missing"] = Field("missing", description="A trial that ran already is answered from, not run again.")
     study: RowId | None = Field(None, description="Count the trial as this study's.")

@@ -34,7 +34,7 @@ class NewStudy(Body):
     name: Title
     architecture: ArchitectureRef
     dataset: Name
-    recipe: RecipeOrPreset = "quick"
+    recipe: RecipeOrPreset | None = Field(None, description="None: `quick`, or `detection-quick` to detect.")
     space: SpaceSpec = SpaceSpec()
     trials: int = Field(12, ge=1, le=1000)
     seed: Seed = 0

@@ -33,7 +33,7 @@ class NewTrial(NetworkRef):
     """A network to train; a config has the data set's number of classes."""
 
     dataset: Name
-    recipe: RecipeOrPreset = "quick"
+    recipe: RecipeOrPreset | None = Field(None, description="None: `quick`, or `detection-quick` to detect.")
     seed: Seed = 0
     study: RowId | None = Field(None, description="Count the trial as this study's.")
     priority: int = Field(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from app.datasets import Dataset
+from app.datasets import Dataset, Task
 from app.db.unit_of_work import UnitOfWork
 from app.recipes import Recipe
 
@@ -64,11 +64,11 @@ class Calibration:
         return Estimate(seconds, seconds / self.spread, seconds * self.spread, self.trainings)
 
 
-def calibration(work: UnitOfWork) -> Calibration:
-    """Fitted to the latest trainings that completed; before there are any, a guess."""
+def calibration(work: UnitOfWork, task: Task = "classification") -> Calibration:
+    """Fitted to the latest trainings of a task that completed; before there are any, a guess."""
     measured = [
         (flops, 1 / rate)
-        for flops, rate in work.trials.throughputs(_LATEST)
+        for flops, rate in work.trials.throughputs(_LATEST, task)
         if rate is not None and math.isfinite(rate) and rate > 0
     ]
     if not measured:

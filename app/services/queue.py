@@ -7,7 +7,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from app.datasets import Dataset
+from app.datasets import Dataset, Task, task_of
 from app.db.unit_of_work import UnitOfWork
 from app.recipes import Recipe
 from app.services import datasets
@@ -29,13 +29,15 @@ class Queue:
 def queue(work: UnitOfWork, settings: Settings) -> Queue:
     """The queue as it is; `wait` is what is queued and what is left of the running, shared by the live workers."""
     known = {dataset.name: dataset for dataset in datasets.all_of_them(work)}
-    calibrated, workers = calibration(work), len(work.workers.alive(settings.lease_seconds))
+    calibrated: dict[Task, Calibration] = {task: calibration(work, task) for task in ("classification", "detection")}
+    workers = len(work.workers.alive(settings.lease_seconds))
     there = work.trials.under_way()
     running = [trial for trial in there if trial.state == "running"]
     queued = [trial for trial in there if trial.state == "queued" and trial.may_run]
-    left = [_left(calibrated, trial, known) for trial in running + queued]
+    left = [_left(calibrated[task_of(trial.dataset)], trial, known) for trial in running + queued]
     free = not queued and len(running) < workers
-    whole = calibrated.around(0.0) if free else reduce(add, left, calibrated.around(0.0))
+    none = calibrated["classification"].around(0.0)
+    whole = none if free else reduce(add, left, none)
     paused = len(there) - len(running) - len(queued)
     return Queue(len(queued), paused, len(running), workers, _shared(whole, workers) if workers else None)
 

@@ -101,7 +101,7 @@ def estimate(
     Raises: SpaceTooSmall; InvalidNetwork.
     """
     fitted = architecture.for_classes(dataset.num_classes)
-    calibrated = calibration(work)
+    calibrated = calibration(work, dataset.task)
     drawn = sample(fitted, _space(fitted, space), size, seed)
     return reduce(add, (calibrated.estimate(found.cost.flops, dataset, recipe) for found in drawn))
 
@@ -118,7 +118,7 @@ def start(work: UnitOfWork, study_id: str, request_id: str | None = None) -> Stu
         work.session.refresh(study)
         dataset, recipe = datasets.find(work, study.dataset), Recipe(**study.recipe)
         architecture = Architecture.from_json(study.spec)
-        whole, calibrated = flops_of(architecture), calibration(work)
+        whole, calibrated = flops_of(architecture), calibration(work, dataset.task)
         for found in sample(architecture, _space(architecture, study.space), study.size, study.seed):
             plan = trials.Plan(
                 study.architecture, found.config, dataset, recipe, study.seed, found.multipliers, whole,

@@ -50,7 +50,8 @@ def estimate(work: UnitOfWork, plan: Plan) -> Estimate:
     Raises: InvalidNetwork; Invalid where the classifier does not fit the data set.
     """
     _check(plan)
-    return calibration(work).estimate(families.network_cost(plan.config).flops, plan.dataset, plan.recipe)
+    flops = families.network_cost(plan.config).flops
+    return calibration(work, plan.dataset.task).estimate(flops, plan.dataset, plan.recipe)
 
 
 def find(work: UnitOfWork, trial_id: str) -> TrialRow:
@@ -80,7 +81,7 @@ def request(
         trial.priority = priority if new else max(trial.priority, priority)
         trial.on_demand = trial.on_demand or study_id is None
     if new:
-        calibrated = plan.calibration or calibration(work)
+        calibrated = plan.calibration or calibration(work, plan.dataset.task)
         estimate = calibrated.estimate(trial.flops, plan.dataset, plan.recipe)
         work.events.record(trial.id, "state", {"state": "queued", "estimated_seconds": round(estimate.seconds, 3)})
         work.send([trial])

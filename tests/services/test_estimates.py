@@ -17,15 +17,17 @@ RECIPE = Recipe(epochs=3)
 PER_FLOP, PER_IMAGE = 2e-10, 3e-4
 
 
-def remember(work: UnitOfWork, flops: int, rate: float | None, *, state: str = "completed") -> None:
+def remember(
+    work: UnitOfWork, flops: int, rate: float | None, *, state: str = "completed", dataset: str = "digits"
+) -> None:
     work.session.add(
         TrialRow(
-            fingerprint=f"{flops}-{rate}-{state}",
+            fingerprint=f"{flops}-{rate}-{state}-{dataset}",
             architecture="small",
             config={},
             flops=flops,
             params=1,
-            dataset="digits",
+            dataset=dataset,
             dataset_digest="",
             recipe={},
             seed=0,
@@ -86,3 +88,14 @@ def test_only_what_completed_and_said_how_fast_it_was_counts(work: Open) -> None
         remember(unit, 1_000_000, None)
 
         assert calibration(unit).trainings == 0
+
+
+def test_detectors_and_classifiers_are_estimated_apart(work: Open) -> None:
+    with work() as unit:
+        for flops in (100_000, 1_000_000, 5_000_000):
+            remember(unit, flops, rate(flops))
+            remember(unit, flops, rate(flops) / 10, dataset="articles-on-photos")
+        one, other = (calibration(unit, task) for task in ("classification", "detection"))
+
+    assert (one.trainings, other.trainings) == (3, 3)
+    assert other.per_flop == pytest.approx(10 * one.per_flop)

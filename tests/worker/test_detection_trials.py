@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from safetensors import safe_open
 
 from app import datasets
+from app.recipes import PRESETS
 from app.scaling.architecture import Config
 from app.settings import Settings
 from tests.support import absent
@@ -170,7 +171,6 @@ def test_the_set_and_its_task_are_listed_and_what_lacks_is_said(
     ("recipe", "option", "said"),
     [
         ("quick", "", "'quick' is no recipe for detection; take detection-quick"),
-        (None, "", "'quick' is no recipe for detection; take detection-quick"),
         ({"epochs": 2, "label_smoothing": 0.1}, "/label_smoothing", "label_smoothing has no meaning for detection"),
         ({"randaugment": 9}, "/randaugment", "randaugment has no meaning for detection"),
     ],
@@ -178,7 +178,7 @@ def test_the_set_and_its_task_are_listed_and_what_lacks_is_said(
 def test_a_recipe_that_is_not_for_detection_is_refused_where_it_is(
     client: TestClient, path: str, body: dict[str, Any], pointer: str, recipe: Any, option: str, said: str
 ) -> None:
-    given = {} if recipe is None else {"recipe": recipe}
+    given = {"recipe": recipe}
     if "train" in body:
         given = {"train": {"dataset": TRIAL["dataset"], **given}}
 
@@ -190,6 +190,16 @@ def test_a_recipe_that_is_not_for_detection_is_refused_where_it_is(
     assert problem["errors"][0]["pointer"] == pointer + option
     assert said in problem["errors"][0]["message"]
     assert "detection-quick" in problem["detail"]
+
+
+@pytest.mark.parametrize(("dataset", "preset"), [("articles-on-photos", "detection-quick"), ("digits", "quick")])
+def test_without_a_recipe_it_is_the_quick_one_of_the_data_sets_kind(
+    client: TestClient, dataset: str, preset: str
+) -> None:
+    answer = client.post("/v1/trials", json={"architecture": "small", "dataset": dataset})
+
+    assert answer.status_code == 202
+    assert answer.json()["recipe"] == PRESETS[preset].model_dump()
 
 
 def test_a_detection_recipe_is_none_for_classification(client: TestClient) -> None:
