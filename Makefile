@@ -4,7 +4,7 @@ PORT ?= 8000
 BIN := .venv/bin
 export RDW_PORT := $(PORT)
 
-.PHONY: help setup demo test lint serve bench clean
+.PHONY: help setup demo test chaos lint serve bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -22,6 +22,9 @@ demo: setup  ## the main job, end to end: scale, study, refit, train on demand
 
 test: setup  ## the whole test suite
 	$(BIN)/pytest -n 2 --dist worksteal
+
+chaos: setup  ## processes and servers killed at random while 200 trainings run, on both set-ups (half an hour)
+	$(BIN)/python -m tests.failures.chaos
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

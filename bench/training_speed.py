@@ -2,7 +2,8 @@
 
 Three claims, each a ratio:
  - the worker (claimed from SQL, heartbeat, progress, checkpoints) against a loop written by hand in one screen;
- - two workers of one thread each at the same time, against one worker of one thread, and of two;
+ - two workers of one thread each at the same time, against one worker of one thread, and of two; beside it the same of
+   the bare loop, which shows what two processes gain on this machine;
  - how many images a second the data side alone can make, against what a training takes, for whole-batch and for
    image-by-image augmentation.
 """
@@ -16,6 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,7 @@ SMALL = Config(
     num_classes=10,
 )
 """The demo's network."""
-RECIPE = PRESETS["quick"].model_copy(update={"epochs": 2, "train_images": 4000})
+RECIPE = PRESETS["quick"].model_copy(update={"epochs": 1, "train_images": 4000})
 PAPERS = PRESETS["tinynet-ra"]
 
 
@@ -83,7 +85,7 @@ def through_the_worker(config: Config, seed: int) -> float:
     return float(result["images_per_second"])
 
 
-def by_hand(config: Config, seed: int) -> float:
+def by_hand(config: Config, seed: int, ready: Callable[[], Any] = lambda: None) -> float:
     """Images a second of a loop without claim, heartbeat, progress, counts and checkpoints."""
     splits = load(dataset(Path("var")), Path("var"), RECIPE.train_images)
     inputs = Inputs(splits.train, config.in_chans, config.resolution, Normalisation.of(splits.train)).prepare()
@@ -94,6 +96,7 @@ def by_hand(config: Config, seed: int) -> float:
     steps = RECIPE.epochs * len(labels) // RECIPE.batch_size
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     random = torch.Generator().manual_seed(seed)
+    ready()
     began, seen = time.perf_counter(), 0
     for _ in range(RECIPE.epochs):
         for chosen in torch.randperm(len(labels), generator=random).split(RECIPE.batch_size):
@@ -109,30 +112,35 @@ def by_hand(config: Config, seed: int) -> float:
     return seen / (time.perf_counter() - began)
 
 
-def at_work(threads: int, seed: int, start: Barrier, rates: Any) -> None:
-    """A worker's training in a process of its own; it begins when all have got there."""
+def at_work(threads: int, seed: int, bare: bool, start: Barrier, rates: Any) -> None:
+    """A worker's training, or the bare loop, in a process of its own; it begins when all have got there."""
     torch.set_num_threads(threads)
+    if bare:
+        by_hand(SMALL, seed, start.wait)
+        rates.put(by_hand(SMALL, seed, start.wait))
+        return
     splits = load(dataset(Path("var")), Path("var"), RECIPE.train_images)
     task = Classification(SMALL, RECIPE, splits, Device())
-    with tempfile.TemporaryDirectory() as place:
-        start.wait()
-        result = train(
-            task,
-            RECIPE,
-            seed,
-            device=Device(),
-            folder=Path(place),
-            on_progress=lambda progress: None,
-            should_stop=lambda: False,
-        )
+    for _ in range(2):  # the first warms up
+        with tempfile.TemporaryDirectory() as place:
+            start.wait()
+            result = train(
+                task,
+                RECIPE,
+                seed,
+                device=Device(),
+                folder=Path(place),
+                on_progress=lambda progress: None,
+                should_stop=lambda: False,
+            )
     rates.put(result.images_per_second)
 
 
-def together(workers: int, threads: int) -> float:
-    """Images a second of so many workers at the same time, in all."""
+def together(workers: int, threads: int, *, bare: bool = False) -> float:
+    """Images a second of so many workers, or bare loops, at the same time, in all."""
     context = multiprocessing.get_context("spawn")
     start, rates = context.Barrier(workers), context.Queue()
-    processes = [context.Process(target=at_work, args=(threads, n, start, rates)) for n in range(workers)]
+    processes = [context.Process(target=at_work, args=(threads, n, bare, start, rates)) for n in range(workers)]
     for process in processes:
         process.start()
     total = sum(rates.get(timeout=600) for _ in processes)
@@ -158,32 +166,30 @@ def data_alone(recipe: Recipe) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="pairs of runs (default: 5)")
+    parser.add_argument("--rounds", type=int, default=3, help="of all measurements (default: 3)")
     rounds = parser.parse_args().rounds
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    print(
-        f"the demo's network on {RECIPE.train_images} images of {dataset(Path('var')).name}, {RECIPE.epochs} epochs\n"
-    )
+    print(f"the demo's network on {RECIPE.train_images} images of {dataset(Path('var')).name}, {RECIPE.epochs} epoch\n")
     pairs = []
-    for n in range(rounds + 1):
-        pair = through_the_worker(SMALL, n), by_hand(SMALL, n)
+    for n in range(3 * rounds + 1):
+        measures = [("worker", through_the_worker), ("bare", by_hand)][:: 1 if n % 2 else -1]  # in turns
+        pair = {name: measure(SMALL, n) for name, measure in measures}
         if n:  # the first warms up
-            pairs.append(pair)
-            print(
-                f"worker {pair[0]:>7,.0f} images/s    bare loop {pair[1]:>7,.0f}    {pair[0] / pair[1]:.3f}", flush=True
-            )
+            pairs.append((pair["worker"], pair["bare"]))
+            worker, bare = pairs[-1]
+            print(f"worker {worker:>7,.0f} images/s    bare loop {bare:>7,.0f}    {worker / bare:.3f}", flush=True)
     print(f"worker / bare loop: median {statistics.median(a / b for a, b in pairs):.3f}\n")
-    triples = []
-    for _ in range(max(2, rounds // 2)):
-        triples.append((together(1, 1), together(1, 2), together(2, 1)))
-        one, wide, two = triples[-1]
-        print(
-            f"one worker {one:>7,.0f}    of two threads {wide:>7,.0f}    two workers {two:>7,.0f} images/s", flush=True
-        )
-    print(f"two workers / one: median {statistics.median(two / one for one, _, two in triples):.2f}")
-    wider = statistics.median(two / wide for _, wide, two in triples)
-    print(f"two workers / one of two threads: median {wider:.2f}\n")
+    runs = []
+    for _ in range(rounds):
+        one, two = together(1, 1), together(2, 1)
+        one_bare, two_bare = together(1, 1, bare=True), together(2, 1, bare=True)
+        runs.append((two / one, two_bare / one_bare, two / together(1, 2)))
+        print(f"one worker {one:>7,.0f}    two {two:>7,.0f} images/s    {two / one:.2f}", end="    ")
+        print(f"bare loops {one_bare:>7,.0f} {two_bare:>7,.0f}    {two_bare / one_bare:.2f}", flush=True)
+    workers, bare, wide = (statistics.median(of) for of in zip(*runs, strict=True))
+    print(f"two workers / one: median {workers:.2f}; two bare loops / one, which is what the machine has: {bare:.2f}")
+    print(f"two workers / one of two threads: median {wide:.2f}\n")
     trained = statistics.median(a for a, _ in pairs)
     for name, recipe in (("quick", RECIPE), ("tinynet-ra", PAPERS)):
         alone = statistics.median(data_alone(recipe) for _ in range(3))
