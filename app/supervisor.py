@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 
 from app.db.migrate import upgrade
+from app.db.session import DatabaseAway
 from app.settings import Settings
 
 log = logging.getLogger("rdw.serve")
@@ -22,6 +23,7 @@ log = logging.getLogger("rdw.serve")
 _LONGEST_BACKOFF = 30.0
 _SETTLED = 20.0  # a process that ran for so long starts afresh: its next restart is immediate
 _TERM_SECONDS = 10.0
+_MIGRATE_EVERY = 2.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -51,15 +53,15 @@ class Child:
 
 
 def serve(settings: Settings) -> int:
-    """Migrate, then run until TERM or INT; 1 where the port is taken."""
+    """Migrate, once the database answers, then run until TERM or INT; 1 where the port is taken."""
     if not _port_free(settings):
         log.error("port %s is taken: set RDW_PORT (make: PORT=…) to another one", settings.port)
         return 1
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    upgrade(settings.database)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    _migrate(settings, stop)
     children = _children(settings)
     log.info("API on http://%s:%s, playground at /docs, %s workers", settings.host, settings.port, len(children) - 1)
     while not stop.is_set():
@@ -68,6 +70,16 @@ def serve(settings: Settings) -> int:
         stop.wait(0.2)
     _end(children)
     return 0
+
+
+def _migrate(settings: Settings, stop: threading.Event) -> None:
+    """Once the database answers, so that it may start later; not at all where we are told to stop before."""
+    while not stop.is_set():
+        try:
+            return upgrade(settings.database)
+        except DatabaseAway as error:
+            log.warning("%s (RDW_DATABASE_URL); tried again in %.0f s", error, _MIGRATE_EVERY)
+            stop.wait(_MIGRATE_EVERY)
 
 
 def _children(settings: Settings) -> list[Child]:

@@ -114,7 +114,7 @@ def test_a_wrong_setting_is_named() -> None:
 
 def test_a_database_that_is_away_is_said_in_a_line(tmp_path: Path) -> None:
     away = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
-    refused = rdw("serve", RDW_DATABASE_URL=away, RDW_DATA_DIR=str(tmp_path), RDW_PORT=str(free_port()))
+    refused = rdw("migrate", RDW_DATABASE_URL=away, RDW_DATA_DIR=str(tmp_path))
 
     assert refused.returncode == 1
     assert "The database does not answer" in refused.stderr
