@@ -217,14 +217,11 @@ def _read(settings: Settings, dataset: Dataset, limit: int | None, on_read: OnRe
 def _complete(settings: Settings, claim: leases.Claim, result: Result, exported: dict[str, Any]) -> None:
     plain = {**result.to_json(), **exported}
 
-    def finish(work: UnitOfWork) -> None:
-        if leases.complete(work, claim, plain):
-            log.info("trial %s completed: %.4f", claim.trial.id, result.accuracy)
-        else:
-            log.warning("trial %s: the lease was lost, the result is kept as superseded", claim.trial.id)
-
-    _insist(settings, finish)
-    artifacts.forget_checkpoints(settings.data_dir, claim.trial.id)
+    if _insist(settings, lambda work: leases.complete(work, claim, plain)):
+        log.info("trial %s completed: %.4f", claim.trial.id, result.accuracy)
+        artifacts.forget_checkpoints(settings.data_dir, claim.trial.id)
+    else:  # the checkpoint is for who has the trial now
+        log.warning("trial %s: the lease was lost, the result is kept as superseded", claim.trial.id)
 
 
 def _fail(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, reason: str) -> None:
@@ -240,14 +237,13 @@ def _stopped(settings: Settings, claim: leases.Claim, why: str | None) -> None:
         _insist(settings, lambda work: leases.hand_back(work, claim))
 
 
-def _insist(settings: Settings, write: Callable[[UnitOfWork], Any]) -> None:
+def _insist(settings: Settings, write: Callable[[UnitOfWork], bool]) -> bool:
     """Write, again and again where the database is away: an hour's training must not be lost to a restart of it."""
     deadline = time.monotonic() + _INSIST_SECONDS
     while True:
         try:
             with UnitOfWork(settings.database) as work:
-                write(work)
-            return
+                return write(work)
         except DatabaseAway:
             if time.monotonic() > deadline:
                 raise

@@ -103,3 +103,34 @@ def test_a_diverged_trial_keeps_no_checkpoint(
 
     assert failed.state == "failed" and "lower the learning rate" in (failed.error or "")
     assert not checkpoint(settings, trial_id).parent.exists()
+
+
+def test_a_late_result_leaves_the_checkpoint_to_who_has_the_trial_now(
+    request_trial: Callable[[Recipe], str],
+    run: Callable[[str], TrialRow],
+    work: Callable[[], UnitOfWork],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    report, epochs = leases.report, []
+
+    def lose_the_lease_at_the_end(unit: UnitOfWork, claim: leases.Claim, progress: Any, *rest: Any) -> bool:
+        epochs.append(progress["epoch"])
+        held = report(unit, claim, progress, *rest)
+        if epochs == [1, 2, 3]:
+            with work() as other:
+                other.trials.change_held(claim.trial.id, claim.token, lease_expires_at=0.0)
+                other.commit()
+                leases.reconcile(other, settings)
+        return held
+
+    monkeypatch.setattr(leases, "report", lose_the_lease_at_the_end)
+    trial_id = request_trial(RECIPE)
+
+    assert run(trial_id).state == "queued"
+    assert checkpoint(settings, trial_id).exists()
+    assert run(trial_id).state == "completed"
+    assert epochs == [1, 2, 3], "what had been trained was not trained again"
+    assert not checkpoint(settings, trial_id).exists()
+    with work() as unit:
+        assert [event.kind for event in unit.events.after(trial_id, 0)].count("superseded") == 1
