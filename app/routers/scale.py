@@ -129,7 +129,9 @@ def _scale_and_train(body: ScaleRequest, train: TrainSpec, request: Request, res
         if train.validate_only:
             answer.estimate = EstimateItem.model_validate(trials.estimate(work, plan))
             return answer
-        row = trials.request(work, plan, study_id=train.study, request_id=request.state.request_id)
+        row = trials.request(
+            work, plan, study_id=train.study, request_id=request.state.request_id, priority=train.priority
+        )
         work.commit()
     trial = TrialItem.model_validate(row)
     answer.trial = trial.model_dump(mode="json")

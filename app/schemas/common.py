@@ -20,6 +20,9 @@ Flops = Annotated[
 Ratio = Annotated[float, Field(gt=0, le=1000, description="Flops relative to the baseline's.")]
 Accuracy = Annotated[float, Field(ge=0, le=1, description="Top-1, from 0 to 1.")]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Priority = Annotated[
+    int, Field(ge=-10, le=10, description="Higher goes first, then the older; a study's trials have -5 when it starts.")
+]
 
 
 class Body(BaseModel):

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from app.scaling.constraints import Constraints
 from app.scaling.recommend import RULES, Budget, Recommendation, Rule, SolvedRule
 from app.schemas.architectures import ArchitectureRef, config_json
-from app.schemas.common import Answer, Body, Flops, Multiplier, Name, Ratio, RecipeOrPreset, RowId, Seed
+from app.schemas.common import Answer, Body, Flops, Multiplier, Name, Priority, Ratio, RecipeOrPreset, RowId, Seed
 from app.schemas.cost import AsAnswered, CostSummary
 from app.schemas.trials import EstimateItem
 
@@ -114,6 +114,7 @@ class TrainSpec(Body):
     seed: Seed = 0
     when: Literal["missing"] = Field("missing", description="A trial that ran already is answered from, not run again.")
     study: RowId | None = Field(None, description="Count the trial as this study's.")
+    priority: Priority = 0
     validate_only: bool = Field(False, description="Say what the training would take (`estimate`), and start nothing.")
 
 

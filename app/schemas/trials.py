@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, computed_field
 
 from app.datasets import Task, task_of
-from app.schemas.common import Answer, Name, RecipeOrPreset, RowId, Seed
+from app.schemas.common import Answer, Name, Priority, RecipeOrPreset, RowId, Seed
 from app.schemas.cost import NetworkRef
 
 State = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -36,9 +36,7 @@ class NewTrial(NetworkRef):
     recipe: RecipeOrPreset | None = Field(None, description="None: `quick`, or `detection-quick` to detect.")
     seed: Seed = 0
     study: RowId | None = Field(None, description="Count the trial as this study's.")
-    priority: int = Field(
-        0, ge=-10, le=10, description="Higher goes first, then the older; a study's trials have -5 when it starts."
-    )
+    priority: Priority = 0
     validate_only: bool = Field(False, description="Check, and answer what it would take, without starting anything.")
 
 

@@ -148,6 +148,17 @@ def test_a_client_that_waits_goes_before_a_studys_bulk(
     assert order[-1] == later
 
 
+def test_what_is_scaled_and_trained_has_a_priority_too(
+    post: Callable[..., dict[str, Any]], take: Callable[[], str | None]
+) -> None:
+    before = post("/v1/trials", TRIAL)["id"]
+    train = {"dataset": TRIAL["dataset"], "recipe": TRIAL["recipe"], "priority": 5}
+    asked = {"architecture": TRIAL["architecture"], "target": {"ratio": 0.5}, "train": train}
+    first = post("/v1/scale", asked)["trial"]["id"]
+
+    assert [take(), take()] == [first, before]
+
+
 @pytest.mark.parametrize("priority", [-11, 11, 1.5, "high"])
 def test_a_priority_out_of_bounds_is_refused(client: TestClient, priority: Any) -> None:
     answer = client.post("/v1/trials", json={**TRIAL, "priority": priority})
