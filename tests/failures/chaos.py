@@ -293,9 +293,16 @@ def submit(chaos: Chaos, trials: int, report: Report, ended: threading.Event) ->
 
 
 def run(
-    ground: Ground, trials: int, *, pause: float, replicas: int = 1, seed: int = 0, longest: float = 1800
+    ground: Ground,
+    trials: int,
+    *,
+    pause: float,
+    replicas: int = 1,
+    seed: int = 0,
+    faults: int | None = None,
+    longest: float = 1800,
 ) -> Report:
-    """Faults, one after the other, until all trials have ended; then the rows are counted."""
+    """Faults, one after the other, until all trials have ended or there were so many; then the rows are counted."""
     began = time.monotonic()
     chaos = Chaos(ground, replicas, seed)
     report = Report(type(ground).__name__.lower(), 0.0, trials=trials)
@@ -306,6 +313,9 @@ def run(
         while client.is_alive() or chaos.unfinished():
             if time.monotonic() - began > longest:
                 break
+            if faults is not None and len(chaos.harms) >= faults:
+                time.sleep(0.5)
+                continue
             harm = chaos.harm()
             over = time.time()
             time.sleep(pause)
