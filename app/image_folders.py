@@ -19,7 +19,6 @@ from app.datasets import Dataset, held_out
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # all that PIL raises
 _VALIDATION = ("val", "valid", "validation")
-_CHUNK = 1 << 20
 _READERS = 8  # files read at a time
 
 
@@ -34,10 +33,6 @@ class Parts:
     train: Path
     validation: Path | None = None
     test: Path | None = None
-
-    def listed(self) -> list[Path]:
-        """Those that are there."""
-        return [part for part in (self.train, self.validation, self.test) if part is not None]
 
 
 def root(data_dir: Path) -> Path:
@@ -142,8 +137,5 @@ def _others(part: Path | None, trained: dict[str, list[Path]], folder: str) -> d
 
 
 def _content(file: Path) -> str:
-    content = hashlib.sha256()
     with file.open("rb") as opened:
-        while chunk := opened.read(_CHUNK):
-            content.update(chunk)
-    return content.hexdigest()
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -14,6 +14,7 @@ from app.db.migrate import upgrade
 from app.db.session import engine_for
 from app.db.unit_of_work import UnitOfWork
 from app.main import create_app
+from app.services import leases
 from app.services.predictors import install_published
 from app.settings import Settings
 from tests.support import POSTGRES, REDIS, absent, listening
@@ -78,3 +79,15 @@ def client(settings: Settings) -> Iterator[TestClient]:
 def work(settings: Settings) -> Callable[[], UnitOfWork]:
     """Opens transactions on the test's database."""
     return lambda: UnitOfWork(settings.database)
+
+
+@pytest.fixture
+def take(work: Callable[[], UnitOfWork], settings: Settings) -> Callable[[], str | None]:
+    """Claims what is next, as a worker does; the trial's id."""
+
+    def take() -> str | None:
+        with work() as unit:
+            claim = leases.claim(unit, "a worker", settings)
+            return None if claim is None else claim.trial.id
+
+    return take

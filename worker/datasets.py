@@ -19,7 +19,7 @@ from app import image_folders, typefaces
 from app.datasets import IDX_FILES, Dataset, Part, fashion_mnist_folder, held_out
 from worker import folders
 from worker.folders import OnRead
-from worker.stored import DataError, Images, Marks
+from worker.stored import DataError, Images, Marks, digest
 from worker.typefaces import drawn
 
 HOLD_BYTES = 2 * 10**9
@@ -116,7 +116,7 @@ def load(
         train, _ = _parted(train, limit)
     parts = [train, validation, test]
     if sum(3 * part.px**2 * len(part) for part in parts) <= hold_bytes:
-        parts = [part.map(lambda files: files.held(readers)) for part in parts]
+        parts = [part.in_memory(readers) for part in parts]
     return Splits(*parts, dataset.num_classes, dataset.digest, left_out)
 
 
@@ -141,13 +141,13 @@ def _check_left(dataset: Dataset, train: Images, validation: Images) -> None:
         )
 
 
-def _check(dataset: Dataset, digest: str) -> None:
+def _check(dataset: Dataset, found: str) -> None:
     """Raises: DataError where the images read are not those that the set stands for."""
-    if digest == dataset.digest:
+    if found == dataset.digest:
         return
     cure = "restore them, or register the folder under another name" if dataset.folder else _fetch(dataset)
     raise DataError(
-        f"The images of {dataset.name!r} are not those the trial was asked for (digest {digest[:12]}…, "
+        f"The images of {dataset.name!r} are not those the trial was asked for (digest {found[:12]}…, "
         f"wanted {dataset.digest[:12]}…): {cure}."
     )
 
@@ -175,7 +175,7 @@ def _read_idx(reading: _Reading) -> _Whole:
     train_pixels, train_labels, test_pixels, test_labels = (_idx(folder / name) for name in IDX_FILES)
     train = (train_pixels[:, None], train_labels.astype(np.int64))
     test = (test_pixels[:, None], test_labels.astype(np.int64))
-    _check(dataset, _digest(*train, *test))
+    _check(dataset, digest(*train, *test))
     return _Whole(_images(*train), None, _images(*test))
 
 
@@ -193,18 +193,18 @@ def _read_digits(reading: _Reading) -> _Whole:
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]
     labels = digits.target.astype(np.int64)
-    _check(reading.dataset, _digest(pixels, labels))
+    _check(reading.dataset, digest(pixels, labels))
     return _Whole(_images(pixels, labels), None, None)
 
 
 def _read_folder(reading: _Reading) -> _Whole:
     try:
-        digest, (train, validation, test) = folders.read(
+        found, (train, validation, test) = folders.read(
             reading.dataset, reading.data_dir, reading.readers, reading.on_read
         )
     except image_folders.FolderError as error:
         raise DataError(str(error)) from error
-    _check(reading.dataset, digest)
+    _check(reading.dataset, found)
     if train is None:
         raise DataError(f"{reading.dataset.name!r} has no images to train on.")
     return _Whole(train, validation, test)
@@ -219,15 +219,6 @@ def _read_typefaces(reading: _Reading) -> _Whole:
     except typefaces.FontsError as error:
         raise DataError(str(error)) from error
     return _Whole(*(_images(*whole.part(part)) for part in typefaces.PARTS))
-
-
-def _digest(*arrays: NDArray[np.generic]) -> str:
-    """SHA-256 over each array's type, shape and values."""
-    summed = hashlib.sha256()
-    for array in arrays:
-        summed.update(f"{array.dtype.str}{array.shape}\n".encode())
-        summed.update(np.ascontiguousarray(array).tobytes())
-    return summed.hexdigest()
 
 
 def _images(pixels: Pixels, labels: Labels) -> Images:

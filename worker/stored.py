@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -107,9 +106,18 @@ class Images:
             return self.pixels.marks
         return np.array([mark(image) for image in self.pixels.numpy()], "S16")
 
-    def map(self, into: Callable[[Files], Tensor]) -> Images:
-        """Held, where they are in files."""
-        return Images(into(self.pixels), self.labels) if isinstance(self.pixels, Files) else self
+    def in_memory(self, readers: int) -> Images:
+        """Held; what is in files is read by so many threads. Raises: Unreadable."""
+        return Images(self.pixels.held(readers), self.labels) if isinstance(self.pixels, Files) else self
+
+
+def digest(*arrays: NDArray[np.generic]) -> str:
+    """SHA-256 over each array's type, shape and values."""
+    summed = hashlib.sha256()
+    for array in arrays:
+        summed.update(f"{array.dtype.str}{array.shape}\n".encode())
+        summed.update(np.ascontiguousarray(array).tobytes())
+    return summed.hexdigest()
 
 
 def mark(pixels: NDArray[np.uint8]) -> bytes:

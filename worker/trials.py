@@ -176,7 +176,7 @@ def _exported(settings: Settings, claim: leases.Claim, dataset: Dataset, result:
         if _for_want_of_room(error):
             raise
         log.exception("trial %s: the export failed unexpectedly", trial.id)
-        return {"export_error": f"Unexpected {type(error).__name__}; the worker's log has more."}
+        return {"export_error": _unexpected(error)}
 
 
 def _cost(config: Config) -> dict[str, int]:

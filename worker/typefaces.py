@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import tempfile
@@ -15,6 +14,7 @@ from PIL import Image, ImageFont
 
 from app.datasets import Part
 from app.typefaces import CLASSES, NATIVE_PX, PARTS, Font, FontsError, Typefaces, apt_line, cache, part_of
+from worker.stored import digest
 
 log = logging.getLogger("rdw.typefaces")
 
@@ -43,11 +43,7 @@ class Drawn:
     @property
     def digest(self) -> str:
         """SHA-256 of everything."""
-        summed = hashlib.sha256()
-        for array in (self.pixels, self.labels, self.family, self.families):
-            summed.update(f"{array.dtype.str}{array.shape}\n".encode())
-            summed.update(np.ascontiguousarray(array).tobytes())
-        return summed.hexdigest()
+        return digest(self.pixels, self.labels, self.family, self.families)
 
 
 def drawn(typefaces: Typefaces, data_dir: Path) -> Drawn:

@@ -36,18 +36,6 @@ def post(client: TestClient) -> Callable[..., dict[str, Any]]:
     return post
 
 
-@pytest.fixture
-def take(work: Open, settings: Settings) -> Callable[[], str | None]:
-    """Claims what is next, as a worker does; the trial's id."""
-
-    def take() -> str | None:
-        with work() as unit:
-            claim = leases.claim(unit, "a worker", settings)
-            return None if claim is None else claim.trial.id
-
-    return take
-
-
 def started(post: Callable[..., dict[str, Any]], **more: Any) -> str:
     study = post("/v1/studies", {**STUDY, **more})["id"]
     post(f"/v1/studies/{study}/start")

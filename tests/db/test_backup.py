@@ -17,7 +17,7 @@ from app.db.unit_of_work import UnitOfWork
 from app.recipes import Recipe
 from app.services import leases, trials
 from app.settings import Settings
-from tests.support import absent
+from tests.support import absent, expire
 from tests.worker.support import TINY
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
@@ -49,12 +49,23 @@ def states(url: str) -> dict[str, str]:
         return {trial.id: trial.state for trial in work.trials.page(50, None).items}
 
 
+def in_use(url: str, settings: Settings) -> tuple[str, dict[str, str]]:
+    """A database with a trial that has completed and one that runs: the former's id, and both states."""
+    upgrade(url)
+    done = requested(url, 0)
+    with UnitOfWork(url) as work:
+        leases.complete(work, claimed(url, settings), RESULT)
+    requested(url, 1)
+    claimed(url, settings)
+    return done, states(url)
+
+
 def check_restored(url: str, before: dict[str, str], settings: Settings) -> None:
     """What was there is there, what is new is not, and what was running is anybody's once its lease has run out."""
     assert states(url) == before
     [running] = [trial for trial, state in before.items() if state == "running"]
+    expire(lambda: UnitOfWork(url), running)
     with UnitOfWork(url) as work:
-        work.trials.change_in_state(running, "running", lease_expires_at=0.0)
         leases.reconcile(work, settings)
         work.commit()
     assert states(url)[running] == "queued"
@@ -64,14 +75,8 @@ def test_sqlite_is_backed_up_while_it_is_written_to_and_restored(tmp_path: Path)
     var = tmp_path / "var"
     var.mkdir()
     url = f"sqlite:///{var / 'rdw.sqlite3'}"
-    upgrade(url)
     settings = Settings(data_dir=var, database_url=url)
-    done = requested(url, 0)
-    with UnitOfWork(url) as work:
-        leases.complete(work, claimed(url, settings), RESULT)
-    requested(url, 1)
-    claimed(url, settings)
-    before = states(url)
+    done, before = in_use(url, settings)
     [command] = commands("python -c")
 
     subprocess.run([sys.executable, *shlex.split(command)[1:]], cwd=tmp_path, check=True)
@@ -90,14 +95,8 @@ def test_sqlite_is_backed_up_while_it_is_written_to_and_restored(tmp_path: Path)
 def test_postgresql_is_backed_up_and_restored(postgres: str, tmp_path: Path) -> None:
     if shutil.which("pg_dump") is None:
         absent("pg_dump (PostgreSQL's client programs)")
-    upgrade(postgres)
     settings = Settings(data_dir=tmp_path, database_url=postgres)
-    done = requested(postgres, 0)
-    with UnitOfWork(postgres) as work:
-        leases.complete(work, claimed(postgres, settings), RESULT)
-    requested(postgres, 1)
-    claimed(postgres, settings)
-    before = states(postgres)
+    done, before = in_use(postgres, settings)
     environment = {**os.environ, "RDW_DATABASE_URL": postgres}
     [dump] = commands("pg_dump")
     [restore] = commands("pg_restore")

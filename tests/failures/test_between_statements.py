@@ -14,6 +14,7 @@ from app.db.unit_of_work import UnitOfWork
 from app.recipes import Recipe
 from app.services import leases, trials
 from app.settings import Settings
+from tests.support import expire
 from tests.worker.support import TINY
 
 # Claims, reports, and finishes; dies by its own hand before its nth statement, or ends well and says how many it had.
@@ -64,12 +65,9 @@ def requested(url: str, seed: int) -> str:
 
 def another_finishes(settings: Settings, trial_id: str) -> None:
     """Once the lease has run out, as another worker and the look-out do it."""
+    expire(lambda: UnitOfWork(settings.database), trial_id)
     with UnitOfWork(settings.database) as work:
-        trial = trials.find(work, trial_id)
-        if trial.state == "running":
-            work.trials.change_in_state(trial_id, "running", lease_expires_at=0.0)
-            work.commit()
-            leases.reconcile(work, settings)
+        leases.reconcile(work, settings)
     with UnitOfWork(settings.database) as work:
         claim = leases.claim(work, "another", settings)
         if claim is not None:

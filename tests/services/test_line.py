@@ -42,18 +42,6 @@ def add(work: Open, config: Config) -> Callable[..., str]:
     return add
 
 
-@pytest.fixture
-def take(work: Open, settings: Settings) -> Callable[[], str | None]:
-    """Claims what is next; the trial's id."""
-
-    def take() -> str | None:
-        with work() as unit:
-            claim = leases.claim(unit, "a worker", settings)
-            return None if claim is None else claim.trial.id
-
-    return take
-
-
 def test_the_urgent_go_first_and_among_equals_the_older(
     add: Callable[..., str], take: Callable[[], str | None]
 ) -> None:
