@@ -47,6 +47,11 @@ def _in_a_study(state: str) -> ColumnElement[bool]:
 _MAY_RUN = or_(TrialRow.on_demand, not_(_in_a_study("paused")), _in_a_study("started"))
 
 
+def _run_out(now: float, lease_seconds: float) -> ColumnElement[bool]:
+    """Whether a lease is over, or from before the database's clock was put back: none is given for so long."""
+    return or_(TrialRow.lease_expires_at < now, TrialRow.lease_expires_at > now + lease_seconds + 60)
+
+
 class Repository:
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -241,11 +246,11 @@ class Trials(Repository):
         )
         return bool(changed.rowcount)
 
-    def lose(self, trial: TrialRow, /, **values: Any) -> bool:
+    def lose(self, trial: TrialRow, lease_seconds: float, /, **values: Any) -> bool:
         """Change a running trial whose lease is as we saw it and has run out; it goes to the end of the line."""
         held, now = self._held(trial.id, str(trial.token)), database_clock(self.session)
         lost = self.session.execute(
-            update(TrialRow).where(*held, TrialRow.lease_expires_at < now).values(queued_at=now, **values)
+            update(TrialRow).where(*held, _run_out(now, lease_seconds)).values(queued_at=now, **values)
         )
         return bool(lost.rowcount)
 
@@ -260,21 +265,21 @@ class Trials(Repository):
         except IntegrityError:
             return False
 
-    def expired(self, limit: int) -> list[TrialRow]:
+    def expired(self, lease_seconds: float, limit: int) -> list[TrialRow]:
         """Running trials whose lease has run out, longest first."""
         query = (
             select(TrialRow)
-            .where(TrialRow.state == "running", TrialRow.lease_expires_at < database_clock(self.session))
+            .where(TrialRow.state == "running", _run_out(database_clock(self.session), lease_seconds))
             .order_by(TrialRow.lease_expires_at)
             .limit(limit)
         )
         return list(self.session.scalars(query))
 
     def unclaimed(self, seconds: float, limit: int) -> list[TrialRow]:
-        """Of the first in line those that were never sent, or `seconds` ago or longer."""
+        """Of the first in line those that were never sent, or `seconds` ago or longer, or by a clock put back since."""
         now = database_clock(self.session)
         first = select(TrialRow).where(TrialRow.state == "queued", _MAY_RUN).order_by(*_IN_LINE).limit(limit)
-        return [t for t in self.session.scalars(first) if t.sent_at is None or t.sent_at < now - seconds]
+        return [t for t in self.session.scalars(first) if t.sent_at is None or not now - seconds <= t.sent_at <= now]
 
     def mark_sent(self, trials: Iterable[TrialRow]) -> None:
         now = database_clock(self.session)
