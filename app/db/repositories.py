@@ -6,7 +6,22 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, column, delete, exists, func, not_, or_, select, update, values
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    column,
+    delete,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+    values,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -20,8 +35,10 @@ from app.db.tables import (
     EventRow,
     ObservationRow,
     PredictorRow,
+    StudyChangeRow,
     StudyRow,
     StudyTrialRow,
+    SuggestionRow,
     TrialRow,
     WorkerRow,
     new_id,
@@ -43,8 +60,8 @@ def _in_a_study(state: str) -> ColumnElement[bool]:
     )
 
 
-# Paused is what nobody wants now: no client, and no study that goes on.
-_MAY_RUN = or_(TrialRow.on_demand, not_(_in_a_study("paused")), _in_a_study("started"))
+# Held is what waits for its study's word. Paused is what nobody wants now: no client, and no study that goes on.
+_MAY_RUN = and_(not_(TrialRow.held), or_(TrialRow.on_demand, not_(_in_a_study("paused")), _in_a_study("started")))
 
 
 def _run_out(now: float, lease_seconds: float) -> ColumnElement[bool]:
@@ -106,10 +123,48 @@ class Studies(Repository):
         )
         return bool(moved.rowcount)
 
-    def adopt(self, study_id: str, trial_id: str) -> None:
+    def adopt(self, study_id: str, trial_id: str, role: str) -> None:
         """Count the trial as the study's; again is the same as once."""
         if self.session.get(StudyTrialRow, (study_id, trial_id)) is None:
-            self.add(StudyTrialRow(study_id=study_id, trial_id=trial_id))
+            self.add(StudyTrialRow(study_id=study_id, trial_id=trial_id, role=role))
+
+    def changed(self, study_id: str) -> None:
+        """An observation of the study has come or gone."""
+        self.add(StudyChangeRow(study_id=study_id))
+
+    def changed_with(self, trial_id: str) -> None:
+        """An observation of the trial has come or gone: those of the studies that count it."""
+        own = select(StudyTrialRow.study_id).where(StudyTrialRow.trial_id == trial_id).order_by(StudyTrialRow.study_id)
+        for study_id in self.session.scalars(own):
+            self.changed(study_id)
+
+    def version(self, study_id: str) -> int:
+        """Of all that the study knows: another one after each change."""
+        query = select(func.max(StudyChangeRow.id)).where(StudyChangeRow.study_id == study_id)
+        return self.session.execute(query).scalar() or 0
+
+    def unseen(self, limit: int) -> list[tuple[str, int]]:
+        """Studies with changes that were not seen to, with their versions."""
+        version = func.max(StudyChangeRow.id)
+        query = (
+            select(StudyChangeRow.study_id, version)
+            .join(StudyRow, StudyRow.id == StudyChangeRow.study_id)
+            .group_by(StudyChangeRow.study_id, StudyRow.seen)
+            .having(version > StudyRow.seen)
+            .order_by(version)
+            .limit(limit)
+        )
+        return [(study_id, last) for study_id, last in self.session.execute(query)]
+
+    def see(self, study: StudyRow, version: int) -> bool:
+        """Seen to up to this version; False where another process has done so meanwhile."""
+        before = study.seen
+        seen = self.session.execute(
+            update(StudyRow).where(StudyRow.id == study.id, StudyRow.seen == before).values(seen=version)
+        )
+        older = StudyChangeRow.study_id == study.id, StudyChangeRow.id < version
+        self.session.execute(delete(StudyChangeRow).where(*older))
+        return bool(seen.rowcount)
 
     def trials_by_state(self, study_ids: Iterable[str]) -> dict[str, dict[str, int]]:
         """How many trials of each study are in which state."""
@@ -352,11 +407,90 @@ class Events(Repository):
 
 
 class Observations(Repository):
-    def of_study(self, study_id: str) -> list[ObservationRow]:
-        """Those of its trials and those imported into it, in the order in which they came."""
-        own = select(StudyTrialRow.trial_id).where(StudyTrialRow.study_id == study_id)
-        query = select(ObservationRow).where(or_(ObservationRow.study_id == study_id, ObservationRow.trial_id.in_(own)))
-        return list(self.session.scalars(query.order_by(ObservationRow.id)))
+    def get(self, observation_id: int) -> ObservationRow | None:
+        return self.session.get(ObservationRow, observation_id)
+
+    def add_many(self, rows: list[dict[str, Any]]) -> None:
+        self.session.execute(insert(ObservationRow), rows)
+
+    def of_study(
+        self, study_id: str, *, after: int = 0, limit: int | None = None
+    ) -> list[tuple[ObservationRow, str | None]]:
+        """Those of its trials and those that came from outside, each with its role, in the order in which they came.
+
+        From those after the id; at most `limit`.
+        """
+        found = [
+            (row, role)
+            for query in _of_study(study_id, ObservationRow)
+            for row, role in self.session.execute(
+                query.where(ObservationRow.id > after).order_by(ObservationRow.id).limit(limit)
+            )
+        ]
+        return sorted(found, key=lambda one: one[0].id)[:limit]
+
+    def counted(self, study_id: str) -> list[Row[Any]]:
+        """What counts of a study, as plain values: those with multipliers that were not taken back."""
+        o = ObservationRow
+        columns = (
+            o.id, o.trial_id, o.r, o.d, o.w, o.ratio, o.flops, o.params, o.resolution, o.accuracy, o.latency_ms,
+            o.created_at,
+        )  # fmt: skip
+        known = o.retracted_at.is_(None), o.r.is_not(None), o.d.is_not(None), o.w.is_not(None), o.ratio.is_not(None)
+        rows = [row for query in _of_study(study_id, *columns) for row in self.session.execute(query.where(*known))]
+        return sorted(rows, key=lambda row: row.id)
+
+    def held_by(self, observation: ObservationRow, study_id: str) -> bool:
+        """Whether the observation is the study's."""
+        if observation.study_id == study_id:
+            return True
+        return self.session.get(StudyTrialRow, (study_id, observation.trial_id)) is not None
+
+
+def _of_study(study_id: str, *columns: Any) -> tuple[Select[Any], Select[Any]]:
+    """Those of its trials, and those from outside: two queries, since each has its index."""
+    of_trials = (
+        select(*columns, StudyTrialRow.role.label("role"))
+        .join(StudyTrialRow, StudyTrialRow.trial_id == ObservationRow.trial_id)
+        .where(StudyTrialRow.study_id == study_id)
+    )
+    return of_trials, select(*columns, ObservationRow.role.label("role")).where(ObservationRow.study_id == study_id)
+
+
+class Suggestions(Repository):
+    def get(self, suggestion_id: str) -> SuggestionRow | None:
+        return self.session.get(SuggestionRow, suggestion_id)
+
+    def pending(self, study_id: str, client: str) -> list[SuggestionRow]:
+        """What the client was told to train and has not answered, oldest first."""
+        query = select(SuggestionRow).where(
+            SuggestionRow.study_id == study_id, SuggestionRow.client == client, SuggestionRow.state == "pending"
+        )
+        return list(self.session.scalars(query.order_by(SuggestionRow.created_at, SuggestionRow.id)))
+
+    def of_study(self, study_id: str) -> Sequence[Row[Any]]:
+        """Of each: network, state, multipliers, ratio, flops and params."""
+        s = SuggestionRow
+        query = select(s.network, s.state, s.r, s.d, s.w, s.ratio, s.flops, s.params).where(s.study_id == study_id)
+        return self.session.execute(query).all()
+
+    def page(self, study_id: str, limit: int, cursor: str | None, state: str | None) -> Page[SuggestionRow]:
+        query = select(SuggestionRow).where(SuggestionRow.study_id == study_id)
+        if state is not None:
+            query = query.where(SuggestionRow.state == state)
+        return by_creation(self.session, query, SuggestionRow, limit, cursor)
+
+    def add_unless_there(self, row: SuggestionRow) -> bool:
+        """False where the study has suggested that network before."""
+        try:
+            with self.session.begin_nested():
+                self.add(row)
+        except IntegrityError:
+            return False
+        return True
+
+    def clock(self) -> float:
+        return database_clock(self.session)
 
 
 class Predictors(Repository):

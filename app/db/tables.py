@@ -97,19 +97,22 @@ class StudyRow(Base):
     proposed: Mapped[int] = mapped_column(default=0, server_default="0")  # networks of `size` that were drawn so far
     # How it goes on by itself: compound networks beside, seeds a network, halving, refits and their gate.
     options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
-    # Counted up with each observation that comes or goes; what has been seen to is `seen`.
-    changes: Mapped[int] = mapped_column(default=0, server_default="0")
-    seen: Mapped[int] = mapped_column(default=0, server_default="0")
+    seen: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # the last change that was seen to
     state: Mapped[str] = mapped_column(String(20), default="created")  # created, started, paused, cancelled
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-Index(
-    "ix_studies_changed",
-    StudyRow.id,
-    sqlite_where=text("changes <> seen"),
-    postgresql_where=text("changes <> seen"),
-)
+class StudyChangeRow(Base):
+    """An observation of the study has come or gone: the last one's id is a version of all that it knows.
+
+    Rows of their own, since a count in the study's row would let trials that end wait for each other.
+    """
+
+    __tablename__ = "study_changes"
+    __table_args__ = (Index("ix_study_changes_study_id_id", "study_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"))
 
 
 class TrialRow(Base):
@@ -192,7 +195,6 @@ class StudyTrialRow(Base):
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), primary_key=True)
     trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), primary_key=True, index=True)
     role: Mapped[str] = mapped_column(String(20), default="recommended", server_default="random")
-    about: Mapped[dict[str, Any] | None]  # of a family's: target, rule, recipe
 
 
 class SuggestionRow(Base):

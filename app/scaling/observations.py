@@ -25,6 +25,7 @@ class Observation:
     accuracy: float
     trial: str | None = None
     latency_ms: float | None = None
+    role: str = "random"
 
 
 def points(observations: list[Observation]) -> list[Point]:

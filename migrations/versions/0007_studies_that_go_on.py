@@ -18,8 +18,6 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-_CHANGED = sa.text("changes <> seen")
-
 
 def _added() -> dict[str, tuple[sa.Column[Any], ...]]:
     """The new columns of tables that are there, made anew each time: a column belongs to one table only."""
@@ -28,13 +26,9 @@ def _added() -> dict[str, tuple[sa.Column[Any], ...]]:
             sa.Column("sampler", sa.String(20), server_default="random", nullable=False),
             sa.Column("proposed", sa.Integer(), server_default="0", nullable=False),
             sa.Column("options", sa.JSON(), server_default="{}", nullable=False),
-            sa.Column("changes", sa.Integer(), server_default="0", nullable=False),
-            sa.Column("seen", sa.Integer(), server_default="0", nullable=False),
+            sa.Column("seen", sa.BigInteger(), server_default="0", nullable=False),
         ),
-        "study_trials": (
-            sa.Column("role", sa.String(20), server_default="random", nullable=False),
-            sa.Column("about", sa.JSON(), nullable=True),
-        ),
+        "study_trials": (sa.Column("role", sa.String(20), server_default="random", nullable=False),),
         "trials": (
             sa.Column("until_epoch", sa.Integer(), nullable=True),
             sa.Column("held", sa.Boolean(), server_default=sa.false(), nullable=False),
@@ -55,7 +49,14 @@ def upgrade() -> None:
             op.add_column(table, column)
     op.execute("UPDATE studies SET proposed = size WHERE state <> 'created'")
     op.execute("UPDATE observations SET role = 'import' WHERE trial_id IS NULL")
-    op.create_index("ix_studies_changed", "studies", ["id"], sqlite_where=_CHANGED, postgresql_where=_CHANGED)
+    op.create_table(
+        "study_changes",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("study_id", sa.String(32), nullable=False),
+        sa.ForeignKeyConstraint(["study_id"], ["studies.id"], name=op.f("fk_study_changes_study_id_studies")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_study_changes")),
+    )
+    op.create_index("ix_study_changes_study_id_id", "study_changes", ["study_id", "id"])
     op.create_table(
         "suggestions",
         sa.Column("id", sa.String(32), nullable=False),
@@ -87,7 +88,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("suggestions")
-    op.drop_index("ix_studies_changed", "studies")
+    op.drop_table("study_changes")
     for table, columns in reversed(_added().items()):
         for column in reversed(columns):
             op.drop_column(table, column.name)

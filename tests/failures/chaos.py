@@ -414,6 +414,7 @@ def main() -> int:
     parser.add_argument("--restart-postgres", metavar="COMMAND", help="restarts the server: nobody else may need it")
     parser.add_argument("--on", choices=["embedded", "servers", "both"], default="both")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # what it started goes with it
     sound = True
     for on in ("embedded", "servers") if given.on == "both" else (given.on,):
         with _place() as place:
