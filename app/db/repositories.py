@@ -133,10 +133,21 @@ class Studies(Repository):
         self.add(StudyChangeRow(study_id=study_id))
 
     def changed_with(self, trial_id: str) -> None:
-        """An observation of the trial has come or gone: those of the studies that count it."""
+        """Something came of the trial: a change of each study that counts it."""
         own = select(StudyTrialRow.study_id).where(StudyTrialRow.trial_id == trial_id).order_by(StudyTrialRow.study_id)
-        for study_id in self.session.scalars(own):
+        for study_id in list(self.session.scalars(own)):
             self.changed(study_id)
+
+    def of_observation(self, row: ObservationRow) -> list[StudyRow]:
+        """The studies that count the observation."""
+        by_trial = select(StudyTrialRow.study_id).where(StudyTrialRow.trial_id == row.trial_id)
+        query = select(StudyRow).where(or_(StudyRow.id == row.study_id, StudyRow.id.in_(by_trial)))
+        return list(self.session.scalars(query.order_by(StudyRow.id)))
+
+    def lock(self, study_id: str) -> StudyRow | None:
+        """The study as it is now, nobody else's to change until the commit."""
+        query = select(StudyRow).where(StudyRow.id == study_id).with_for_update()
+        return self.session.scalars(query, execution_options={"populate_existing": True}).first()
 
     def version(self, study_id: str) -> int:
         """Of all that the study knows: another one after each change."""
@@ -224,6 +235,33 @@ class Trials(Repository):
         """In one order for all: two that change the same trials at once must not wait for each other."""
         query = self._of_study(study_id).where(TrialRow.state.in_(states)).order_by(TrialRow.id)
         return list(self.session.scalars(query))
+
+    def by_id(self, ids: Iterable[str]) -> dict[str, TrialRow]:
+        return {trial.id: trial for trial in self.session.scalars(select(TrialRow).where(TrialRow.id.in_(list(ids))))}
+
+    def networks_of_study(self, study_id: str) -> Sequence[Row[Any]]:
+        """Of each trial of a study: id, state, held, px, multipliers, ratio, flops, params, rungs, until_epoch, role."""
+        t = TrialRow
+        resolution = t.config["resolution"].as_integer().label("resolution")
+        query = (
+            select(
+                t.id, t.state, t.held, resolution, t.multipliers, t.ratio, t.flops, t.params, t.rungs, t.until_epoch,
+                StudyTrialRow.role,
+            )
+            .join(StudyTrialRow, StudyTrialRow.trial_id == t.id)
+            .where(StudyTrialRow.study_id == study_id)
+            .order_by(t.id)
+        )  # fmt: skip
+        return self.session.execute(query).all()
+
+    def predicted_by(self, predictor: PredictorRow, limit: int) -> list[TrialRow]:
+        """Completed trials whose accuracy this version predicted before, newest first."""
+        query = (
+            select(TrialRow)
+            .where(TrialRow.architecture == predictor.architecture, TrialRow.state == "completed")
+            .where(TrialRow.predicted["predictor"].as_string() == predictor.id)
+        )
+        return list(self.session.scalars(query.order_by(TrialRow.created_at.desc(), TrialRow.id.desc()).limit(limit)))
 
     def completed_of_study(self, study_id: str) -> list[TrialRow]:
         query = self._of_study(study_id).where(TrialRow.state == "completed")
@@ -489,6 +527,11 @@ class Suggestions(Repository):
             return False
         return True
 
+    def told(self, study_id: str) -> list[SuggestionRow]:
+        """Those whose accuracy was told, in the order in which they were made."""
+        query = select(SuggestionRow).where(SuggestionRow.study_id == study_id, SuggestionRow.state == "told")
+        return list(self.session.scalars(query.order_by(SuggestionRow.created_at, SuggestionRow.id)))
+
     def clock(self) -> float:
         return database_clock(self.session)
 
@@ -513,6 +556,16 @@ class Predictors(Repository):
         if study_id is not None:
             query = query.where(PredictorRow.study_id == study_id)
         return by_creation(self.session, query, PredictorRow, limit, cursor)
+
+    def of_line(self, architecture: str, dataset: str, version: int) -> PredictorRow | None:
+        query = select(PredictorRow).where(
+            PredictorRow.architecture == architecture, PredictorRow.dataset == dataset, PredictorRow.version == version
+        )
+        return self.session.scalars(query).first()
+
+    def newest_of_study(self, study_id: str) -> PredictorRow | None:
+        query = select(PredictorRow).where(PredictorRow.study_id == study_id)
+        return self.session.scalars(query.order_by(PredictorRow.version.desc()).limit(1)).first()
 
     def next_version(self, architecture: str, dataset: str) -> int:
         query = select(func.max(PredictorRow.version)).where(

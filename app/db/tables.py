@@ -98,6 +98,9 @@ class StudyRow(Base):
     # How it goes on by itself: compound networks beside, seeds a network, halving, refits and their gate.
     options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     seen: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # the last change that was seen to
+    refitted: Mapped[int] = mapped_column(default=0, server_default="0")  # observations at the last refit by itself
+    refit_why: Mapped[str | None] = mapped_column(Text)  # a refit is wanted whatever came since: an observation went
+    family: Mapped[list[Any] | None]  # networks that were asked for by budget and rule, and the trials of each
     state: Mapped[str] = mapped_column(String(20), default="created")  # created, started, paused, cancelled
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 

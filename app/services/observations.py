@@ -109,9 +109,9 @@ def retract(work: UnitOfWork, study: StudyRow, observation_id: int, reason: str)
             raise Conflict(f"The observation was taken back before: {row.retraction}")
         return row
     row.retracted_at, row.retraction = utc_now(), reason
-    if row.study_id is not None:
-        work.studies.changed(row.study_id)
-    if row.trial_id is not None:
-        work.studies.changed_with(row.trial_id)
+    why = f"Observation {row.id} was taken back: {reason}"
+    for own in work.studies.of_observation(row):
+        own.refit_why = why
+        work.studies.changed(own.id)
     work.commit()
     return row

@@ -27,6 +27,9 @@ def _added() -> dict[str, tuple[sa.Column[Any], ...]]:
             sa.Column("proposed", sa.Integer(), server_default="0", nullable=False),
             sa.Column("options", sa.JSON(), server_default="{}", nullable=False),
             sa.Column("seen", sa.BigInteger(), server_default="0", nullable=False),
+            sa.Column("refitted", sa.Integer(), server_default="0", nullable=False),
+            sa.Column("refit_why", sa.Text(), nullable=True),
+            sa.Column("family", sa.JSON(), nullable=True),
         ),
         "study_trials": (sa.Column("role", sa.String(20), server_default="random", nullable=False),),
         "trials": (
