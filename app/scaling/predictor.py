@@ -24,6 +24,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from app.scaling.errors import NotEnoughObservations
+from app.scaling.point import Point, Quality
 
 Array = NDArray[np.float64]
 
@@ -32,18 +33,6 @@ LEAST_POINTS = 3  # distinct values of c that a fit needs
 _RESTARTS, _SEED = 8, 0
 # Over log c, where a factor of e is 1: the curve may bend within a factor of 1.6 and be straight over one of 400.
 _LENGTHS, _VARIANCES, _NOISES = (0.5, 6.0), (1e-1, 1e2), (1e-4, 1.0)
-
-
-@dataclass(frozen=True)
-class Point:
-    """A network on the front: flops ratio c and the multipliers that reached `accuracy` (0 to 1) there."""
-
-    c: float
-    r: float
-    d: float
-    w: float
-    accuracy: float | None = None
-    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +92,10 @@ class Regression:
         _, scale = _standardisation(self.y)
         return np.array(self.y) - scale * weights * variance, scale * np.sqrt(variance)
 
+    def quality(self) -> Quality:
+        """Leave-one-out over the points."""
+        return Quality.of(np.array(self.y), *self.leave_one_out())
+
     @cached_property
     def _prepared(self) -> tuple[float, float, float, float, Array, Array, Array]:
         """What `at` needs at every x, once: the signal variance is in the inverse and the weights."""
@@ -127,14 +120,6 @@ class Regression:
     def _signal(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
         h = self.hyperparameters
         return h.variance * np.exp(-0.5 * ((a[:, None] - b[None, :]) / h.length) ** 2)
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Leave-one-out over the points: root mean square error, and the share of them within the 90 % band."""
-
-    rmse: float
-    coverage_90: float
 
 
 @dataclass(frozen=True)
@@ -170,7 +155,7 @@ class Predictor:
 
     def quality(self) -> dict[str, Quality]:
         """Fit quality of each regression, leave-one-out."""
-        return {name: _quality(regression) for name, regression in self._regressions().items()}
+        return {name: regression.quality() for name, regression in self._regressions().items()}
 
     def curve(self, least: float, most: float, steps: int) -> list[dict[str, float]]:
         """Each regression's mean and standard deviation at `steps` ratios from `least` to `most`, even over log c."""
@@ -207,12 +192,6 @@ class Predictor:
     def _regressions(self) -> dict[str, Regression]:
         known = {"r": self.r, "d": self.d, "accuracy": self.accuracy}
         return {name: gp for name, gp in known.items() if gp is not None}
-
-
-def _quality(regression: Regression) -> Quality:
-    mean, sd = regression.leave_one_out()
-    errors = np.abs(np.array(regression.y) - mean)
-    return Quality(float(np.sqrt((errors**2).mean())), float((errors <= 1.645 * sd).mean()))
 
 
 def _standardisation(y: list[float] | tuple[float, ...]) -> tuple[float, float]:

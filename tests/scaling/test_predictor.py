@@ -14,7 +14,8 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from app.scaling import families
 from app.scaling.errors import NotEnoughObservations
-from app.scaling.predictor import Hyperparameters, Point, Predictor, Regression
+from app.scaling.point import Point
+from app.scaling.predictor import Hyperparameters, Predictor, Regression
 from app.scaling.published import TINYNETS, PublishedNetwork, published_predictor
 from tests.scaling.baselines import B0
 
