@@ -119,9 +119,7 @@ def test_the_networks_left_aside_before_nsga_iii_are_none_that_it_would_keep(
     wanted = min(k, max(len(front_of(observations)), 5), len(networks))
     directions = get_reference_directions("das-dennis", 2, n_partitions=max(1, wanted - 1))
     with warnings.catch_warnings():
-        kept = ReferenceDirectionSurvival(
-            get_reference_directions("das-dennis", 2, n_partitions=max(1, wanted - 1))
-        ).do(
+        kept = ReferenceDirectionSurvival(directions).do(
             Problem(n_var=1, n_obj=2),
             Population.new(
                 F=np.array([[np.log10(flops), -accuracy] for flops, accuracy in networks]), i=np.arange(len(networks))
