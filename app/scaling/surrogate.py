@@ -55,13 +55,18 @@ class Prior:
 
     def covariance(self, a: Array, b: Array) -> Array:
         """Of the accuracies of networks a [m, 3] and b [n, 3], (log c, r, d) each; noise left out, [m, n]."""
+        found = self.signal(a, b)
+        found += self.line(a) @ self.line(b).T
+        return found
+
+    def signal(self, a: Array, b: Array) -> Array:
+        """The kernel around the line, [m, n]."""
         u, v = a / self.lengths, b / self.lengths
         ones_a, ones_b = np.ones(len(a)), np.ones(len(b))
         left = np.column_stack([u, math.log(self.variance) - 0.5 * (u**2).sum(1), ones_a])
         right = np.column_stack([v, ones_b, -0.5 * (v**2).sum(1)])
         found: Array = left @ right.T  # thin matrices: as little as can be is made that is as large as the answer
         np.exp(found, out=found)
-        found += self.line(a) @ self.line(b).T
         return found
 
     def variances(self, x: Array) -> Array:
@@ -152,6 +157,33 @@ class Surrogate:
     def belief(self, c: ArrayLike, r: ArrayLike, d: ArrayLike) -> Belief:
         """What is expected of a pool of networks [m], to which others can be added one by one."""
         return Belief(self, inputs(c, r, d))
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """The least and the greatest c of the data: beyond it an answer is an extrapolation."""
+        return min(p.c for p in self.points), max(p.c for p in self.points)
+
+    @property
+    def noise_sd(self) -> float:
+        """Of one measurement, in accuracy."""
+        return self.prior.scale * math.sqrt(self.prior.noise)
+
+    def near(self, r: Array, d: Array) -> Array:
+        """How near places (r, d) [m] are to the points, without regard to cost, for `along`: [m, n]."""
+        places = np.column_stack([np.full(len(r), self.prior.centre), r, d])
+        in_one_plane = self._x.copy()
+        in_one_plane[:, 0] = self.prior.centre
+        found: Array = self.prior.signal(places, in_one_plane)
+        return found
+
+    def along(self, log_c: Array, near: Array) -> Array:
+        """Means at each place at each cost, [m, cost]: an RBF is the product of one of cost and one of place."""
+        prior, weights = self.prior, self._solved[1]
+        of_cost = np.exp(-0.5 * ((self._x[:, :1] - log_c) / prior.lengths[0]) ** 2)
+        line = prior.line(log_c[:, None]) @ (prior.line(self._x).T @ weights)
+        with one_thread():
+            mean = prior.mean + prior.scale * (near @ (of_cost * weights[:, None]) + line)
+        return np.clip(mean, 0.0, 1.0)
 
     def explained(self, x: Array) -> tuple[Array, Array, Array]:
         """For networks x [m, 3]: the whitened covariance with the points [n, m], the mean in accuracy and the variance
