@@ -22,42 +22,39 @@ from app.scaling.surrogate import Surrogate
 
 Array = NDArray[np.float64]
 
-_MOST_PX, _DEPTHS = 128, 24
+_MOST_PX, _DEPTHS = 64, 24
 _COSTS = 12  # that are tried, from the target down to the cheapest network of the data
 _SHORTLIST = 32
 
 
 class _Grid:
-    """Places (r, d) within the data's range, and the log c that the data's widths reach there, [place] each."""
+    """Places (r, d), and the log c that the data's widths reach there, [place] each."""
 
-    def __init__(self, architecture: Architecture, surrogate: Surrogate, baseline: int) -> None:
-        r, d, w = (np.array([getattr(p, name) for p in surrogate.points]) for name in ("r", "d", "w"))
-        base, table = architecture.baseline.resolution, cost_table(architecture)
-        least, most = (max(round_resolution(base, limit), table.least_resolution) for limit in (r.min(), r.max()))
-        px = np.unique(np.linspace(least, most, _MOST_PX).astype(int))
-        depths = np.linspace(d.min(), d.max(), _DEPTHS)
-        self.px = np.repeat(px, len(depths))
-        self.r = (self.px + 0.5) / base  # the middle of what rounds to that many px
+    def __init__(self, architecture: Architecture, surrogate: Surrogate, baseline: int, px: tuple[int, ...]) -> None:
+        d, w = ([getattr(p, name) for p in surrogate.points] for name in ("d", "w"))
+        depths = np.linspace(min(d), max(d), _DEPTHS)
+        self.r = np.repeat((np.array(px) + 0.5) / architecture.baseline.resolution, _DEPTHS)  # rounds to that many px
         self.d = np.tile(depths, len(px))
         self.low, self.high = (
-            np.log(table.costs(self.r, self.d, np.full(len(self.r), limit))[1] / baseline)
-            for limit in (w.min(), w.max())
+            np.log(cost_table(architecture).costs(self.r, self.d, np.full(len(self.r), limit))[1] / baseline)
+            for limit in (min(w), max(w))
         )
         self.near = surrogate.near(self.r, self.d)
 
-    def beyond(self, log_c: float, constraints: Constraints) -> Array:
-        """How far log c is from what can be reached at each place; infinitely at px that are not allowed.
-
-        Where all of the grid's px are not, all are taken: the width solver finds what is nearest, or refuses.
-        """
-        found: Array = np.maximum(0.0, np.maximum(self.low - log_c, log_c - self.high))
-        allowed = np.isin(self.px, constraints.resolutions(int(self.px[0]), int(self.px[0]), int(self.px[-1])))
-        return np.where(allowed, found, np.inf) if allowed.any() else found
-
 
 @lru_cache(maxsize=8)
-def _grid(architecture: Architecture, surrogate: Surrogate, baseline: int) -> _Grid:
-    return _Grid(architecture, surrogate, baseline)
+def _grid(architecture: Architecture, surrogate: Surrogate, baseline: int, px: tuple[int, ...]) -> _Grid:
+    return _Grid(architecture, surrogate, baseline, px)
+
+
+def _allowed_px(architecture: Architecture, surrogate: Surrogate, constraints: Constraints) -> tuple[int, ...]:
+    """The input sides to look at: in the data's range those that the constraints allow, else the nearest to it."""
+    base, needed = architecture.baseline.resolution, cost_table(architecture).least_resolution
+    r = [p.r for p in surrogate.points]
+    least, most = (max(round_resolution(base, limit), needed) for limit in (min(r), max(r)))
+    allowed = constraints.resolutions(least, least, most, needed) or [least]
+    picked = np.unique(np.linspace(0, len(allowed) - 1, _MOST_PX).astype(int))
+    return tuple(allowed[i] for i in picked.tolist())
 
 
 def best_expected(
@@ -68,11 +65,11 @@ def best_expected(
     The target is spent, but where of a cheaper network more accuracy is expected, by more than the noise of one
     measurement. `baseline` is the unscaled network's multiply-adds.
     """
-    grid = _grid(architecture, surrogate, baseline)
+    grid = _grid(architecture, surrogate, baseline, _allowed_px(architecture, surrogate, constraints))
     log_c, least = log(target / baseline), log(surrogate.range[0])
     costs = np.linspace(log_c, least, _COSTS) if least < log_c else np.array([log_c])
     means = surrogate.along(costs, grid.near)
-    beyond = np.column_stack([grid.beyond(cost, constraints) for cost in costs.tolist()])
+    beyond = np.maximum(grid.low[:, None] - costs, costs - grid.high[:, None]).clip(0.0)
     spent = np.where(beyond[:, 0] <= beyond[:, 0].min(), means[:, 0], -np.inf)
     means[beyond > 0] = -np.inf
     best = _surest(surrogate, grid, spent, log_c)
