@@ -17,7 +17,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from app.scaling.front import correlations, non_dominated
 from app.scaling.observations import Observation
-from app.scaling.predictor import Point, Predictor
+from app.scaling.point import Point
+from app.scaling.predictor import Predictor
 
 # Okabe and Ito's palette: told apart with any colour vision.
 _BLUE, _ORANGE, _GREY, _INK = "#0072B2", "#D55E00", "#8C8C8C", "#333333"

@@ -41,6 +41,7 @@ HOMES = {
     "matplotlib": ("app.figures",),
     "sklearn": ("app.scaling.predictor", "worker.datasets"),
     "pymoo": ("app.scaling.front",),
+    "threadpoolctl": ("app.scaling.blas",),
     "PIL": ("app.image_folders", "app.typefaces", "worker"),
 }
 
