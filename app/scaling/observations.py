@@ -13,7 +13,8 @@ from app.scaling.predictor import Point
 class Observation:
     """A network that was trained: multipliers, flops ratio c to the baseline, cost, and accuracy from 0 to 1.
 
-    `latency_ms` is for one image, where it was measured.
+    `latency_ms` is for one image, where it was measured. `role` says why it was trained: random, active, compound,
+    recommended, import (from outside), told (by an AutoML tool) or family.
     """
 
     r: float
@@ -25,6 +26,7 @@ class Observation:
     accuracy: float
     trial: str | None = None
     latency_ms: float | None = None
+    role: str = "random"
 
 
 def points(observations: list[Observation]) -> list[Point]:
