@@ -1,22 +1,25 @@
 from __future__ import annotations
 
+import csv
+import io
 import math
 import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from app import figures
-from app.scaling.front import correlations, select_front
-from app.scaling.observations import Observation
+from app.figures import Drawing, Finished, Member
+from app.scaling.front import correlations, hypervolume, select_front
+from app.scaling.observations import Observation, points
+from app.scaling.predictor import Predictor
 from app.scaling.published import published_predictor
 
 
@@ -40,6 +43,13 @@ def timed(observations: list[Observation]) -> list[Observation]:
 
 PAIRS = [(0.70, 0.01, 0.71), (0.60, 0.01, 0.60), (0.65, 0.01, 0.62), (0.5, 0.002, 0.505)]
 
+MEMBERS = [
+    Member(800_000, "tiny_formula", "same", 801_000, (0.70, 0.71, 0.72)),
+    Member(800_000, "tiny_formula", "randaugment", 801_000, (0.72, 0.73)),
+    Member(800_000, "compound", "same", 799_000, (0.69,)),
+    Member(800_000, "surrogate", "same", 799_500, ()),
+]
+
 # Each figure, as it is usually drawn and with nothing to draw yet.
 USUAL: dict[str, tuple[Any, ...]] = {
     "accuracy-against-multipliers": (observed(),),
@@ -48,6 +58,8 @@ USUAL: dict[str, tuple[Any, ...]] = {
     "multipliers-against-flops": (front_of(observed()),),
     "predictor-curve": (published_predictor(),),
     "predicted-against-measured": (PAIRS,),
+    "hypervolume": ({"random": [Finished(5, o.flops, o.accuracy) for o in observed()]},),
+    "family": (MEMBERS,),
 }
 EMPTY: dict[str, tuple[Any, ...]] = {
     "accuracy-against-multipliers": ([],),
@@ -55,16 +67,22 @@ EMPTY: dict[str, tuple[Any, ...]] = {
     "accuracy-against-latency": (observed(), front_of(observed())),
     "multipliers-against-flops": ([],),
     "predicted-against-measured": ([],),
+    "hypervolume": ({"random": []},),
+    "family": (MEMBERS[3:],),
 }
 
 
-def texts(figure: Figure) -> list[str]:
-    return [legend_text.get_text() for legend in figure.legends for legend_text in legend.get_texts()]
+def texts(drawing: Drawing) -> list[str]:
+    return [legend_text.get_text() for legend in drawing.figure.legends for legend_text in legend.get_texts()]
 
 
-def ticks(axes: Axes, figure: Figure) -> list[str]:
+def data(drawing: Drawing) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(drawing.render("csv").decode())))
+
+
+def ticks(axes: Axes, drawing: Drawing) -> list[str]:
     """The labels of the ticks that are seen on the x axis."""
-    figure.draw_without_rendering()
+    drawing.figure.draw_without_rendering()
     low, high = axes.get_xlim()
     return [
         tick.label1.get_text()
@@ -82,38 +100,38 @@ def test_every_figure_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("name", USUAL)
-@pytest.mark.parametrize("format", ["svg", "png"])
-def test_the_same_values_give_the_same_bytes(name: str, format: Literal["svg", "png"]) -> None:
+@pytest.mark.parametrize("format", ["svg", "png", "csv"])
+def test_the_same_values_give_the_same_bytes(name: str, format: figures.Format) -> None:
     draw = figures.FIGURES[name]
 
-    assert figures.render(draw(*USUAL[name]), format) == figures.render(draw(*USUAL[name]), format)
+    assert draw(*USUAL[name]).render(format) == draw(*USUAL[name]).render(format)
 
 
 @pytest.mark.parametrize("name", [n for n in USUAL if n != "predictor-curve"])
 def test_one_figure_does_not_depend_on_the_others(name: str) -> None:
-    alone = figures.render(figures.FIGURES[name](*USUAL[name]), "svg")
-    figures.render(figures.predictor_curve(published_predictor()), "svg")
+    alone = figures.FIGURES[name](*USUAL[name]).svg()
+    figures.predictor_curve(published_predictor()).svg()
 
-    assert figures.render(figures.FIGURES[name](*USUAL[name]), "svg") == alone
+    assert figures.FIGURES[name](*USUAL[name]).svg() == alone
 
 
 def test_another_process_gives_the_same_bytes_and_needs_no_pyplot() -> None:
     script = (
         "import sys; from app import figures; from app.scaling.published import published_predictor as p; "
-        "sys.stdout.buffer.write(figures.render(figures.predictor_curve(p()), 'svg')); "
+        "sys.stdout.buffer.write(figures.predictor_curve(p()).svg()); "
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}
     root = Path(__file__).parent.parent
     other = subprocess.run([sys.executable, "-c", script], env=environment, cwd=root, capture_output=True, check=True)
 
-    assert other.stdout == figures.render(figures.predictor_curve(published_predictor()), "svg")
+    assert other.stdout == figures.predictor_curve(published_predictor()).svg()
 
 
 @pytest.mark.parametrize("name", USUAL)
 def test_a_png_is_a_picture_with_something_in_it(name: str, tmp_path: Path) -> None:
     file = tmp_path / "figure.png"
-    file.write_bytes(figures.render(figures.FIGURES[name](*USUAL[name]), "png"))
+    file.write_bytes(figures.FIGURES[name](*USUAL[name]).png())
     picture = imread(file)
 
     assert picture.shape[0] > 400 and picture.shape[1] > 600
@@ -122,7 +140,7 @@ def test_a_png_is_a_picture_with_something_in_it(name: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", USUAL)
 def test_an_svg_is_svg_and_undated(name: str) -> None:
-    svg = figures.render(figures.FIGURES[name](*USUAL[name]), "svg").decode()
+    svg = figures.FIGURES[name](*USUAL[name]).svg().decode()
 
     assert "<svg" in svg
     assert "<dc:date>" not in svg
@@ -132,9 +150,9 @@ def test_an_svg_is_svg_and_undated(name: str) -> None:
 def test_with_nothing_to_draw_the_figure_says_so(name: str) -> None:
     figure = figures.FIGURES[name](*EMPTY[name])
 
-    assert figure.axes == []
-    assert "yet" in figure.texts[0].get_text()
-    assert figures.render(figure, "png").startswith(b"\x89PNG")
+    assert figure.figure.axes == []
+    assert "yet" in figure.figure.texts[0].get_text()
+    assert figure.render("png").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -148,38 +166,62 @@ def test_few_networks_can_be_drawn(n: int) -> None:
         figures.multipliers_against_flops(front_of(few)),
         figures.predicted_against_measured(PAIRS[:n]),
     ):
-        assert figures.render(figure, "svg")
+        assert figure.render("svg")
 
 
 def test_accuracy_is_drawn_against_each_multiplier() -> None:
     observations = observed()
     figure = figures.accuracy_against_multipliers(observations)
 
-    for axes, name, label in zip(figure.axes, "rdw", ["resolution", "depth", "width"], strict=False):
+    for axes, name, label in zip(figure.figure.axes, "rdw", ["resolution", "depth", "width"], strict=False):
         points = np.asarray(axes.collections[0].get_offsets())
         assert axes.get_xlabel() == f"{label} multiplier {name}"
         assert points == pytest.approx(np.array([[getattr(o, name), 100 * o.accuracy] for o in observations]))
-    assert figure.axes[0].get_ylabel() == "accuracy (%)"
-    assert figure.axes[3].get_ylabel() == "multiply-adds (millions)"
+    assert figure.figure.axes[0].get_ylabel() == "accuracy (%)"
+    assert figure.figure.axes[3].get_ylabel() == "multiply-adds (millions)"
 
 
 def test_networks_of_one_cost_need_no_colour_bar() -> None:
     figure = figures.accuracy_against_multipliers(observed(least=1.9e8, most=1.95e8))
 
-    assert len(figure.axes) == 3
-    assert figure.axes[0].get_title("left").endswith("million multiply-adds each")
+    assert len(figure.figure.axes) == 3
+    assert figure.figure.axes[0].get_title("left").endswith("million multiply-adds each")
 
 
 def test_the_front_is_marked_and_joined_in_order_of_cost() -> None:
     best = Observation(1, 1, 1, 0.1, 30_000_000, 1, 0.6), Observation(1, 1, 1, 0.2, 90_000_000, 1, 0.7)
     behind = Observation(1, 1, 1, 0.15, 60_000_000, 1, 0.5)
     figure = figures.accuracy_against_flops([*best, behind, *observed()], [best[1], behind, best[0]])
-    axes = figure.axes[0]
+    axes = figure.figure.axes[0]
 
-    assert texts(figure) == ["all 33 networks trained", "the 3 that NSGA-III keeps"]
+    assert texts(figure) == ["33 random networks", "the 3 that NSGA-III keeps"]
     assert sorted(line(axes, "the 3 that NSGA-III keeps").get_xdata()) == [30, 60, 90]
     (joined,) = [found for found in axes.lines if found.get_linestyle() == "-"]
     assert joined.get_xydata().tolist() == [[30, 60], [90, 70]]
+
+
+COMPOUND = [replace(o, role="compound") for o in timed(observed(4, 4e7, 3e8))]
+RECOMMENDED = [replace(o, role="recommended") for o in timed(observed(2))]
+
+
+@pytest.mark.parametrize("name", ["accuracy-against-multipliers", "accuracy-against-flops", "accuracy-against-latency"])
+def test_compound_shrunk_networks_have_a_mark_of_their_own(name: str) -> None:
+    random = timed(observed())
+    arguments: tuple[Any, ...] = ([*random, *COMPOUND],)
+    figure = figures.FIGURES[name](*arguments, *([[]] if name != "accuracy-against-multipliers" else []))
+    axes = figure.figure.axes[0]
+    compound = line(axes, "4 compound-shrunk networks")
+
+    assert {"30 random networks", "4 compound-shrunk networks"} <= set(texts(figure))
+    assert sorted(compound.get_ydata()) == pytest.approx(sorted(100 * o.accuracy for o in COMPOUND))
+    assert compound.get_marker() not in {"o"}
+    assert sum(row["role"] == "compound" and row.get("mark") in (None, "network") for row in data(figure)) == 4
+
+
+def test_what_was_not_drawn_at_random_is_not_called_random() -> None:
+    figure = figures.accuracy_against_flops([*observed(), *RECOMMENDED, *COMPOUND], [])
+
+    assert texts(figure) == ["32 networks", "4 compound-shrunk networks"]
 
 
 def test_the_front_of_latency_is_its_own_and_what_was_not_measured_is_left_out() -> None:
@@ -190,22 +232,37 @@ def test_the_front_of_latency_is_its_own_and_what_was_not_measured_is_left_out()
     few, slow, fast = network(30, 0.6, 1.5), network(60, 0.65, 9.0), network(90, 0.7, 4.0)
     untimed = network(100, 0.8, None)
     figure = figures.accuracy_against_latency([fast, untimed, few, slow], [few, slow, fast, untimed])
-    axes = figure.axes[0]
+    axes = figure.figure.axes[0]
 
-    assert texts(figure) == ["all 3 networks measured", "the 3 that NSGA-III keeps by FLOPs"]
-    assert sorted(line(axes, "all 3 networks measured").get_xdata()) == [1.5, 4.0, 9.0]
+    assert texts(figure) == ["3 random networks", "the 3 that NSGA-III keeps by FLOPs"]
+    assert sorted(line(axes, "3 random networks").get_xdata()) == [1.5, 4.0, 9.0]
     (joined,) = [found for found in axes.lines if found.get_linestyle() == "-"]
     assert joined.get_xydata() == pytest.approx(np.array([[1.5, 60], [4.0, 70]]))
     assert axes.get_xlabel().startswith("milliseconds")
 
 
-def test_multipliers_are_drawn_against_flops_with_their_correlation() -> None:
+def test_multipliers_are_drawn_against_flops_with_their_correlations() -> None:
     front = front_of(observed())
     figure = figures.multipliers_against_flops(front)
+    found = correlations(front)
 
-    for axes, name in zip(figure.axes, "rdw", strict=True):
+    for axes, name in zip(figure.figure.axes, "rdw", strict=True):
         assert axes.lines[0].get_xydata() == pytest.approx(np.array([[o.flops / 1e6, getattr(o, name)] for o in front]))
-        assert axes.get_title("left") == f"Spearman's correlation {correlations(front)[name]['spearman']:+.2f}"
+        for measure, told in zip(("pearson", "spearman"), axes.get_title("left").split("\n"), strict=True):
+            assert told.startswith(f"{measure.capitalize()} {found[name][measure]:+.2f}")
+
+
+def test_intervals_of_the_correlations_stand_beside_them_where_they_are_known() -> None:
+    front = front_of(observed())
+    known = {"pearson": 0.5, "pearson_interval": [0.25, 0.75], "spearman": 0.25, "spearman_interval": None}
+    nothing = {"pearson": None, "pearson_interval": None, "spearman": None, "spearman_interval": None}
+    figure = figures.multipliers_against_flops(front, {"r": known, "d": known, "w": nothing})
+
+    assert figure.figure.axes[0].get_title("left") == "Pearson +0.50  [+0.25, +0.75]\nSpearman +0.25"
+    assert figure.figure.axes[2].get_title("left") == ""
+    rows = {(row["multiplier"], row["correlation"]): row for row in data(figure) if row["mark"] == "correlation"}
+    assert [rows["d", "pearson"][column] for column in ("value", "low_90", "high_90")] == ["0.5", "0.25", "0.75"]
+    assert [rows["w", "spearman"][column] for column in ("value", "low_90", "high_90")] == ["", "", ""]
 
 
 @pytest.mark.parametrize(
@@ -220,19 +277,19 @@ def test_multipliers_are_drawn_against_flops_with_their_correlation() -> None:
 def test_the_ticks_of_a_log_axis_are_plain_numbers(least: float, most: float, expected: set[str]) -> None:
     observations = observed(60, least, most)
     figure = figures.accuracy_against_flops(observations, front_of(observations))
-    shown = ticks(figure.axes[0], figure)
+    shown = ticks(figure.figure.axes[0], figure)
 
-    assert figure.axes[0].get_xscale() == "log"
+    assert figure.figure.axes[0].get_xscale() == "log"
     assert expected <= set(shown)
     assert 3 <= len(shown) <= 10
-    assert len(figure.axes[0].xaxis.get_minorticklocs()) == 0
+    assert len(figure.figure.axes[0].xaxis.get_minorticklocs()) == 0
 
 
 def test_a_predictor_is_drawn_with_its_90_percent_band_and_its_points() -> None:
     predictor = published_predictor()
     figure = figures.predictor_curve(predictor)
 
-    for axes, name, scale in zip(figure.axes, ["r", "d", "accuracy"], [1, 1, 100], strict=True):
+    for axes, name, scale in zip(figure.figure.axes, ["r", "d", "accuracy"], [1, 1, 100], strict=True):
         gp = getattr(predictor, name)
         drawn = line(axes, "predicted").get_xydata()
         band = axes.collections[0].get_paths()[0].vertices
@@ -248,22 +305,103 @@ def test_a_predictor_is_drawn_with_its_90_percent_band_and_its_points() -> None:
         assert axes.get_xscale() == "log"
 
 
-def test_another_predictor_is_drawn_beside_for_comparison() -> None:
-    predictor = published_predictor()
-    figure = figures.predictor_curve(predictor, published=predictor)
+def test_the_published_networks_are_drawn_beside_with_their_names() -> None:
+    own = Predictor.fitted(points(front_of(observed())))
+    figure = figures.predictor_curve(own, published_predictor().points)
+    label = "published TinyNets (EfficientNet-B0, ImageNet)"
 
-    assert "published TinyNets" in texts(figure)
-    for axes in figure.axes[:2]:
-        beside = line(axes, "published TinyNets").get_xydata()
-        assert beside == pytest.approx(line(axes, "predicted").get_xydata())
-    assert "published TinyNets" not in [found.get_label() for found in figure.axes[2].lines]
+    assert label in texts(figure)
+    for axes, name in zip(figure.figure.axes[:2], "rd", strict=True):
+        beside = line(axes, label).get_xydata()
+        assert beside == pytest.approx(np.array([[p.c, getattr(p, name)] for p in published_predictor().points]))
+        assert [note.get_text() for note in axes.texts] == list("ABCDE")
+    assert label not in [found.get_label() for found in figure.figure.axes[2].lines]  # accuracy on other data
+    published = [row for row in data(figure) if row["mark"] == "published"]
+    assert [row["name"] for row in published] == [f"tinynet_{letter}" for letter in "abcde"]
+
+
+def test_the_published_predictor_has_its_points_drawn_once() -> None:
+    figure = figures.predictor_curve(published_predictor(), published_predictor().points)
+
+    assert texts(figure) == ["90 % band", "predicted", "networks fitted on"]
 
 
 def test_what_was_measured_outside_of_the_band_is_told_apart() -> None:
     figure = figures.predicted_against_measured(PAIRS)
-    axes = figure.axes[0]
+    axes = figure.figure.axes[0]
 
     assert texts(figure) == ["2 within the 90 % band", "2 outside of it"]
     assert line(axes, "2 within the 90 % band").get_xydata() == pytest.approx(np.array([[71, 70], [60, 60]]))
     assert line(axes, "2 outside of it").get_xydata() == pytest.approx(np.array([[62, 65], [50.5, 50]]))
     assert axes.get_xlim() == axes.get_ylim()
+
+
+def test_the_csv_is_what_the_plot_shows() -> None:
+    observations = observed()
+    front = front_of(observations)
+    rows = data(figures.accuracy_against_flops(observations, front))
+
+    assert [float(row["accuracy"]) for row in rows if row["mark"] == "network"] == [o.accuracy for o in observations]
+    assert [int(row["flops"]) for row in rows if row["mark"] == "kept"] == [o.flops for o in front]
+    drawn = figures.accuracy_against_flops(observations, front).figure.axes[0].lines[1].get_xydata()
+    joined = [[int(row["flops"]) / 1e6, 100 * float(row["accuracy"])] for row in rows if row["mark"] == "joined"]
+    assert drawn == pytest.approx(np.array(joined))
+
+
+def test_the_predictors_csv_has_curve_and_networks() -> None:
+    predictor = published_predictor()
+    figure = figures.predictor_curve(predictor)
+    rows = data(figure)
+    curve = [row for row in rows if row["mark"] == "curve"]
+
+    drawn = line(figure.figure.axes[0], "predicted").get_xydata()
+    assert drawn == pytest.approx(np.array([[float(row["c"]), float(row["r"])] for row in curve]))
+    assert float(curve[7]["d_sd"]) == pytest.approx(predictor.d.at(math.log(float(curve[7]["c"])))[1])
+    assert [float(row["c"]) for row in rows if row["mark"] == "fitted"] == [p.c for p in predictor.points]
+
+
+def test_hypervolume_is_that_of_what_has_finished_so_far() -> None:
+    finished = [Finished(4, 30, 0.5), Finished(2, 40, 0.4), Finished(6, 90, 0.7), Finished(4, 30, 0.6)]
+    figure = figures.hypervolume({"random": finished})
+    reference = (1.01 * 90, 0.0)
+    expected = [
+        hypervolume([f.flops for f in finished[:n]], [f.accuracy for f in finished[:n]], reference)
+        for n in (1, 2, 3, 4)
+    ]
+    by_trainings, by_epochs = figure.figure.axes
+
+    assert expected[0] == expected[1] < expected[2] < expected[3]
+    assert by_trainings.lines[0].get_xydata() == pytest.approx(np.array(list(zip([1, 2, 3, 4], expected, strict=True))))
+    assert by_epochs.lines[0].get_xdata().tolist() == [4, 6, 12, 16]
+    assert "reference point" in by_trainings.get_title("left") and "accuracy 0" in by_trainings.get_title("left")
+    assert [float(row["hypervolume"]) for row in data(figure)] == pytest.approx(expected)
+
+
+def test_two_series_of_hypervolume_have_one_reference() -> None:
+    cheap, costly = [Finished(1, 30, 0.5)], [Finished(1, 90, 0.5)]
+    both = {row["series"]: float(row["hypervolume"]) for row in data(figures.hypervolume({"a": cheap, "b": costly}))}
+
+    assert both["a"] == pytest.approx(hypervolume([30], [0.5], (1.01 * 90, 0.0)))
+    assert both["b"] == pytest.approx(hypervolume([90], [0.5], (1.01 * 90, 0.0)))
+
+
+def test_a_family_is_drawn_by_rule_and_recipe_with_the_spread_of_its_seeds() -> None:
+    figure = figures.family(MEMBERS)
+    rows = {(row["rule"], row["recipe"]): row for row in data(figure)}
+
+    assert texts(figure) == ["compound", "tiny formula", "tiny formula, with RandAugment"]
+    assert float(rows["tiny_formula", "same"]["mean"]) == pytest.approx(0.71)
+    assert float(rows["tiny_formula", "same"]["sd"]) == pytest.approx(0.01)
+    assert rows["compound", "same"]["sd"] == ""  # one seed has no spread
+    assert ("surrogate", "same") not in rows
+    studied, augmented = figure.figure.axes[0].containers[1:]
+    assert studied.lines[0].get_xydata() == pytest.approx(np.array([[0.801, 71]]))
+    assert studied.lines[0].get_markerfacecolor() != augmented.lines[0].get_markerfacecolor()
+
+
+def test_marks_of_a_family_lie_within_the_axes() -> None:
+    axes = figures.family(MEMBERS).figure.axes[0]
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+
+    assert left < 0.799 and right > 0.801
+    assert low < 69 and high > 73

@@ -17,6 +17,7 @@ from app.recipes import recipe_for
 from app.routers.predictors import detail as predictor_detail
 from app.routers.scale import resolved
 from app.scaling.architecture import Multipliers
+from app.scaling.published import published_predictor
 from app.schemas.common import Listed
 from app.schemas.predictors import PredictorDetail
 from app.schemas.studies import (
@@ -39,7 +40,7 @@ router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=RESPONSES)
 FigureName = Annotated[Literal[tuple(figures.FIGURES)], Path()]  # type: ignore[valid-type]
 
 _DEFAULT_REFIT = RefitRequest()
-_MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
+_MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "csv": "text/csv"}
 _CSV_COLUMNS = (
     "id",
     "trial_id",
@@ -157,9 +158,9 @@ def read_correlations(id: Id, work: Look, k: K = 20) -> CorrelationsAnswer:
 
 
 @router.get("/{id}/figures/{name}.{format}", summary="The paper's figures", response_class=Response)
-def read_figure(id: Id, name: FigureName, format: Literal["svg", "png"], work: Look) -> Response:
-    """As SVG or PNG, from the study's observations so far."""
-    return Response(figures.render(_figure(work, id, name), format), media_type=_MEDIA_TYPES[format])
+def read_figure(id: Id, name: FigureName, format: figures.Format, work: Look) -> Response:
+    """As SVG or PNG, from the study's observations so far; its data as CSV."""
+    return Response(_figure(work, id, name).render(format), media_type=_MEDIA_TYPES[format])
 
 
 @router.post("/{id}/predictors", status_code=201, summary="Refit the predictor")
@@ -175,7 +176,7 @@ def refit_predictor(
     return predictor_detail(row)
 
 
-def _figure(work: UnitOfWork, study_id: str, name: str) -> Any:
+def _figure(work: UnitOfWork, study_id: str, name: str) -> figures.Drawing:
     if name == "predicted-against-measured":
         return figures.predicted_against_measured(studies.predicted_and_measured(work, study_id))
     front = studies.front(work, study_id, 20)
@@ -187,8 +188,15 @@ def _figure(work: UnitOfWork, study_id: str, name: str) -> Any:
         return figures.accuracy_against_latency(front.observations, front.selected)
     if name == "multipliers-against-flops":
         return figures.multipliers_against_flops(front.selected)
+    if name == "hypervolume":
+        epochs = studies.find(work, study_id).recipe["epochs"]
+        trained = [figures.Finished(epochs, o.flops, o.accuracy) for o in front.observations if o.trial is not None]
+        return figures.hypervolume({"networks as they finished": trained})
+    if name == "family":
+        return figures.family([])
     newest = work.predictors.page(1, None, None, study_id).items
-    return figures.predictor_curve(predictors.restored(newest[0]) if newest else front.fitted())
+    predictor = predictors.restored(newest[0]) if newest else front.fitted()
+    return figures.predictor_curve(predictor, published_predictor().points)
 
 
 def _detail(work: UnitOfWork, study: StudyRow) -> StudyDetail:

@@ -18,7 +18,8 @@ NetworkKey = tuple[int, int, int]
 class Observation:
     """A network that was trained: multipliers, flops ratio c to the baseline, cost, and accuracy from 0 to 1.
 
-    `latency_ms` is for one image, where it was measured.
+    `latency_ms` is for one image, where it was measured. `role` says why it was trained: random, active, compound,
+    recommended, import (from outside), told (by an AutoML tool) or family.
     """
 
     r: float
