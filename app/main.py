@@ -26,8 +26,21 @@ from app.deps import known_caller
 from app.jobs import JobQueue, prune_processed
 from app.logs import about
 from app.metrics import Metrics
-from app.routers import architectures, datasets, health, metrics, predictors, scale, studies, trials, workers
+from app.routers import (
+    architectures,
+    asking,
+    datasets,
+    health,
+    metrics,
+    observations,
+    predictors,
+    scale,
+    studies,
+    trials,
+    workers,
+)
 from app.services import predictors as predictor_service
+from app.services.advance import advance
 from app.services.catalogue import Catalogue
 from app.services.leases import reconcile
 from app.services.listeners import Listeners
@@ -36,7 +49,7 @@ from app.settings import Settings, get_settings
 
 log = logging.getLogger("rdw.api")
 
-_LARGEST_BODY = 8 * 1024 * 1024
+_LARGEST_BODY = 24 * 1024 * 1024
 _PRUNE_SECONDS = 600.0
 _DESCRIPTION = """Name a baseline network and a FLOPs budget, and get the resolution, depth and width that fit it, with
 the network itself; train it on real images; every training makes the next answer better. The method is that of *Model
@@ -72,7 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.catalogue = Catalogue(settings.database)
     app.state.listeners = Listeners(settings.database)
     app.state.metrics = Metrics(settings, lambda: len(app.state.listeners))
-    for module in (scale, architectures, trials, studies, predictors, datasets, workers):
+    for module in (scale, architectures, trials, studies, asking, observations, predictors, datasets, workers):
         app.include_router(module.router, dependencies=[Depends(known_caller)])
     app.include_router(health.router)
     app.include_router(metrics.router)
@@ -108,6 +121,7 @@ def _look_out(settings: Settings, jobs: JobQueue, stop: threading.Event) -> None
             with UnitOfWork(settings.database, jobs.send) as work:
                 predictor_service.install_published(work)
                 reconcile(work, settings)
+            advance(settings, jobs.send)
             if settings.embedded_broker:
                 prune_processed(settings)
             if time.monotonic() >= next_prune:
