@@ -44,7 +44,7 @@ def differences(members: Sequence[Member]) -> list[Difference]:
         if m.accuracies:
             groups.setdefault((m.target_flops, m.recipe), []).append(m)
     found = []
-    for (target, recipe), those in sorted(groups.items()):
+    for (target, recipe), those in sorted(groups.items(), key=lambda group: (group[0][0], group[0][1] != "same")):
         freedom = sum(len(m.accuracies) - 1 for m in those)
         squares = sum((a - m.mean) ** 2 for m in those for a in m.accuracies)
         for pair in combinations(those, 2):

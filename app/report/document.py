@@ -66,14 +66,14 @@ def write(results: Results) -> str:
 
 def _summary(results: Results) -> str:
     s, b = results.settings, results.baseline
-    whole = f"{words.millions(b['flops'])} multiply-adds, {b['resolution']} px"
+    whole = f" ({words.millions(b['flops'])} multiply-adds, {b['resolution']} px)" if "flops" in b else ""
     missing = items(results.missing) if results.missing else ""
     budgets = ", ".join(f"{c:g}" for c in s["budgets"])
     return section(
         "done",
         "What was done",
         paragraph(
-            f"Networks were drawn at random around the baseline {b['name']} ({whole}), trained on {s['dataset']}, and "
+            f"Networks were drawn at random around the baseline {b['name']}{whole}, trained on {s['dataset']}, and "
             "the best of them selected; r and d were fitted over their cost; the networks that this and other rules "
             "give at a few budgets were trained with several seeds. All of it went through the HTTP API.",
             _MULTIPLY_ADDS,
@@ -83,6 +83,7 @@ def _summary(results: Results) -> str:
             {
                 "at one budget": f"{s['at_one_budget']} random networks, and compound shrinking",
                 "over a range": f"{s['networks']} random networks, {s['compound']} compound-shrunk ones",
+                "the baseline itself": ", ".join(map(words.percent, b.get("accuracies") or ())),
                 "family": f"{s['seeds']} seeds a network, at {budgets} of the baseline's multiply-adds",
                 "recipe": _recipe(s["recipe"]),
                 "wall time allowed": words.duration(60 * s["minutes"]) if s.get("minutes") else "unbounded",
