@@ -42,6 +42,7 @@ HOMES = {
     "httpx": ("app.reproduce",),
     "sklearn": ("app.scaling.predictor", "worker.datasets"),
     "pymoo": ("app.scaling.front",),
+    "threadpoolctl": ("app.scaling.blas",),
     "PIL": ("app.image_folders", "app.typefaces", "worker"),
 }
 

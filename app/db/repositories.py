@@ -6,7 +6,22 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, column, delete, exists, func, not_, or_, select, update, values
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    column,
+    delete,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+    values,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -20,8 +35,10 @@ from app.db.tables import (
     EventRow,
     ObservationRow,
     PredictorRow,
+    StudyChangeRow,
     StudyRow,
     StudyTrialRow,
+    SuggestionRow,
     TrialRow,
     WorkerRow,
     new_id,
@@ -43,8 +60,13 @@ def _in_a_study(state: str) -> ColumnElement[bool]:
     )
 
 
-# Paused is what nobody wants now: no client, and no study that goes on.
-_MAY_RUN = or_(TrialRow.on_demand, not_(_in_a_study("paused")), _in_a_study("started"))
+# Held is what waits for its study's word. Paused is what nobody wants now: no client, and no study that goes on.
+_MAY_RUN = and_(not_(TrialRow.held), or_(TrialRow.on_demand, not_(_in_a_study("paused")), _in_a_study("started")))
+
+
+def _run_out(now: float, lease_seconds: float) -> ColumnElement[bool]:
+    """Whether a lease is over, or from before the database's clock was put back: none is given for so long."""
+    return or_(TrialRow.lease_expires_at < now, TrialRow.lease_expires_at > now + lease_seconds + 60)
 
 
 class Repository:
@@ -101,10 +123,59 @@ class Studies(Repository):
         )
         return bool(moved.rowcount)
 
-    def adopt(self, study_id: str, trial_id: str) -> None:
+    def adopt(self, study_id: str, trial_id: str, role: str) -> None:
         """Count the trial as the study's; again is the same as once."""
         if self.session.get(StudyTrialRow, (study_id, trial_id)) is None:
-            self.add(StudyTrialRow(study_id=study_id, trial_id=trial_id))
+            self.add(StudyTrialRow(study_id=study_id, trial_id=trial_id, role=role))
+
+    def changed(self, study_id: str) -> None:
+        """An observation of the study has come or gone."""
+        self.add(StudyChangeRow(study_id=study_id))
+
+    def changed_with(self, trial_id: str) -> None:
+        """Something came of the trial: a change of each study that counts it."""
+        own = select(StudyTrialRow.study_id).where(StudyTrialRow.trial_id == trial_id).order_by(StudyTrialRow.study_id)
+        for study_id in list(self.session.scalars(own)):
+            self.changed(study_id)
+
+    def of_observation(self, row: ObservationRow) -> list[StudyRow]:
+        """The studies that count the observation."""
+        by_trial = select(StudyTrialRow.study_id).where(StudyTrialRow.trial_id == row.trial_id)
+        query = select(StudyRow).where(or_(StudyRow.id == row.study_id, StudyRow.id.in_(by_trial)))
+        return list(self.session.scalars(query.order_by(StudyRow.id)))
+
+    def lock(self, study_id: str) -> StudyRow | None:
+        """The study as it is now, nobody else's to change until the commit."""
+        query = select(StudyRow).where(StudyRow.id == study_id).with_for_update()
+        return self.session.scalars(query, execution_options={"populate_existing": True}).first()
+
+    def version(self, study_id: str) -> int:
+        """Of all that the study knows: another one after each change."""
+        query = select(func.max(StudyChangeRow.id)).where(StudyChangeRow.study_id == study_id)
+        return self.session.execute(query).scalar() or 0
+
+    def unseen(self, limit: int) -> list[tuple[str, int]]:
+        """Studies with changes that were not seen to, with their versions."""
+        version = func.max(StudyChangeRow.id)
+        query = (
+            select(StudyChangeRow.study_id, version)
+            .join(StudyRow, StudyRow.id == StudyChangeRow.study_id)
+            .group_by(StudyChangeRow.study_id, StudyRow.seen)
+            .having(version > StudyRow.seen)
+            .order_by(version)
+            .limit(limit)
+        )
+        return [(study_id, last) for study_id, last in self.session.execute(query)]
+
+    def see(self, study: StudyRow, version: int) -> bool:
+        """Seen to up to this version; False where another process has done so meanwhile."""
+        before = study.seen
+        seen = self.session.execute(
+            update(StudyRow).where(StudyRow.id == study.id, StudyRow.seen == before).values(seen=version)
+        )
+        older = StudyChangeRow.study_id == study.id, StudyChangeRow.id < version
+        self.session.execute(delete(StudyChangeRow).where(*older))
+        return bool(seen.rowcount)
 
     def trials_by_state(self, study_ids: Iterable[str]) -> dict[str, dict[str, int]]:
         """How many trials of each study are in which state."""
@@ -164,6 +235,33 @@ class Trials(Repository):
         """In one order for all: two that change the same trials at once must not wait for each other."""
         query = self._of_study(study_id).where(TrialRow.state.in_(states)).order_by(TrialRow.id)
         return list(self.session.scalars(query))
+
+    def by_id(self, ids: Iterable[str]) -> dict[str, TrialRow]:
+        return {trial.id: trial for trial in self.session.scalars(select(TrialRow).where(TrialRow.id.in_(list(ids))))}
+
+    def networks_of_study(self, study_id: str) -> Sequence[Row[Any]]:
+        """Of each trial of a study: id, state, held, px, multipliers, ratio, flops, params, rungs, until_epoch, role."""
+        t = TrialRow
+        resolution = t.config["resolution"].as_integer().label("resolution")
+        query = (
+            select(
+                t.id, t.state, t.held, resolution, t.multipliers, t.ratio, t.flops, t.params, t.rungs, t.until_epoch,
+                StudyTrialRow.role,
+            )
+            .join(StudyTrialRow, StudyTrialRow.trial_id == t.id)
+            .where(StudyTrialRow.study_id == study_id)
+            .order_by(t.id)
+        )  # fmt: skip
+        return self.session.execute(query).all()
+
+    def predicted_by(self, predictor: PredictorRow, limit: int) -> list[TrialRow]:
+        """Completed trials whose accuracy this version predicted before, newest first."""
+        query = (
+            select(TrialRow)
+            .where(TrialRow.architecture == predictor.architecture, TrialRow.state == "completed")
+            .where(TrialRow.predicted["predictor"].as_string() == predictor.id)
+        )
+        return list(self.session.scalars(query.order_by(TrialRow.created_at.desc(), TrialRow.id.desc()).limit(limit)))
 
     def completed_of_study(self, study_id: str) -> list[TrialRow]:
         query = self._of_study(study_id).where(TrialRow.state == "completed")
@@ -241,11 +339,11 @@ class Trials(Repository):
         )
         return bool(changed.rowcount)
 
-    def lose(self, trial: TrialRow, /, **values: Any) -> bool:
+    def lose(self, trial: TrialRow, lease_seconds: float, /, **values: Any) -> bool:
         """Change a running trial whose lease is as we saw it and has run out; it goes to the end of the line."""
         held, now = self._held(trial.id, str(trial.token)), database_clock(self.session)
         lost = self.session.execute(
-            update(TrialRow).where(*held, TrialRow.lease_expires_at < now).values(queued_at=now, **values)
+            update(TrialRow).where(*held, _run_out(now, lease_seconds)).values(queued_at=now, **values)
         )
         return bool(lost.rowcount)
 
@@ -260,21 +358,21 @@ class Trials(Repository):
         except IntegrityError:
             return False
 
-    def expired(self, limit: int) -> list[TrialRow]:
+    def expired(self, lease_seconds: float, limit: int) -> list[TrialRow]:
         """Running trials whose lease has run out, longest first."""
         query = (
             select(TrialRow)
-            .where(TrialRow.state == "running", TrialRow.lease_expires_at < database_clock(self.session))
+            .where(TrialRow.state == "running", _run_out(database_clock(self.session), lease_seconds))
             .order_by(TrialRow.lease_expires_at)
             .limit(limit)
         )
         return list(self.session.scalars(query))
 
     def unclaimed(self, seconds: float, limit: int) -> list[TrialRow]:
-        """Of the first in line those that were never sent, or `seconds` ago or longer."""
+        """Of the first in line those that were never sent, or `seconds` ago or longer, or by a clock put back since."""
         now = database_clock(self.session)
         first = select(TrialRow).where(TrialRow.state == "queued", _MAY_RUN).order_by(*_IN_LINE).limit(limit)
-        return [t for t in self.session.scalars(first) if t.sent_at is None or t.sent_at < now - seconds]
+        return [t for t in self.session.scalars(first) if t.sent_at is None or not now - seconds <= t.sent_at <= now]
 
     def mark_sent(self, trials: Iterable[TrialRow]) -> None:
         now = database_clock(self.session)
@@ -347,11 +445,95 @@ class Events(Repository):
 
 
 class Observations(Repository):
-    def of_study(self, study_id: str) -> list[ObservationRow]:
-        """Those of its trials and those imported into it, in the order in which they came."""
-        own = select(StudyTrialRow.trial_id).where(StudyTrialRow.study_id == study_id)
-        query = select(ObservationRow).where(or_(ObservationRow.study_id == study_id, ObservationRow.trial_id.in_(own)))
-        return list(self.session.scalars(query.order_by(ObservationRow.id)))
+    def get(self, observation_id: int) -> ObservationRow | None:
+        return self.session.get(ObservationRow, observation_id)
+
+    def add_many(self, rows: list[dict[str, Any]]) -> None:
+        self.session.execute(insert(ObservationRow), rows)
+
+    def of_study(
+        self, study_id: str, *, after: int = 0, limit: int | None = None
+    ) -> list[tuple[ObservationRow, str | None]]:
+        """Those of its trials and those that came from outside, each with its role, in the order in which they came.
+
+        From those after the id; at most `limit`.
+        """
+        found = [
+            (row, role)
+            for query in _of_study(study_id, ObservationRow)
+            for row, role in self.session.execute(
+                query.where(ObservationRow.id > after).order_by(ObservationRow.id).limit(limit)
+            )
+        ]
+        return sorted(found, key=lambda one: one[0].id)[:limit]
+
+    def counted(self, study_id: str) -> list[Row[Any]]:
+        """What counts of a study, as plain values: those with multipliers that were not taken back."""
+        o = ObservationRow
+        columns = (
+            o.id, o.trial_id, o.r, o.d, o.w, o.ratio, o.flops, o.params, o.resolution, o.accuracy, o.latency_ms,
+            o.created_at,
+        )  # fmt: skip
+        known = o.retracted_at.is_(None), o.r.is_not(None), o.d.is_not(None), o.w.is_not(None), o.ratio.is_not(None)
+        rows = [row for query in _of_study(study_id, *columns) for row in self.session.execute(query.where(*known))]
+        return sorted(rows, key=lambda row: row.id)
+
+    def held_by(self, observation: ObservationRow, study_id: str) -> bool:
+        """Whether the observation is the study's."""
+        if observation.study_id == study_id:
+            return True
+        return self.session.get(StudyTrialRow, (study_id, observation.trial_id)) is not None
+
+
+def _of_study(study_id: str, *columns: Any) -> tuple[Select[Any], Select[Any]]:
+    """Those of its trials, and those from outside: two queries, since each has its index."""
+    of_trials = (
+        select(*columns, StudyTrialRow.role.label("role"))
+        .join(StudyTrialRow, StudyTrialRow.trial_id == ObservationRow.trial_id)
+        .where(StudyTrialRow.study_id == study_id)
+    )
+    return of_trials, select(*columns, ObservationRow.role.label("role")).where(ObservationRow.study_id == study_id)
+
+
+class Suggestions(Repository):
+    def get(self, suggestion_id: str) -> SuggestionRow | None:
+        return self.session.get(SuggestionRow, suggestion_id)
+
+    def pending(self, study_id: str, client: str) -> list[SuggestionRow]:
+        """What the client was told to train and has not answered, oldest first."""
+        query = select(SuggestionRow).where(
+            SuggestionRow.study_id == study_id, SuggestionRow.client == client, SuggestionRow.state == "pending"
+        )
+        return list(self.session.scalars(query.order_by(SuggestionRow.created_at, SuggestionRow.id)))
+
+    def of_study(self, study_id: str) -> Sequence[Row[Any]]:
+        """Of each: network, state, multipliers, ratio, flops and params."""
+        s = SuggestionRow
+        query = select(s.network, s.state, s.r, s.d, s.w, s.ratio, s.flops, s.params).where(s.study_id == study_id)
+        return self.session.execute(query).all()
+
+    def page(self, study_id: str, limit: int, cursor: str | None, state: str | None) -> Page[SuggestionRow]:
+        query = select(SuggestionRow).where(SuggestionRow.study_id == study_id)
+        if state is not None:
+            query = query.where(SuggestionRow.state == state)
+        return by_creation(self.session, query, SuggestionRow, limit, cursor)
+
+    def add_unless_there(self, row: SuggestionRow) -> bool:
+        """False where the study has suggested that network before."""
+        try:
+            with self.session.begin_nested():
+                self.add(row)
+        except IntegrityError:
+            return False
+        return True
+
+    def told(self, study_id: str) -> list[SuggestionRow]:
+        """Those whose accuracy was told, in the order in which they were made."""
+        query = select(SuggestionRow).where(SuggestionRow.study_id == study_id, SuggestionRow.state == "told")
+        return list(self.session.scalars(query.order_by(SuggestionRow.created_at, SuggestionRow.id)))
+
+    def clock(self) -> float:
+        return database_clock(self.session)
 
 
 class Predictors(Repository):
@@ -374,6 +556,16 @@ class Predictors(Repository):
         if study_id is not None:
             query = query.where(PredictorRow.study_id == study_id)
         return by_creation(self.session, query, PredictorRow, limit, cursor)
+
+    def of_line(self, architecture: str, dataset: str, version: int) -> PredictorRow | None:
+        query = select(PredictorRow).where(
+            PredictorRow.architecture == architecture, PredictorRow.dataset == dataset, PredictorRow.version == version
+        )
+        return self.session.scalars(query).first()
+
+    def newest_of_study(self, study_id: str) -> PredictorRow | None:
+        query = select(PredictorRow).where(PredictorRow.study_id == study_id)
+        return self.session.scalars(query.order_by(PredictorRow.version.desc()).limit(1)).first()
 
     def next_version(self, architecture: str, dataset: str) -> int:
         query = select(func.max(PredictorRow.version)).where(

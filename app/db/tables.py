@@ -93,8 +93,29 @@ class StudyRow(Base):
     space: Mapped[dict[str, Any]]
     size: Mapped[int]
     seed: Mapped[int] = mapped_column(BigInteger)
+    sampler: Mapped[str] = mapped_column(String(20), default="random", server_default="random")
+    proposed: Mapped[int] = mapped_column(default=0, server_default="0")  # networks of `size` that were drawn so far
+    # How it goes on by itself: compound networks beside, seeds a network, halving, refits and their gate.
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    seen: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # the last change that was seen to
+    refitted: Mapped[int] = mapped_column(default=0, server_default="0")  # observations at the last refit by itself
+    refit_why: Mapped[str | None] = mapped_column(Text)  # a refit is wanted whatever came since: an observation went
+    family: Mapped[list[Any] | None]  # networks that were asked for by budget and rule, and the trials of each
     state: Mapped[str] = mapped_column(String(20), default="created")  # created, started, paused, cancelled
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class StudyChangeRow(Base):
+    """An observation of the study has come or gone: the last one's id is a version of all that it knows.
+
+    Rows of their own, since a count in the study's row would let trials that end wait for each other.
+    """
+
+    __tablename__ = "study_changes"
+    __table_args__ = (Index("ix_study_changes_study_id_id", "study_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"))
 
 
 class TrialRow(Base):
@@ -144,6 +165,10 @@ class TrialRow(Base):
     heartbeat_at: Mapped[float | None] = mapped_column(Float(53))
     sent_at: Mapped[float | None] = mapped_column(Float(53))  # when its message was last sent
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    # Successive halving: trained up to this epoch, then held until it is let go on; accuracies of the rungs so far.
+    until_epoch: Mapped[int | None]
+    held: Mapped[bool] = mapped_column(default=False, server_default=false())
+    rungs: Mapped[list[Any] | None]
     progress: Mapped[dict[str, Any] | None]
     result: Mapped[dict[str, Any] | None]
     error: Mapped[str | None] = mapped_column(Text)
@@ -166,12 +191,48 @@ Index(
 
 
 class StudyTrialRow(Base):
-    """Which trials a study counts as its own: a trial may serve several studies."""
+    """Which trials a study counts as its own, and as what: a trial may serve several studies."""
 
     __tablename__ = "study_trials"
 
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), primary_key=True)
     trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), primary_key=True, index=True)
+    role: Mapped[str] = mapped_column(String(20), default="recommended", server_default="random")
+
+
+class SuggestionRow(Base):
+    """A network that a client of a study was told to train elsewhere; no network is suggested twice.
+
+    States: pending, told, infeasible. The lease is over at `lease_expires_at` (seconds since 1970 by the database's
+    clock): what is told later is kept, and marked as late.
+    """
+
+    __tablename__ = "suggestions"
+    __table_args__ = (
+        UniqueConstraint("study_id", "network"),
+        Index("ix_suggestions_study_id_client", "study_id", "client", "state"),
+        Index("ix_suggestions_created_at_id", "study_id", "created_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"))
+    client: Mapped[str] = mapped_column(String(200))
+    network: Mapped[str] = mapped_column(String(64))  # its key: px, multiply-adds and parameters
+    r: Mapped[float]
+    d: Mapped[float]
+    w: Mapped[float]
+    ratio: Mapped[float]
+    config: Mapped[dict[str, Any]]
+    flops: Mapped[int] = mapped_column(BigInteger)
+    params: Mapped[int] = mapped_column(BigInteger)
+    predicted: Mapped[dict[str, Any] | None]
+    state: Mapped[str] = mapped_column(String(20), default="pending")
+    reason: Mapped[str | None] = mapped_column(Text)  # of an infeasible one
+    told: Mapped[dict[str, Any] | None]
+    late: Mapped[bool] = mapped_column(default=False)
+    lease_expires_at: Mapped[float] = mapped_column(Float(53))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    told_at: Mapped[datetime | None]
 
 
 class EventRow(Base):
@@ -219,12 +280,15 @@ class ObservationRow(Base):
     accuracy: Mapped[float]
     seconds: Mapped[float | None]
     latency_ms: Mapped[float | None]  # median, of the export; unknown where there was none
+    role: Mapped[str | None] = mapped_column(String(20))  # of an import or what a client told; a trial's is its study's
+    retracted_at: Mapped[datetime | None]
+    retraction: Mapped[str | None] = mapped_column(Text)  # why it was taken back
     provenance: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class PredictorRow(Base):
-    """A fitted pair of GPs as plain data; never changed but for `active`."""
+    """A fitted pair of GPs, and the accuracy's surrogate, as plain data; never changed but for `active`."""
 
     __tablename__ = "predictors"
     __table_args__ = (
@@ -246,6 +310,7 @@ class PredictorRow(Base):
     active: Mapped[bool] = mapped_column(default=False)
     data: Mapped[dict[str, Any]]
     quality: Mapped[dict[str, Any]]
+    gate: Mapped[dict[str, Any] | None]  # whether it was found fit to answer, and why
     provenance: Mapped[str] = mapped_column(Text)
     study_id: Mapped[str | None] = mapped_column(ForeignKey("studies.id"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)

@@ -17,6 +17,7 @@ from app.db.repositories import (
     Observations,
     Predictors,
     Studies,
+    Suggestions,
     Trials,
     Workers,
 )
@@ -50,6 +51,7 @@ class UnitOfWork:
         self.trials = Trials(self.session)
         self.events = Events(self.session)
         self.observations = Observations(self.session)
+        self.suggestions = Suggestions(self.session)
         self.predictors = Predictors(self.session)
         self.workers = Workers(self.session)
         self.counters = Counters(self.session)

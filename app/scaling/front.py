@@ -8,9 +8,8 @@ million the widest gap between 20 neighbours is .44 decades, by the logarithm .1
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import isfinite
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +17,17 @@ from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.indicators.hv import HV
-from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from pymoo.util.ref_dirs import get_reference_directions
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import rankdata
 
+from app.scaling.dominance import first_fronts, ranks
 from app.scaling.observations import Observation
+
+Correlation = dict[str, float | tuple[float, float] | None]
 
 _SEED = 0
 _LEAST_PAIRS = 3
+_RESAMPLES, _INTERVAL = 2000, (0.05, 0.95)
 _CONSTANT = 1e-9  # a spread this little, relative to the values, is float noise
 
 
@@ -34,20 +36,25 @@ def non_dominated(costs: Sequence[float], accuracy: Sequence[float]) -> list[int
 
     `costs` are of any kind above 0: FLOPs, milliseconds.
     """
-    found = NonDominatedSorting().do(_objectives(costs, accuracy), only_non_dominated_front=True)
-    return sorted(int(i) for i in found)
+    found: list[int] = np.flatnonzero(ranks(np.log10(np.asarray(costs, float)), accuracy) == 0).tolist()
+    return found
 
 
 def select_front(observations: list[Observation], k: int = 20, least: int = 5) -> list[int]:
     """The indices of at most `k` networks that NSGA-III keeps, by rising flops. The same for the same observations.
 
     From the non-dominated ones; where these are fewer than `least`, filled up to as many from the fronts behind.
-    What has no finite accuracy is never selected.
+    What has no finite accuracy is never selected. Of a network trained several times the luckiest would be: give one
+    observation a network (`observations.networks`).
     """
     known = [i for i, o in enumerate(observations) if isfinite(o.accuracy)]
-    flops, accuracy = [observations[i].flops for i in known], [observations[i].accuracy for i in known]
-    wanted = min(k, max(len(non_dominated(flops, accuracy)), least))
-    kept = [known[i] for i in _survivors(_objectives(flops, accuracy), wanted)] if known else []
+    if not known:
+        return []
+    objectives = _objectives([observations[i].flops for i in known], [observations[i].accuracy for i in known])
+    of = ranks(objectives[:, 0], -objectives[:, 1])
+    wanted = min(k, max(int((of == 0).sum()), least), len(known))
+    near = first_fronts(of, wanted)  # NSGA-III keeps none of the others, and compares all pairs of what it is given
+    kept = [known[near[i]] for i in _survivors(objectives[near], wanted)]
     return sorted(kept, key=lambda i: (observations[i].flops, -observations[i].accuracy, i))
 
 
@@ -60,16 +67,14 @@ def hypervolume(flops: list[int], accuracy: list[float], reference: tuple[float,
     return float(HV(ref_point=corner)(_objectives(flops, accuracy)))
 
 
-def correlations(observations: list[Observation]) -> dict[str, dict[str, float | None]]:
-    """Pearson's and Spearman's, of r, d and w with FLOPs; None where not defined (fewer than 3, or constant)."""
-    flops = [float(o.flops) for o in observations]
-    return {
-        name: {
-            "pearson": _correlation(pearsonr, [getattr(o, name) for o in observations], flops),
-            "spearman": _correlation(spearmanr, [getattr(o, name) for o in observations], flops),
-        }
-        for name in ("r", "d", "w")
-    }
+def correlations(observations: list[Observation]) -> dict[str, Correlation]:
+    """Pearson's and Spearman's, of r, d and w with FLOPs; None where not defined (fewer than 3, or constant).
+
+    Beside each its 90 % interval (`pearson_interval`, `spearman_interval`: least, most): the percentiles of 2,000
+    resamples of the networks (Efron's bootstrap), the same for the same observations.
+    """
+    flops = np.array([o.flops for o in observations], float)
+    return {name: _correlated(np.array([getattr(o, name) for o in observations]), flops) for name in ("r", "d", "w")}
 
 
 def _objectives(costs: Sequence[float], accuracy: Sequence[float]) -> NDArray[np.float64]:
@@ -88,11 +93,32 @@ def _survivors(objectives: NDArray[np.float64], wanted: int) -> list[int]:
     return [int(i) for i in kept.get("index")]
 
 
-def _correlation(measure: Callable[..., Any], x: list[float], y: list[float]) -> float | None:
+def _correlated(x: NDArray[np.float64], y: NDArray[np.float64]) -> Correlation:
     if len(x) < _LEAST_PAIRS or _constant(x) or _constant(y):
-        return None
-    return float(measure(x, y).statistic)
+        return {"pearson": None, "pearson_interval": None, "spearman": None, "spearman_interval": None}
+    drawn = np.random.default_rng(_SEED).integers(len(x), size=(_RESAMPLES, len(x)))
+    found: Correlation = {}
+    for name, values in (("pearson", np.asarray), ("spearman", _ranked)):
+        found[name] = float(_pearson(values(x[None]), values(y[None]))[0])
+        resampled = _pearson(values(x[drawn]), values(y[drawn]))
+        least, most = np.nanquantile(resampled, _INTERVAL)
+        found[f"{name}_interval"] = float(least), float(most)
+    return found
 
 
-def _constant(values: list[float]) -> bool:
-    return max(values) - min(values) <= _CONSTANT * max(map(abs, values))
+def _pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each pair of rows, [row]; not a number where one of them is constant."""
+    x, y = x - x.mean(1, keepdims=True), y - y.mean(1, keepdims=True)
+    spread = np.sqrt((x**2).sum(1) * (y**2).sum(1))
+    defined = spread > 0
+    found: NDArray[np.float64] = np.where(defined, (x * y).sum(1) / np.where(defined, spread, 1.0), np.nan)
+    return np.clip(found, -1.0, 1.0)
+
+
+def _ranked(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(rankdata(values, axis=1))
+
+
+def _constant(values: NDArray[np.float64]) -> bool:
+    """But for float noise."""
+    return bool(np.ptp(values) <= _CONSTANT * np.abs(values).max())

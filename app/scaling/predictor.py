@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -23,7 +23,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
+from app.scaling.blas import one_thread
 from app.scaling.errors import NotEnoughObservations
+from app.scaling.point import Point, Quality
+from app.scaling.surrogate import Surrogate
 
 Array = NDArray[np.float64]
 
@@ -32,18 +35,6 @@ LEAST_POINTS = 3  # distinct values of c that a fit needs
 _RESTARTS, _SEED = 8, 0
 # Over log c, where a factor of e is 1: the curve may bend within a factor of 1.6 and be straight over one of 400.
 _LENGTHS, _VARIANCES, _NOISES = (0.5, 6.0), (1e-1, 1e2), (1e-4, 1.0)
-
-
-@dataclass(frozen=True)
-class Point:
-    """A network on the front: flops ratio c and the multipliers that reached `accuracy` (0 to 1) there."""
-
-    c: float
-    r: float
-    d: float
-    w: float
-    accuracy: float | None = None
-    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +60,7 @@ class Regression:
         mean, scale = _standardisation(y)
         kernel = ConstantKernel(1.0, _VARIANCES) * RBF(1.5, _LENGTHS) + WhiteKernel(1e-2, _NOISES)
         gp = GaussianProcessRegressor(kernel, alpha=0.0, n_restarts_optimizer=_RESTARTS, random_state=_SEED)
-        with warnings.catch_warnings():
+        with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a hyperparameter at its bound is an answer
             gp.fit(np.array(x)[:, None], (np.array(y) - mean) / scale)
         signal, white = gp.kernel_.k1, gp.kernel_.k2
@@ -103,6 +94,10 @@ class Regression:
         _, scale = _standardisation(self.y)
         return np.array(self.y) - scale * weights * variance, scale * np.sqrt(variance)
 
+    def quality(self) -> Quality:
+        """Leave-one-out over the points."""
+        return Quality.of(np.array(self.y), *self.leave_one_out())
+
     @cached_property
     def _prepared(self) -> tuple[float, float, float, float, Array, Array, Array]:
         """What `at` needs at every x, once: the signal variance is in the inverse and the weights."""
@@ -130,25 +125,24 @@ class Regression:
 
 
 @dataclass(frozen=True)
-class Quality:
-    """Leave-one-out over the points: root mean square error, and the share of them within the 90 % band."""
-
-    rmse: float
-    coverage_90: float
-
-
-@dataclass(frozen=True)
 class Predictor:
-    """The pair of GPs r(c) and d(c), and that of accuracy(c), with the points they were fitted on."""
+    """The pair of GPs r(c) and d(c), and that of accuracy(c), with the points they were fitted on.
+
+    `surrogate` is of accuracy over (log c, r, d), on all networks that were trained: where enough of them are known.
+    """
 
     points: tuple[Point, ...]
     r: Regression
     d: Regression
-    accuracy: Regression | None = field(default=None)
+    accuracy: Regression | None = None
+    surrogate: Surrogate | None = None
 
     @classmethod
-    def fitted(cls, points: list[Point]) -> Predictor:
-        """Raises: NotEnoughObservations with fewer than three distinct c."""
+    def fitted(cls, points: list[Point], everything: list[Point] | None = None) -> Predictor:
+        """On the front's points, and the surrogate on everything that was trained, where that is given.
+
+        Raises: NotEnoughObservations with fewer than three distinct c.
+        """
         distinct = len({round(p.c, 9) for p in points})
         if distinct < LEAST_POINTS:
             raise NotEnoughObservations(
@@ -161,6 +155,7 @@ class Predictor:
             Regression.fitted(x, [p.r for p in points]),
             Regression.fitted(x, [p.d for p in points]),
             Regression.fitted([c for c, _ in known], [a for _, a in known]) if len(known) >= LEAST_POINTS else None,
+            _surrogate(everything or []),
         )
 
     @cached_property
@@ -169,8 +164,9 @@ class Predictor:
         return min(p.c for p in self.points), max(p.c for p in self.points)
 
     def quality(self) -> dict[str, Quality]:
-        """Fit quality of each regression, leave-one-out."""
-        return {name: _quality(regression) for name, regression in self._regressions().items()}
+        """Fit quality of each regression and, as `surrogate`, of accuracy over all networks, leave-one-out."""
+        found = {name: regression.quality() for name, regression in self._regressions().items()}
+        return found if self.surrogate is None else {**found, "surrogate": self.surrogate.quality()}
 
     def curve(self, least: float, most: float, steps: int) -> list[dict[str, float]]:
         """Each regression's mean and standard deviation at `steps` ratios from `least` to `most`, even over log c."""
@@ -185,10 +181,12 @@ class Predictor:
         return {
             "points": [asdict(point) for point in self.points],
             "hyperparameters": {name: asdict(gp.hyperparameters) for name, gp in self._regressions().items()},
+            "surrogate": None if self.surrogate is None else self.surrogate.to_json(),
         }
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Predictor:
+        """From `to_json`'s plain data; what was stored before there were surrogates has none."""
         points = tuple(Point(**point) for point in plain["points"])
         found = {name: Hyperparameters(**h) for name, h in plain["hyperparameters"].items()}
 
@@ -202,6 +200,7 @@ class Predictor:
             regression("r", list(points)),
             regression("d", list(points)),
             regression("accuracy", measured) if "accuracy" in found else None,
+            Surrogate.from_json(plain["surrogate"]) if plain.get("surrogate") else None,
         )
 
     def _regressions(self) -> dict[str, Regression]:
@@ -209,10 +208,11 @@ class Predictor:
         return {name: gp for name, gp in known.items() if gp is not None}
 
 
-def _quality(regression: Regression) -> Quality:
-    mean, sd = regression.leave_one_out()
-    errors = np.abs(np.array(regression.y) - mean)
-    return Quality(float(np.sqrt((errors**2).mean())), float((errors <= 1.645 * sd).mean()))
+def _surrogate(points: list[Point]) -> Surrogate | None:
+    try:
+        return Surrogate.fitted(points)
+    except NotEnoughObservations:
+        return None
 
 
 def _standardisation(y: list[float] | tuple[float, ...]) -> tuple[float, float]:

@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from app.scaling import families
 from app.scaling.architecture import Multipliers
-from app.scaling.predictor import Point, Predictor
+from app.scaling.point import Point
+from app.scaling.predictor import Predictor
 
 BASELINE = "efficientnet_b0"
 DATASET = "imagenet-1000"

@@ -11,11 +11,14 @@ from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Multipliers
 from app.scaling.constraints import Constraints
 from app.scaling.cost import Cost
+from app.scaling.errors import NotEnoughObservations
 from app.scaling.predictor import Predictor
 from app.scaling.rules import CURVES, Wanted, on_curve, tiny_formula
+from app.scaling.surrogate import LEAST_NETWORKS
+from app.scaling.surrogate_rule import best_expected
 from app.scaling.width_solver import CLOSE, Latitude, Mode, Moved, solve
 
-SolvedRule = Literal["tiny_formula", "compound", "dwr", "fast", "resolution", "depth", "width"]
+SolvedRule = Literal["tiny_formula", "surrogate", "compound", "dwr", "fast", "resolution", "depth", "width"]
 Rule = SolvedRule | Literal["manual"]
 RULES: tuple[SolvedRule, ...] = get_args(SolvedRule)
 
@@ -40,13 +43,17 @@ class Budget:
 
 @dataclass(frozen=True)
 class Warning:
-    code: Literal["extrapolated", "transferred", "budget_missed"]
+    code: Literal["extrapolated", "transferred", "budget_missed", "below_budget"]
     detail: str
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A network for a budget, and how it came about. `accuracy` is (mean, sd), where the predictor knows one."""
+    """A network for a budget, and how it came about.
+
+    `accuracy` is (mean, sd): of the predictor's surrogate for the very network, where it has one; else what the tiny
+    formula's networks reach at that cost.
+    """
 
     architecture: Architecture
     rule: Rule
@@ -85,15 +92,18 @@ def recommend(
 ) -> Recommendation:
     """The network that the rule, with its width solved, gives for `target` multiply-adds.
 
-    Raises: TargetOutOfRange.
+    A predictor is what `tiny_formula` and `surrogate` go by; to all rules' networks its surrogate gives an accuracy.
+
+    Raises: TargetOutOfRange; NotEnoughObservations for the rule `surrogate` where the predictor has none.
     """
     c = target / flops_of(architecture)
-    wanted = _wanted(architecture, target, c, rule, predictor, manual)
+    wanted = _wanted(architecture, target, rule, predictor, manual, constraints)
+    aim = target if wanted.flops is None else wanted.flops
     solution = solve(
         architecture,
         wanted.r,
         wanted.d,
-        target,
+        aim,
         width=wanted.w,
         latitude=_latitude(architecture, wanted, rule, budget),
         constraints=constraints,
@@ -102,38 +112,76 @@ def recommend(
     )
     warnings = []
     accuracy = None
-    if rule == "tiny_formula" and predictor is not None:
-        warnings = _predictor_warnings(predictor, c, transferred_from)
-        accuracy = predictor.accuracy.at(log(c)) if predictor.accuracy and transferred_from is None else None
+    if predictor is not None and rule in ("tiny_formula", "surrogate"):
+        warnings = _predictor_warnings(predictor, rule, c, transferred_from)
+    if predictor is not None and transferred_from is None:
+        accuracy = _surrogate_accuracy(architecture, predictor, solution.multipliers, solution.cost)
+        if accuracy is None and rule == "tiny_formula" and predictor.accuracy is not None:
+            accuracy = predictor.accuracy.at(log(c))
     found = Recommendation(
         architecture, rule, target, solution.multipliers, wanted, solution.w_interval, solution.moved, solution.config,
         solution.cost, accuracy, warnings,
     )  # fmt: skip
-    error = abs(found.budget_error or 0.0)
+    if wanted.flops is not None:
+        detail = (
+            f"More accuracy is expected of {found.cost.flops:,} multiply-adds than of {target:,}, beyond the noise."
+        )
+        warnings.append(Warning("below_budget", detail))
+    error = abs(found.cost.flops - aim) / aim
     if budget.tolerance is not None and error > budget.tolerance:
         detail = f"The nearest network within reach misses the target by {error:.2%}."
         warnings.append(Warning("budget_missed", detail))
     return found
 
 
-def at_multipliers(architecture: Architecture, multipliers: Multipliers, target: int | None = None) -> Recommendation:
-    """The network at given (r, d, w), nothing solved."""
+def at_multipliers(
+    architecture: Architecture,
+    multipliers: Multipliers,
+    target: int | None = None,
+    *,
+    predictor: Predictor | None = None,
+    transferred_from: str | None = None,
+) -> Recommendation:
+    """The network at given (r, d, w), nothing solved; its accuracy by the predictor's surrogate, where it has one."""
     config = architecture.scaled(multipliers)
     wanted = Wanted(multipliers.r, multipliers.d)
     cost = families.network_cost(config)
-    return Recommendation(architecture, "manual", target, multipliers, wanted, None, None, config, cost)
+    accuracy = None
+    if predictor is not None and transferred_from is None:
+        accuracy = _surrogate_accuracy(architecture, predictor, multipliers, cost)
+    return Recommendation(architecture, "manual", target, multipliers, wanted, None, None, config, cost, accuracy)
 
 
 def _wanted(
-    architecture: Architecture, target: int, c: float, rule: Rule, predictor: Predictor | None, manual: Wanted | None
+    architecture: Architecture,
+    target: int,
+    rule: Rule,
+    predictor: Predictor | None,
+    manual: Wanted | None,
+    constraints: Constraints,
 ) -> Wanted:
     if rule in CURVES:
         return on_curve(architecture, target, rule)
     if rule == "manual" and manual is not None:
         return manual
+    if rule == "surrogate":
+        if predictor is None or predictor.surrogate is None:
+            raise NotEnoughObservations(
+                "The predictor has no surrogate of accuracy: it takes a study, or imported results, of "
+                f"{LEAST_NETWORKS} different networks or more, and a refit."
+            )
+        return best_expected(architecture, predictor.surrogate, target, flops_of(architecture), constraints)
     if rule == "tiny_formula" and predictor is not None:
-        return tiny_formula(predictor, c)
+        return tiny_formula(predictor, target / flops_of(architecture))
     raise ValueError(f"{rule} needs a predictor, or the multipliers r and d")
+
+
+def _surrogate_accuracy(
+    architecture: Architecture, predictor: Predictor, found: Multipliers, cost: Cost
+) -> tuple[float, float] | None:
+    if predictor.surrogate is None:
+        return None
+    return predictor.surrogate.at(cost.flops / flops_of(architecture), found.r, found.d)
 
 
 def _latitude(architecture: Architecture, wanted: Wanted, rule: Rule, budget: Budget) -> Latitude:
@@ -154,9 +202,10 @@ def _latitude(architecture: Architecture, wanted: Wanted, rule: Rule, budget: Bu
     return Latitude(px, depth, budget.stages)
 
 
-def _predictor_warnings(predictor: Predictor, c: float, transferred_from: str | None) -> list[Warning]:
+def _predictor_warnings(predictor: Predictor, rule: Rule, c: float, transferred_from: str | None) -> list[Warning]:
     warnings = []
-    least, most = predictor.range
+    fitted = predictor.surrogate if rule == "surrogate" and predictor.surrogate is not None else predictor
+    least, most = fitted.range
     if not least * (1 - _BESIDE_DATA) <= c <= most * (1 + _BESIDE_DATA):
         detail = f"c = {c:.3g} lies outside of the predictor's data, {least:.3g} to {most:.3g}: it is a guess there."
         warnings.append(Warning("extrapolated", detail))

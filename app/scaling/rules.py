@@ -47,7 +47,10 @@ _LEAST_R, _LEAST_D = 0.02, 0.02
 
 @dataclass(frozen=True)
 class Wanted:
-    """The r and d that a rule asks for, with its uncertainty where it knows one; w where it is not to be solved."""
+    """The r and d that a rule asks for, with its uncertainty where it knows one; w where it is not to be solved.
+
+    `flops` are what it would spend, where that is less than the target.
+    """
 
     r: float
     d: float
@@ -55,6 +58,7 @@ class Wanted:
     d_sd: float | None = None
     phi: float | None = None
     w: float | None = None
+    flops: int | None = None
 
 
 def tiny_formula(predictor: Predictor, c: float) -> Wanted:

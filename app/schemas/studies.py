@@ -112,8 +112,12 @@ class FrontAnswer(Answer):
 
 
 class Correlation(Answer):
+    """Each with its 90 % interval (bootstrap over the networks): least, most."""
+
     pearson: float | None
+    pearson_interval: tuple[float, float] | None
     spearman: float | None
+    spearman_interval: tuple[float, float] | None
 
 
 class CorrelationsAnswer(Answer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from app.db.tables import PredictorRow
 from app.db.unit_of_work import UnitOfWork
@@ -76,6 +77,7 @@ def keep(
     provenance: str,
     predictor_id: str | None = None,
     study_id: str | None = None,
+    gate: dict[str, Any] | None = None,
     active: bool = False,
 ) -> PredictorRow:
     """Store a fitted predictor as the next version for its architecture and data set."""
@@ -87,6 +89,7 @@ def keep(
         version=version,
         data=predictor.to_json(),
         quality={name: asdict(quality) for name, quality in predictor.quality().items()},
+        gate=gate,
         provenance=provenance,
         study_id=study_id,
     )

@@ -17,8 +17,8 @@ from app.recipes import Recipe
 from app.scaling import families
 from app.scaling.architecture import Architecture, Multipliers
 from app.scaling.cost_table import cost_table
-from app.scaling.front import correlations, hypervolume, select_front
-from app.scaling.observations import Observation, points
+from app.scaling.front import Correlation, correlations, hypervolume, select_front
+from app.scaling.observations import Observation, networks, points
 from app.scaling.predictor import Predictor
 from app.scaling.recommend import flops_of
 from app.scaling.sampling import Space, sample
@@ -231,7 +231,7 @@ def observations(work: UnitOfWork, study_id: str) -> list[Observation]:
 
 @dataclass(frozen=True)
 class Front:
-    """All of a study's observations, and the networks among them that NSGA-III keeps, by rising flops."""
+    """A study's networks, one observation each, and those among them that NSGA-III keeps, by rising flops."""
 
     observations: list[Observation]
     selected: list[Observation]
@@ -255,11 +255,11 @@ class Front:
 
 def front(work: UnitOfWork, study_id: str, k: int) -> Front:
     """Raises: NotFound."""
-    seen = observations(work, study_id)
+    seen = networks(observations(work, study_id))
     return Front(seen, [seen[i] for i in select_front(seen, k)])
 
 
-def front_correlations(work: UnitOfWork, study_id: str, k: int) -> dict[str, dict[str, float | None]]:
+def front_correlations(work: UnitOfWork, study_id: str, k: int) -> dict[str, Correlation]:
     """Of r, d and w with FLOPs on the front (the paper's third step).
 
     Raises: NotFound.
@@ -280,7 +280,7 @@ def refit(work: UnitOfWork, study_id: str, k: int) -> PredictorRow:
         predictor,
         architecture=study.architecture,
         dataset=study.dataset,
-        provenance=f"Study {study.name!r} ({study.id}): {len(predictor.points)} networks of {seen} observations.",
+        provenance=f"Study {study.name!r} ({study.id}): {len(predictor.points)} networks of {seen}.",
         study_id=study.id,
     )
     work.commit()

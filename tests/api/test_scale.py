@@ -105,7 +105,8 @@ def test_rules_are_compared_for_one_target(client: TestClient) -> None:
     answer = client.post("/v1/compare", json={"architecture": "efficientnet_b0", "target": {"flops": 52_000_000}})
 
     items = {item["rule"]: item["answer"] for item in answer.json()["items"]}
-    assert set(items) == {"tiny_formula", "compound", "dwr", "fast", "resolution", "depth", "width"}
+    assert set(items) == {"tiny_formula", "surrogate", "compound", "dwr", "fast", "resolution", "depth", "width"}
+    assert [item["problem"] for item in answer.json()["items"] if item["rule"] == "surrogate"] != [None]
     assert items["depth"] is None, "depth alone does not reach it"
     # The paper's point: at small budgets the tiny formula keeps more resolution than compound scaling does.
     assert items["tiny_formula"]["multipliers"]["r"] > items["compound"]["multipliers"]["r"]

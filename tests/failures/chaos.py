@@ -2,6 +2,8 @@
 
 `make chaos` runs it at length on both set-ups: embedded (SQLite, files), and PostgreSQL with Redis. Each trial must
 end completed with one observation, and no epoch may be trained again but the one that a kill interrupted.
+
+With `--restart-postgres 'pg_ctlcluster 15 main restart -m immediate'` the server itself goes down and comes back.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import itertools
 import json
 import os
 import random
+import shlex
 import signal
 import statistics
 import subprocess
@@ -23,7 +26,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ import httpx
 import psycopg
 from redis import Redis
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from app.jobs import JobQueue
 from app.settings import Settings
@@ -40,15 +43,18 @@ from tests.support import POSTGRES, REDIS, SMALL, free_port
 
 RECIPE = {"epochs": 6, "batch_size": 32, "lr": 0.004}
 LEASE_SECONDS = 3.0
+_BY_THE_DATABASES_CLOCK = {
+    "trials": ("lease_expires_at", "heartbeat_at", "sent_at", "queued_at"),
+    "workers": ("heartbeat_at",),
+}
 WORKERS = 2
 
 
 @dataclass
 class Harm:
-    """One fault: what was done, when, and the trial that it hit, where it hit one."""
+    """One fault: what was done, the trial that it hit, where it hit one, and the seconds until work went on."""
 
     what: str
-    at: float
     trial: str | None = None
     recovered: float | None = None
 
@@ -114,9 +120,9 @@ class Ground:
 
 
 class Servers(Ground):
-    """PostgreSQL and Redis, each behind a gate."""
+    """PostgreSQL and Redis, each behind a gate; `restart` is the command that restarts PostgreSQL, if it may be."""
 
-    def __init__(self, place: Path, outage: float) -> None:
+    def __init__(self, place: Path, outage: float, restart: str | None = None) -> None:
         super().__init__(place)
         self._name, self._outage = f"rdw_chaos_{uuid.uuid4().hex[:10]}", outage
         with psycopg.connect(POSTGRES, autocommit=True) as server:
@@ -139,6 +145,8 @@ class Servers(Ground):
             "PostgreSQL's connections dropped": self._postgres.drop,
             f"PostgreSQL away for {outage:.0f} s": lambda: self._without(self._postgres.shut, self._postgres),
         }
+        if restart:
+            self.faults["PostgreSQL restarted"] = lambda: subprocess.run(shlex.split(restart), check=True) and None
 
     def _without(self, away: Callable[[], None], gate: Gate) -> None:
         away()
@@ -158,7 +166,7 @@ class Chaos:
 
     def __init__(self, ground: Ground, replicas: int, seed: int) -> None:
         self._ground, self._random = ground, random.Random(seed)
-        self._engine = create_engine(ground.database)
+        self._engine = create_engine(ground.database, pool_pre_ping=True)
         self._settings = {
             **ground.settings,
             "RDW_WORKERS": str(WORKERS),
@@ -177,6 +185,7 @@ class Chaos:
             "API killed": self._kill_api,
             "supervisor killed": self._kill_supervisor,
             "messages delivered twice": self._send_twice,
+            "clock put an hour forward or back": self._step_clock,
             **{what: lambda harm, do=do: do() for what, do in ground.faults.items()},  # type: ignore[misc]
         }
 
@@ -185,7 +194,7 @@ class Chaos:
         done = Counter(harm.what for harm in self.harms)
         fewest = min(done[what] for what in self._faults)
         what = self._random.choice([what for what in self._faults if done[what] == fewest])
-        harm = Harm(what, time.time())
+        harm = Harm(what)
         self.harms.append(harm)
         self._faults[what](harm)
         return harm
@@ -195,6 +204,17 @@ class Chaos:
         return [str(self.service.client.base_url), *(f"http://127.0.0.1:{port}" for port in self._ports)]
 
     def sql(self, query: str, **given: Any) -> list[Any]:
+        """The rows; waits for a server that is being restarted."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return self._rows(query, given)
+            except OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
+    def _rows(self, query: str, given: dict[str, Any]) -> list[Any]:
         with self._engine.connect() as connection:
             return list(connection.execute(text(query), given))
 
@@ -258,6 +278,14 @@ class Chaos:
         self.service.stop()
         self.service = Service(self._ground.place, **self._settings)
 
+    def _step_clock(self, harm: Harm) -> None:
+        """What the database's clock said so far, an hour later or sooner: to all who ask, its clock has been put."""
+        hour = {"hour": self._random.choice([-3600.0, 3600.0])}
+        with self._engine.begin() as connection:
+            for table, columns in _BY_THE_DATABASES_CLOCK.items():
+                moved = ", ".join(f"{column} = {column} + :hour" for column in columns)
+                connection.execute(text(f"UPDATE {table} SET {moved}"), hour)
+
     def _send_twice(self, harm: Harm) -> None:
         settings = Settings(
             data_dir=self._ground.place,
@@ -300,7 +328,7 @@ def run(
     replicas: int = 1,
     seed: int = 0,
     faults: int | None = None,
-    longest: float = 1800,
+    longest: float = 3600,
 ) -> Report:
     """Faults, one after the other, until all trials have ended or there were so many; then the rows are counted."""
     began = time.monotonic()
@@ -317,9 +345,9 @@ def run(
                 time.sleep(0.5)
                 continue
             harm = chaos.harm()
-            over = time.time()
-            time.sleep(pause)
-            harm.recovered = _recovered(chaos, harm, over)
+            over = time.monotonic()
+            harm.recovered = _recovered(chaos, harm)
+            time.sleep(max(0.0, pause - (time.monotonic() - over)))
     finally:
         ended.set()
         client.join(60)
@@ -331,24 +359,20 @@ def run(
     return report
 
 
-def _recovered(chaos: Chaos, harm: Harm, over: float) -> float | None:
-    """Seconds from the end of the fault until work went on: of the trial that it hit, or of any."""
-    deadline = time.time() + 60
+def _recovered(chaos: Chaos, harm: Harm) -> float | None:
+    """Seconds from now, the fault's end, until work goes on: on the trial that it hit, or on any."""
+    began = time.monotonic()
     of_trial = "AND trial_id = :trial" if harm.trial else ""
-    latest = f"SELECT created_at FROM trial_events WHERE kind <> 'superseded' {of_trial} ORDER BY id DESC LIMIT 1"
-    while time.time() < deadline:
-        for (at,) in chaos.sql(latest, **({"trial": harm.trial} if harm.trial else {})):
-            if (seconds := _seconds(at)) > over:
-                return seconds - over
+    latest = f"SELECT coalesce(max(id), 0) FROM trial_events WHERE kind <> 'superseded' {of_trial}"
+    given = {"trial": harm.trial} if harm.trial else {}
+    before = chaos.sql(latest, **given)[0][0]
+    while time.monotonic() - began < 60:
+        if chaos.sql(latest, **given)[0][0] > before:
+            return time.monotonic() - began
         if not chaos.unfinished():
             return None
         time.sleep(0.1)
     return 60.0
-
-
-def _seconds(at: Any) -> float:
-    when = datetime.fromisoformat(at) if isinstance(at, str) else at
-    return float((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
 
 
 def _count(chaos: Chaos, report: Report) -> None:
@@ -387,12 +411,14 @@ def main() -> int:
     parser.add_argument("--outage", type=float, default=10.0, help="seconds that a server is away (default: 10)")
     parser.add_argument("--replicas", type=int, default=2, help="API processes (default: 2)")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32, help="of the faults (default: the time)")
+    parser.add_argument("--restart-postgres", metavar="COMMAND", help="restarts the server: nobody else may need it")
     parser.add_argument("--on", choices=["embedded", "servers", "both"], default="both")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # what it started goes with it
     sound = True
     for on in ("embedded", "servers") if given.on == "both" else (given.on,):
         with _place() as place:
-            ground = Ground(place) if on == "embedded" else Servers(place, given.outage)
+            ground = Ground(place) if on == "embedded" else Servers(place, given.outage, given.restart_postgres)
             report = run(ground, given.trials, pause=given.pause, replicas=given.replicas, seed=given.seed)
             report.setup = on
             print(f"{report}\n", flush=True)

@@ -12,6 +12,7 @@ from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.util.ref_dirs import get_reference_directions
+from scipy.stats import bootstrap, pearsonr, spearmanr
 
 from app.scaling.front import correlations, hypervolume, non_dominated, select_front
 from app.scaling.observations import Observation
@@ -109,6 +110,35 @@ def test_the_selection_is_that_of_nsga_iii() -> None:
     assert select_front(observations, k=10) == sorted(survivors.get("i"), key=lambda i: observations[i].flops)
 
 
+@settings(deadline=None, max_examples=40)
+@given(NETWORKS.filter(bool), st.integers(1, 25))
+def test_the_networks_left_aside_before_nsga_iii_are_none_that_it_would_keep(
+    networks: list[tuple[int, float]], k: int
+) -> None:
+    observations = observed(networks)
+    wanted = min(k, max(len(front_of(observations)), 5), len(networks))
+    directions = get_reference_directions("das-dennis", 2, n_partitions=max(1, wanted - 1))
+    with warnings.catch_warnings():
+        kept = ReferenceDirectionSurvival(directions).do(
+            Problem(n_var=1, n_obj=2),
+            Population.new(
+                F=np.array([[np.log10(flops), -accuracy] for flops, accuracy in networks]), i=np.arange(len(networks))
+            ),
+            n_survive=wanted,
+            random_state=np.random.default_rng(0),
+        )
+
+    assert sorted(select_front(observations, k)) == sorted(kept.get("i"))
+
+
+def test_a_hundred_thousand_networks_are_selected_from() -> None:
+    observations = many(100_000)  # comparing all pairs of them would take minutes, and 80 GB
+    selected = select_front(observations)
+
+    assert len(selected) == 20
+    assert set(selected) <= set(front_of(observations))
+
+
 def test_the_selection_is_the_same_each_time() -> None:
     observations = many(100, seed=1)  # here NSGA-III has ties to break at random
 
@@ -169,6 +199,48 @@ def test_correlations_are_those_of_the_textbook() -> None:
         assert found[name]["pearson"] == pytest.approx(expected)
 
 
+def scattered(n: int, seed: int = 0) -> list[Observation]:
+    """r follows flops closely, d loosely and w not at all."""
+    random = np.random.default_rng(seed)
+    flops = random.integers(10**7, 4 * 10**8, n)
+    loose = flops / 4e8 + random.normal(0, 0.4, n)
+    return [
+        Observation(0.5 + float(f) / 8e8 + float(e) / 50, float(d), float(random.uniform()), 0.5, int(f), 1, 0.5)
+        for f, d, e in zip(flops, loose, random.normal(size=n), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("measure", ["pearson", "spearman"])
+@pytest.mark.parametrize("name", ["r", "d", "w"])
+def test_an_interval_is_that_of_scipys_bootstrap(measure: str, name: str) -> None:
+    observations = scattered(25)
+    flops, values = [o.flops for o in observations], [getattr(o, name) for o in observations]
+    of_scipy = {"pearson": pearsonr, "spearman": spearmanr}[measure]
+    expected = bootstrap(
+        (values, flops),
+        lambda x, y: of_scipy(x, y).statistic,
+        paired=True,
+        vectorized=False,
+        confidence_level=0.9,
+        n_resamples=1000,
+        method="percentile",
+        random_state=1,
+    )
+    found = correlations(observations)[name]
+
+    assert found[measure] == pytest.approx(of_scipy(values, flops).statistic)
+    assert found[f"{measure}_interval"] == pytest.approx(tuple(expected.confidence_interval), abs=0.05)
+
+
+def test_intervals_are_the_same_each_time_and_shrink_as_networks_are_added() -> None:
+    def width(n: int) -> float:
+        least, most = correlations(scattered(n))["d"]["pearson_interval"]  # type: ignore[misc]
+        return most - least
+
+    assert correlations(scattered(20)) == correlations(scattered(20))
+    assert width(200) < 0.7 * width(20)
+
+
 @pytest.mark.parametrize(
     "observations",
     [
@@ -182,6 +254,6 @@ def test_correlations_are_those_of_the_textbook() -> None:
     ],
 )
 def test_a_correlation_that_is_not_defined_is_none(observations: list[Observation]) -> None:
-    undefined = {"pearson": None, "spearman": None}
+    undefined = dict.fromkeys(("pearson", "pearson_interval", "spearman", "spearman_interval"))
 
     assert correlations(observations) == {"r": undefined, "d": undefined, "w": undefined}

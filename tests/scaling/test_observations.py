@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from app.scaling.observations import Observation, points
-from app.scaling.predictor import Point
+from app.scaling.architecture import Architecture
+from app.scaling.front import select_front
+from app.scaling.observations import Observation, network_key, networks, points
+from app.scaling.point import Point
+from app.scaling.recommend import flops_of
+from app.scaling.sampling import Space, sample
+from tests.scaling.baselines import B0, SMALL
 
 A = Observation(0.8, 1.0, 0.7, 0.5, 200, 10, 0.70, "trial-a")
 B = Observation(0.6, 0.8, 0.6, 0.2, 80, 5, 0.60)
@@ -38,3 +44,35 @@ def test_what_differs_in_a_multiplier_or_in_cost_is_another_network(changes: dic
 def test_an_accuracy_that_is_no_number_is_dropped(broken: float) -> None:
     assert points([again(A, broken), B]) == points([B])
     assert points([again(A, broken), A]) == points([A])
+
+
+def test_a_networks_repeats_are_one_observation_with_the_median_of_the_latencies_known() -> None:
+    timed = [replace(A, accuracy=0.7, latency_ms=ms) for ms in (2.0, 9.0, 3.0)]
+    found = networks([*timed, B, again(A, 0.78)])
+
+    assert [(o.flops, o.accuracy, o.latency_ms, o.trial) for o in found] == [
+        (200, pytest.approx(0.72), 3.0, "trial-a"),
+        (80, 0.60, None, None),
+    ]
+
+
+def test_a_lucky_seed_does_not_put_a_network_on_the_front() -> None:
+    lucky = [again(A, 0.5), again(A, 0.9), again(A, 0.5)]
+    steady = replace(A, w=0.6, flops=190, accuracy=0.7)
+
+    assert select_front([*lucky, steady], least=1) != select_front(networks([*lucky, steady]), least=1)
+    assert [networks([*lucky, steady])[i] for i in select_front(networks([*lucky, steady]), least=1)] == [steady]
+
+
+@pytest.mark.parametrize("architecture", [B0, SMALL], ids=["b0", "small"])
+def test_a_network_is_known_again_by_its_observation(architecture: Architecture) -> None:
+    whole = flops_of(architecture)
+    drawn = sample(architecture, Space((0.5, 1.2), (0.5, 1.4), (0.3, 1.5), (whole // 5, whole)), 60, seed=0)
+    keys = [network_key(architecture, network.config) for network in drawn]
+    observed = [
+        Observation(m.r, m.d, m.w, cost.flops / whole, cost.flops, cost.params, 0.5)
+        for m, cost in ((network.multipliers, network.cost) for network in drawn)
+    ]
+
+    assert len(set(keys)) == 60
+    assert [network_key(architecture, o) for o in observed] == keys

@@ -14,8 +14,10 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from app.scaling import families
 from app.scaling.errors import NotEnoughObservations
-from app.scaling.predictor import Hyperparameters, Point, Predictor, Regression
+from app.scaling.point import Point
+from app.scaling.predictor import Hyperparameters, Predictor, Regression
 from app.scaling.published import TINYNETS, PublishedNetwork, published_predictor
+from app.scaling.surrogate import Surrogate
 from tests.scaling.baselines import B0
 
 # With less noise the covariance is so near to singular that two right solutions differ by more than 1e-9.
@@ -134,6 +136,22 @@ def test_a_predictor_without_accuracies_survives_storage() -> None:
     assert Predictor.from_json(json.loads(json.dumps(fitted.to_json()))) == fitted
 
 
+def test_a_predictor_with_a_surrogate_survives_storage_and_one_stored_without_has_none() -> None:
+    everything = noisy_points(30)
+    fitted = Predictor.fitted(noisy_points(), everything)
+    stored = json.loads(json.dumps(fitted.to_json()))
+    older = {name: value for name, value in stored.items() if name != "surrogate"}
+
+    assert fitted.surrogate == Surrogate.fitted(everything)
+    assert Predictor.from_json(stored) == fitted
+    assert Predictor.from_json(older) == replace(fitted, surrogate=None) == noisy_predictor()
+    assert fitted.quality() == {**noisy_predictor().quality(), "surrogate": fitted.surrogate.quality()}
+
+
+def test_too_few_networks_for_a_surrogate_are_enough_for_the_formula() -> None:
+    assert Predictor.fitted(noisy_points(), noisy_points(4)).surrogate is None
+
+
 def test_points_without_an_accuracy_do_not_shape_the_accuracy_curve() -> None:
     points = noisy_points()
     some = [replace(point, accuracy=None) if i % 2 else point for i, point in enumerate(points)]
@@ -205,3 +223,4 @@ def test_quality_is_the_error_and_the_coverage_of_leaving_one_out() -> None:
     assert quality.keys() == {"r", "d", "accuracy"}
     assert quality["d"].rmse == pytest.approx(float(np.sqrt(np.mean(errors**2))))
     assert quality["d"].coverage_90 == np.mean(np.abs(errors) <= 1.645 * sd)
+    assert quality["d"].coverage_50 == np.mean(np.abs(errors) <= 0.6745 * sd)

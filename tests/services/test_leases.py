@@ -202,3 +202,30 @@ def test_a_trial_handed_back_is_anybodys_at_once_and_costs_no_attempt(
         assert leases.reconcile(unit, settings) == 1
 
     assert claim_of(work, trial_id, settings, "b").trial.attempt == 1
+
+
+def test_a_lease_from_before_the_databases_clock_was_put_back_does_not_hold_for_hours(
+    work: Open, trial_id: str, settings: Settings
+) -> None:
+    claim_of(work, trial_id, settings)
+    with work() as unit:
+        ahead = TrialRow.lease_expires_at + 3600
+        unit.session.execute(update(TrialRow).values(lease_expires_at=ahead, sent_at=TrialRow.sent_at + 3600))
+        unit.commit()
+
+    with work() as unit:
+        assert leases.reconcile(unit, settings) == 1
+
+    assert claim_of(work, trial_id, settings, "b").trial.attempt == 2
+
+
+def test_a_message_sent_before_the_databases_clock_was_put_back_is_sent_again(
+    work: Open, trial_id: str, settings: Settings
+) -> None:
+    with work() as unit:
+        unit.session.execute(update(TrialRow).values(sent_at=TrialRow.sent_at + 3600))
+        unit.workers.beat("idle", 1, None)
+        unit.commit()
+
+    with work() as unit:
+        assert leases.reconcile(unit, settings) == 1

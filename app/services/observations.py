@@ -1,0 +1,117 @@
+"""What a study has seen: observations of its trials and from outside, taken in, taken back, and read as numbers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.db.tables import ObservationRow, StudyRow, utc_now
+from app.db.unit_of_work import UnitOfWork
+from app.errors import Conflict, Invalid, NotFound
+from app.scaling.architecture import Architecture
+from app.scaling.cost_table import cost_table
+from app.scaling.observations import Observation
+from app.scaling.recommend import flops_of
+
+COMPARED = ("compound", "family")
+"""Roles of networks that were trained to compare with: on no front, and in no fit."""
+
+_MOST_KEPT = 8
+_kept: OrderedDict[tuple[str, str, int], list[Observation]] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A result from outside: multipliers and the accuracy (0 to 1) that they reached."""
+
+    r: float
+    d: float
+    w: float
+    accuracy: float
+    seconds: float | None = None
+    latency_ms: float | None = None
+
+
+def of_study(work: UnitOfWork, study: StudyRow) -> list[Observation]:
+    """All that counts and has multipliers, in the order in which it came; kept in memory until the study changes."""
+    key = (str(work.session.get_bind()), study.id, work.studies.version(study.id))
+    found = _kept.get(key)
+    if found is None:
+        found = [
+            Observation(
+                row.r, row.d, row.w, row.ratio, row.flops, row.params, row.accuracy, row.trial_id, row.latency_ms,
+                row.role or "import",
+            )
+            for row in work.observations.counted(study.id)
+        ]  # fmt: skip
+        _kept[key] = found
+        while len(_kept) > _MOST_KEPT:
+            _kept.popitem(last=False)
+    return found
+
+
+def bring_in(work: UnitOfWork, study: StudyRow, imported: list[Imported], source: str) -> int:
+    """Add results from outside, all or none; how many.
+
+    Raises: Invalid where an input is too small for the network.
+    """
+    architecture = Architecture.from_json(study.spec)
+    whole, table = flops_of(architecture), cost_table(architecture)
+    multipliers = np.array([[one.r, one.d, one.w] for one in imported])
+    distinct, which = np.unique(multipliers, axis=0, return_inverse=True)
+    resolutions, flops, params = (column[which.ravel()].tolist() for column in table.costs(*distinct.T))
+    for index, resolution in enumerate(resolutions):
+        if resolution < table.least_resolution:
+            least = table.least_resolution
+            raise Invalid(f"/observations/{index}/r", f"{resolution} px: the network needs {least} or more")
+    shared = {
+        "study_id": study.id,
+        "architecture": study.architecture,
+        "dataset": study.dataset,
+        "role": "import",
+        "provenance": {"source": source},
+        "created_at": utc_now(),
+    }
+    rows = [
+        {
+            **shared,
+            "r": one.r,
+            "d": one.d,
+            "w": one.w,
+            "ratio": cost / whole,
+            "resolution": resolution,
+            "flops": int(cost),
+            "params": int(size),
+            "accuracy": one.accuracy,
+            "seconds": one.seconds,
+            "latency_ms": one.latency_ms,
+        }
+        for one, resolution, cost, size in zip(imported, resolutions, flops, params, strict=True)
+    ]
+    work.observations.add_many(rows)
+    work.studies.changed(study.id)
+    work.commit()
+    return len(rows)
+
+
+def retract(work: UnitOfWork, study: StudyRow, observation_id: int, reason: str) -> ObservationRow:
+    """Take an observation back: it stays readable, with the reason, and counts no more, in no study.
+
+    Raises: NotFound; Conflict where it was taken back before, for another reason.
+    """
+    row = work.observations.get(observation_id)
+    if row is None or not work.observations.held_by(row, study.id):
+        raise NotFound("observation", str(observation_id))
+    if row.retracted_at is not None:
+        if row.retraction != reason:
+            raise Conflict(f"The observation was taken back before: {row.retraction}")
+        return row
+    row.retracted_at, row.retraction = utc_now(), reason
+    why = f"Observation {row.id} was taken back: {reason}"
+    for own in work.studies.of_observation(row):
+        own.refit_why = why
+        work.studies.changed(own.id)
+    work.commit()
+    return row
