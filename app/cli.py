@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from app.db.session import DatabaseAway
 from app.logs import configure
+from app.reproduce import add_command as add_reproduce
 from app.settings import Settings, get_settings
 
 
@@ -20,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         configure(get_settings().log_format)
-        return chosen.run()
+        return chosen.run(chosen)
     except KeyboardInterrupt:
         return 130
     except ValidationError as error:
@@ -45,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
         ("migrate", _migrate, "bring the database's schema up to date"),
         ("alive", _alive, "exit with 0 if a worker on this host sent a heartbeat lately"),
     ):
-        commands.add_parser(name, help=text, description=text.capitalize() + ".").set_defaults(run=run)
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command.set_defaults(run=lambda _, run=run: run())
+    add_reproduce(commands)
     return parser
 
 

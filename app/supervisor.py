@@ -48,7 +48,7 @@ class Child:
             log.warning("%s ended with code %s; again in %.1f s", self.name, self.process.returncode, delay)
             self.process, self.restart_at = None, now + delay
         if self.process is None and now >= self.restart_at:
-            self.process = subprocess.Popen(self.command, env=self.environment, preexec_fn=_die_with_parent)
+            self.process = subprocess.Popen(self.command, env=self.environment, preexec_fn=die_with_parent)
             self.started = now
 
 
@@ -118,7 +118,7 @@ def _port_free(settings: Settings) -> bool:
     return True
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """On Linux the kernel ends the child when the supervisor dies, however; INT goes to the supervisor alone."""
     os.setpgid(0, 0)
     if sys.platform == "linux":

@@ -11,11 +11,11 @@ ROOT = Path(__file__).parent.parent
 
 # A module may import from its own layer and from those after it.
 LAYERS = [
-    ("app.cli", "app.supervisor"),
+    ("app.cli", "app.supervisor", "app.reproduce"),
     ("app.main",),
     ("app.deps", "app.problems", "app.routers"),
     ("app.schemas", "app.services"),
-    ("app.metrics",),
+    ("app.metrics", "app.report"),
     ("app.figures", "app.jobs", "app.db", "app.image_folders", "app.typefaces"),
     ("app.errors", "app.settings", "app.recipes", "app.datasets", "app.logs"),
     ("app.scaling",),
@@ -39,6 +39,7 @@ HOMES = {
     "starlette": ("app.main", "app.problems"),
     "prometheus_client": ("app.metrics",),
     "matplotlib": ("app.figures",),
+    "httpx": ("app.reproduce",),
     "sklearn": ("app.scaling.predictor", "worker.datasets"),
     "pymoo": ("app.scaling.front",),
     "threadpoolctl": ("app.scaling.blas",),
