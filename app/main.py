@@ -49,7 +49,8 @@ from app.settings import Settings, get_settings
 
 log = logging.getLogger("rdw.api")
 
-_LARGEST_BODY = 24 * 1024 * 1024
+_LARGEST_BODY = 8 * 1024 * 1024
+_LARGEST_IMPORT = 24 * 1024 * 1024  # 100,000 observations as JSON, with room
 _PRUNE_SECONDS = 600.0
 _DESCRIPTION = """Name a baseline network and a FLOPs budget, and get the resolution, depth and width that fit it, with
 the network itself; train it on real images; every training makes the next answer better. The method is that of *Model
@@ -194,8 +195,9 @@ class BodyLimit:
             return await self.app(scope, receive, send)
         request = Request(scope)
         declared = request.headers.get("content-length", "0")
-        if declared.isdigit() and int(declared) > _LARGEST_BODY:
-            return await _too_large(request)(scope, receive, send)
+        most = _LARGEST_IMPORT if scope["path"].endswith("/observations") else _LARGEST_BODY
+        if declared.isdigit() and int(declared) > most:
+            return await _too_large(request, most)(scope, receive, send)
         body, more = b"", True
         while more:
             message = await receive()
@@ -203,8 +205,8 @@ class BodyLimit:
                 return None
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > _LARGEST_BODY:
-                return await _too_large(request)(scope, receive, send)
+            if len(body) > most:
+                return await _too_large(request, most)(scope, receive, send)
         return await self.app(scope, _replayed(body, receive), send)
 
 
@@ -217,8 +219,8 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _too_large(request: Request) -> Response:
-    return problems.problem(request, 413, "too-large", f"A body has at most {_LARGEST_BODY:,} bytes.")
+def _too_large(request: Request, most: int) -> Response:
+    return problems.problem(request, 413, "too-large", f"A body has at most {most:,} bytes here.")
 
 
 async def _docs() -> HTMLResponse:

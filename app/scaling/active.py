@@ -44,9 +44,13 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Proposals:
-    """Networks to train, the most promising first. `tuned` is for the next call; None where too little is known."""
+    """Networks to train, the most promising first, and the accuracy expected to be measured of each (mean, sd).
+
+    `tuned` is for the next call. Both are None where too little is known.
+    """
 
     networks: list[Solution]
+    expected: list[tuple[float, float]] | None
     tuned: Tuned | None
 
 
@@ -73,14 +77,17 @@ def propose(
     known = points(observations)
     left = _left(architecture, space, seed, n, taken)
     if len({(p.c, p.r, p.d) for p in known}) < LEAST_NETWORKS:
-        return Proposals([_solved(architecture, c) for c in left[:n]], None)
+        return Proposals([_solved(architecture, c) for c in left[:n]], None, None)
     if tuned is None or len(known) >= _GROWN * tuned.networks:
         tuned = Tuned(Surrogate.fitted(known, most=_MOST_POINTS).prior, len(known))
-    surrogate = _believing(Surrogate.fitted(known, tuned.prior, _MOST_POINTS), waiting)
+    fitted = Surrogate.fitted(known, tuned.prior, _MOST_POINTS)
+    surrogate = _believing(fitted, waiting)
     near = _near_front(architecture, space, surrogate, seed + len(taken))
     candidates = list({c.key: c for c in (*left[: max(n, _CANDIDATES)], *near) if c.key not in taken}.values())
-    chosen = _chosen(architecture, space, surrogate, candidates, n)
-    return Proposals([_solved(architecture, candidates[i]) for i in chosen], tuned)
+    networks = [_solved(architecture, candidates[i]) for i in _chosen(architecture, space, surrogate, candidates, n)]
+    whole = flops_of(architecture)
+    expected = [fitted.at(s.cost.flops / whole, s.multipliers.r, s.multipliers.d) for s in networks]
+    return Proposals(networks, expected, tuned)
 
 
 def _left(architecture: Architecture, space: Space, seed: int, n: int, taken: Set[NetworkKey]) -> list[Candidate]:

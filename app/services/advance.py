@@ -7,6 +7,7 @@ first, and nothing is lost where that one dies: what it wrote and that the chang
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 from typing import Any
 
 from app.db.tables import StudyRow, utc_now
@@ -109,7 +110,7 @@ def _halve(work: UnitOfWork, study: StudyRow) -> None:
     mine = [t for t in work.trials.networks_of_study(study.id) if t.role in ("random", "active")]
     held = [t for t in mine if t.held and t.state == "queued"]
     promoted = []
-    for rung, following in zip(steps, steps[1:], strict=False):
+    for rung, following in pairwise(steps):
         there = {t.id: _at(t.rungs, rung) for t in mine if _at(t.rungs, rung) is not None}
         results = [RungResult(t.id, t.flops, there[t.id]) for t in mine if t.id in there]
         waiting = {t.id for t in held if t.until_epoch == rung}

@@ -70,7 +70,7 @@ def proposals(work: UnitOfWork, study: StudyRow, n: int) -> list[Proposal]:
         _tuned[kept] = found.tuned
         while len(_tuned) > _MOST_KEPT:
             _tuned.popitem(last=False)
-    expected = getattr(found, "expected", None) or [None] * n
+    expected = found.expected or [None] * n
     return [
         Proposal(network, None if belief is None else {"mean": belief[0], "sd": belief[1], "predictor": None})
         for network, belief in zip(found.networks, expected, strict=True)
