@@ -171,10 +171,8 @@ class Studies(Repository):
 
     def see(self, study: StudyRow, version: int) -> bool:
         """Seen to up to this version; False where another process has done so meanwhile."""
-        before = study.seen
-        seen = self.session.execute(
-            update(StudyRow).where(StudyRow.id == study.id, StudyRow.seen == before).values(seen=version)
-        )
+        unseen = StudyRow.id == study.id, StudyRow.seen < version
+        seen = self.session.execute(update(StudyRow).where(*unseen).values(seen=version))
         older = StudyChangeRow.study_id == study.id, StudyChangeRow.id < version
         self.session.execute(delete(StudyChangeRow).where(*older))
         return bool(seen.rowcount)
