@@ -56,7 +56,7 @@ def test_no_other_rule_is_expected_to_reach_more(rule: str, c: float) -> None:
     other = recommend(B0, round(c * WHOLE), rule, predictor=predictor()).accuracy  # type: ignore[arg-type]
 
     assert best is not None and other is not None and predictor().surrogate is not None
-    assert best[0] >= other[0] - predictor().surrogate.noise_sd  # type: ignore[union-attr]
+    assert best[0] >= other[0] - predictor().surrogate.noise_sd(best[0])  # type: ignore[union-attr]
 
 
 def test_the_width_stays_within_that_of_the_data() -> None:
