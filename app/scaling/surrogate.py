@@ -1,7 +1,7 @@
 """Accuracy over (log c, r, d): a Gaussian process on every network that was trained, not on the front alone.
 
 What is regressed is y = -log(1 - accuracy): it is about a line in log c, as error falls with a power of cost (Hestness
-et al., 2017), and a measurement's noise shrinks with the error. The prior is that line, since a stationary process falls
+et al., 2017), and a measurement's noise shrinks with the error. The prior is that line, since a stationary process goes
 back to the mean outside of the data; around it the product of two Matérn 5/2 kernels, of log c and of (r, d), a length
 for each (automatic relevance determination); and Gaussian noise: Rasmussen and Williams, 2006, chapters 2.7, 4.2 and 5.
 An RBF kernel is too smooth: an input has whole pixels, a network whole blocks.
@@ -156,10 +156,10 @@ class Surrogate:
             raise NotEnoughObservations(
                 f"A surrogate of accuracy needs {LEAST_NETWORKS} different networks or more; here are {len(known)}."
             )
+        one_thread()
         kept = _representatives(known, most)
         if prior is None:
-            with one_thread():
-                prior = _tuned(_representatives(kept, _MOST_TUNED))
+            prior = _tuned(_representatives(kept, _MOST_TUNED))
         return cls(tuple(kept), prior)
 
     def given(self, points: list[Point]) -> Surrogate:
@@ -197,16 +197,14 @@ class Surrogate:
 
     def near(self, r: Array, d: Array) -> Array:
         """How near places (r, d) [m] are to the points, without regard to cost, for `along`: [m, n]."""
-        with one_thread():
-            return self.prior.of_place(np.column_stack([np.zeros(len(r)), r, d]), self._x)
+        return self.prior.of_place(np.column_stack([np.zeros(len(r)), r, d]), self._x)
 
     def along(self, log_c: Array, near: Array) -> Array:
         """Means at each place at each cost, [m, cost]: the kernel is the product of one of cost and one of place."""
         prior, weights = self.prior, self._solved[1]
         costs = log_c[:, None]
         line = prior.line(costs) @ (prior.line(self._x).T @ weights)
-        with one_thread():
-            mean = near @ (prior.of_cost(self._x, costs) * weights[:, None]) + line
+        mean = near @ (prior.of_cost(self._x, costs) * weights[:, None]) + line
         return accuracy_of(prior.mean + prior.scale * mean)
 
     def explained(self, x: Array) -> tuple[Array, Array, Array]:
@@ -214,18 +212,16 @@ class Surrogate:
         the scale's square, noise left out, [m] each.
         """
         factor, weights = self._solved
-        with one_thread():
-            across = self.prior.covariance(x, self._x).T  # in Fortran's order, so that it is solved in place
-            mean = self.prior.mean + self.prior.scale * (weights @ across)
-            explained = solve_triangular(factor, across, lower=True, overwrite_b=True, check_finite=False)
-            variance = self.prior.variances(x) - np.einsum("ij,ij->j", explained, explained)
+        across = self.prior.covariance(x, self._x).T  # in Fortran's order, so that it is solved in place
+        mean = self.prior.mean + self.prior.scale * (weights @ across)
+        explained = solve_triangular(factor, across, lower=True, overwrite_b=True, check_finite=False)
+        variance = self.prior.variances(x) - np.einsum("ij,ij->j", explained, explained)
         return explained, mean, variance
 
     def leave_one_out(self) -> tuple[Array, Array]:
         """Each point's mean and standard deviation by the others, same hyperparameters (Rasmussen, Williams 5.4.2)."""
         factor, weights = self._solved
-        with one_thread():
-            variance = 1 / np.diag(cho_solve((factor, True), np.eye(len(self.points))))
+        variance = 1 / np.diag(cho_solve((factor, True), np.eye(len(self.points))))
         mean = accuracy_of(self._y - self.prior.scale * weights * variance)
         return self._measured(mean, variance - self.prior.noise)
 
@@ -257,11 +253,11 @@ class Surrogate:
 
     @cached_property
     def _solved(self) -> tuple[Array, Array]:
+        one_thread()
         prior = self.prior
-        with one_thread():
-            covariance = prior.covariance(self._x, self._x)
-            factor = cholesky(covariance + prior.noise * np.eye(len(covariance)), lower=True)
-            return factor, cho_solve((factor, True), (self._y - prior.mean) / prior.scale)
+        covariance = prior.covariance(self._x, self._x)
+        factor = cholesky(covariance + prior.noise * np.eye(len(covariance)), lower=True)
+        return factor, cho_solve((factor, True), (self._y - prior.mean) / prior.scale)
 
 
 def inputs(c: ArrayLike, r: ArrayLike, d: ArrayLike) -> Array:
