@@ -125,7 +125,9 @@ def test_manual_multipliers_stand_beside_the_rules(client: TestClient) -> None:
 
     assert [item["rule"] for item in items][-1] == "manual"
     for item in items:
-        if item["rule"] not in ("resolution", "depth"):  # whose steps are some percent
+        if item["rule"] == "surrogate":
+            assert "no surrogate" in item["problem"]
+        elif item["rule"] not in ("resolution", "depth"):  # whose steps are some percent
             assert abs(item["answer"]["budget_error"]) <= 0.005
 
 
