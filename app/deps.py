@@ -33,6 +33,11 @@ def writing(request: Request) -> Callable[[], UnitOfWork]:
     return lambda: UnitOfWork(state.settings.database, state.jobs.send)
 
 
+def looking(request: Request) -> Callable[[], UnitOfWork]:
+    """Opens a transaction that only reads, for routes that do more than that."""
+    return lambda: UnitOfWork(request.app.state.settings.database, writes=False)
+
+
 async def catalogue(request: Request) -> Catalogue:
     return request.app.state.catalogue
 

@@ -26,8 +26,21 @@ from app.deps import known_caller
 from app.jobs import JobQueue, prune_processed
 from app.logs import about
 from app.metrics import Metrics
-from app.routers import architectures, datasets, health, metrics, predictors, scale, studies, trials, workers
+from app.routers import (
+    architectures,
+    asking,
+    datasets,
+    health,
+    metrics,
+    observations,
+    predictors,
+    scale,
+    studies,
+    trials,
+    workers,
+)
 from app.services import predictors as predictor_service
+from app.services.advance import advance
 from app.services.catalogue import Catalogue
 from app.services.leases import reconcile
 from app.services.listeners import Listeners
@@ -37,6 +50,7 @@ from app.settings import Settings, get_settings
 log = logging.getLogger("rdw.api")
 
 _LARGEST_BODY = 8 * 1024 * 1024
+_LARGEST_IMPORT = 24 * 1024 * 1024  # 100,000 observations as JSON, with room
 _PRUNE_SECONDS = 600.0
 _DESCRIPTION = """Name a baseline network and a FLOPs budget, and get the resolution, depth and width that fit it, with
 the network itself; train it on real images; every training makes the next answer better. The method is that of *Model
@@ -72,7 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.catalogue = Catalogue(settings.database)
     app.state.listeners = Listeners(settings.database)
     app.state.metrics = Metrics(settings, lambda: len(app.state.listeners))
-    for module in (scale, architectures, trials, studies, predictors, datasets, workers):
+    for module in (scale, architectures, trials, studies, asking, observations, predictors, datasets, workers):
         app.include_router(module.router, dependencies=[Depends(known_caller)])
     app.include_router(health.router)
     app.include_router(metrics.router)
@@ -108,6 +122,7 @@ def _look_out(settings: Settings, jobs: JobQueue, stop: threading.Event) -> None
             with UnitOfWork(settings.database, jobs.send) as work:
                 predictor_service.install_published(work)
                 reconcile(work, settings)
+            advance(settings, jobs.send)
             if settings.embedded_broker:
                 prune_processed(settings)
             if time.monotonic() >= next_prune:
@@ -180,8 +195,9 @@ class BodyLimit:
             return await self.app(scope, receive, send)
         request = Request(scope)
         declared = request.headers.get("content-length", "0")
-        if declared.isdigit() and int(declared) > _LARGEST_BODY:
-            return await _too_large(request)(scope, receive, send)
+        most = _LARGEST_IMPORT if scope["path"].endswith("/observations") else _LARGEST_BODY
+        if declared.isdigit() and int(declared) > most:
+            return await _too_large(request, most)(scope, receive, send)
         body, more = b"", True
         while more:
             message = await receive()
@@ -189,8 +205,8 @@ class BodyLimit:
                 return None
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > _LARGEST_BODY:
-                return await _too_large(request)(scope, receive, send)
+            if len(body) > most:
+                return await _too_large(request, most)(scope, receive, send)
         return await self.app(scope, _replayed(body, receive), send)
 
 
@@ -203,8 +219,8 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _too_large(request: Request) -> Response:
-    return problems.problem(request, 413, "too-large", f"A body has at most {_LARGEST_BODY:,} bytes.")
+def _too_large(request: Request, most: int) -> Response:
+    return problems.problem(request, 413, "too-large", f"A body has at most {most:,} bytes here.")
 
 
 async def _docs() -> HTMLResponse:

@@ -33,6 +33,14 @@ class Stopped(Exception):
     """The training was told to stop; the checkpoint of its last whole epoch stays."""
 
 
+class Reached(Exception):
+    """The training has come to the epoch that it was to go to first; its checkpoint stays."""
+
+    def __init__(self, epoch: int, accuracy: float) -> None:
+        super().__init__(f"epoch {epoch}: {accuracy:.4f}")
+        self.epoch, self.accuracy = epoch, accuracy
+
+
 class Diverged(Exception):
     """The loss is no number any more."""
 
@@ -172,11 +180,13 @@ def train(
     folder: Path,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
+    until_epoch: int | None = None,
 ) -> Result:
     """Train to the end, from the folder's checkpoint where there is one; weights are left in `folder/weights.pt`.
 
     The same arguments give the same bits on the same machine and number of threads, stopped in between or not.
-    Raises: Stopped, Diverged, InvalidNetwork; DataError where images have become unreadable.
+    With `until_epoch` it goes that far and no further, unless that is its end.
+    Raises: Reached, Stopped, Diverged, InvalidNetwork; DataError where images have become unreadable.
     """
     torch.use_deterministic_algorithms(True)
     device.forget_peak()
@@ -192,6 +202,8 @@ def train(
             raise Stopped
 
     while run.epoch < recipe.epochs:
+        if until_epoch is not None and run.epoch >= until_epoch:
+            raise Reached(run.epoch, run.history[-1]["validation_accuracy"])
         _epoch(run, task, seed, on_progress, look)
         checkpoints.save(checkpoint, run.state(), keep_before=True)
         on_progress(_whole_epoch(run, task.images))

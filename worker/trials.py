@@ -36,7 +36,7 @@ from worker.leases import Heartbeat
 from worker.measuring import counted
 from worker.scenes import ScenesInParts, load_scenes
 from worker.ssdlite import SSDLite
-from worker.training import Diverged, Progress, Result, Stopped, train
+from worker.training import Diverged, Progress, Reached, Result, Stopped, train
 
 log = logging.getLogger("rdw.worker")
 
@@ -67,6 +67,10 @@ def _run(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim) -> None:
             dataset = datasets.find(work, claim.trial.dataset)
         result = _trained(settings, heartbeat, claim, dataset)
         exported = _exported(settings, claim, dataset, result)
+    except Reached as rung:
+        log.info("trial %s waits for its study after %s", trial_id, rung)
+        epoch, accuracy = rung.epoch, rung.accuracy
+        _insist(settings, lambda work: leases.reached(work, claim, epoch, accuracy))
     except Stopped:
         _stopped(settings, claim, heartbeat.why_stop())
     except Diverged as error:
@@ -142,6 +146,7 @@ def _trained(settings: Settings, heartbeat: Heartbeat, claim: leases.Claim, data
         folder=artifacts.trial_folder(settings.data_dir, trial.id),
         on_progress=on_progress,
         should_stop=should_stop,
+        until_epoch=trial.until_epoch,
     )
 
 

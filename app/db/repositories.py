@@ -123,10 +123,12 @@ class Studies(Repository):
         )
         return bool(moved.rowcount)
 
-    def adopt(self, study_id: str, trial_id: str, role: str) -> None:
-        """Count the trial as the study's; again is the same as once."""
-        if self.session.get(StudyTrialRow, (study_id, trial_id)) is None:
-            self.add(StudyTrialRow(study_id=study_id, trial_id=trial_id, role=role))
+    def adopt(self, study_id: str, trial_id: str, role: str) -> bool:
+        """Count the trial as the study's; False where it does so already."""
+        if self.session.get(StudyTrialRow, (study_id, trial_id)) is not None:
+            return False
+        self.add(StudyTrialRow(study_id=study_id, trial_id=trial_id, role=role))
+        return True
 
     def changed(self, study_id: str) -> None:
         """An observation of the study has come or gone."""
@@ -240,7 +242,7 @@ class Trials(Repository):
         return {trial.id: trial for trial in self.session.scalars(select(TrialRow).where(TrialRow.id.in_(list(ids))))}
 
     def networks_of_study(self, study_id: str) -> Sequence[Row[Any]]:
-        """Of each trial of a study: id, state, held, px, multipliers, ratio, flops, params, rungs, until_epoch, role."""
+        """Of each trial of a study what names its network, where it stands, and its role."""
         t = TrialRow
         resolution = t.config["resolution"].as_integer().label("resolution")
         query = (
@@ -332,6 +334,21 @@ class Trials(Repository):
         changed = self.session.execute(update(TrialRow).where(*self._held(trial_id, token)).values(**values))
         return bool(changed.rowcount)
 
+    def hold(self, trial_id: str, token: str, /, **values: Any) -> bool:
+        """A running trial to queued and, where it was to go to an epoch first, held there, if the token holds it."""
+        held = self._held(trial_id, token)
+        there = update(TrialRow).where(*held).values(state="queued", held=TrialRow.until_epoch.is_not(None), **values)
+        return bool(self.session.execute(there).rowcount)
+
+    def let_go_on(self, trial_id: str, until_epoch: int | None) -> bool:
+        """From its rung to the next one, None: to its end; False where it is not held any more."""
+        let = self.session.execute(
+            update(TrialRow)
+            .where(TrialRow.id == trial_id, TrialRow.state == "queued", TrialRow.held)
+            .values(held=False, until_epoch=until_epoch)
+        )
+        return bool(let.rowcount)
+
     def change_in_state(self, trial_id: str, state: str, /, **values: Any) -> bool:
         """Change a trial, if it is still in `state`."""
         changed = self.session.execute(
@@ -351,6 +368,7 @@ class Trials(Repository):
         """Failed or cancelled to queued, as if it were new; False where it is neither, or another like it lives."""
         query = update(TrialRow).where(TrialRow.id == trial_id, TrialRow.state.in_(("failed", "cancelled")))
         anew = {"attempt": 0, "cancel_requested": False, "progress": None, "error": None, "finished_at": None}
+        anew |= {"until_epoch": None, "held": False}
         try:
             with self.session.begin_nested():
                 values = {"state": "queued", "queued_at": database_clock(self.session), **anew}
@@ -498,6 +516,11 @@ def _of_study(study_id: str, *columns: Any) -> tuple[Select[Any], Select[Any]]:
 class Suggestions(Repository):
     def get(self, suggestion_id: str) -> SuggestionRow | None:
         return self.session.get(SuggestionRow, suggestion_id)
+
+    def lock(self, suggestion_id: str) -> SuggestionRow | None:
+        """The suggestion as it is now, nobody else's to change until the commit."""
+        query = select(SuggestionRow).where(SuggestionRow.id == suggestion_id).with_for_update()
+        return self.session.scalars(query, execution_options={"populate_existing": True}).first()
 
     def pending(self, study_id: str, client: str) -> list[SuggestionRow]:
         """What the client was told to train and has not answered, oldest first."""

@@ -11,8 +11,8 @@ from app.deps import Cursor, Known, Limit, Look, NamePath, NameQuery, Work
 from app.errors import Invalid
 from app.problems import RESPONSES
 from app.schemas.common import Listed
-from app.schemas.predictors import CurveAnswer, CurvePoint, PredictorDetail, PredictorItem
-from app.services import predictors
+from app.schemas.predictors import CalibrationAnswer, CurveAnswer, CurvePoint, PredictorDetail, PredictorItem
+from app.services import fronts, predictors
 
 router = APIRouter(prefix="/v1/predictors", tags=["predictors"], responses=RESPONSES)
 
@@ -52,6 +52,12 @@ def read_curve(
     return CurveAnswer(least=known_least, most=known_most, items=items)
 
 
+@router.get("/{id}/calibration", summary="How good its predictions were")
+def read_calibration(id: NamePath, work: Look) -> CalibrationAnswer:
+    """How often the truth fell inside the bands, over the latest 1,000 trials that it predicted before."""
+    return CalibrationAnswer.model_validate(fronts.calibration_of(work, predictors.find(work, id)))
+
+
 @router.post("/{id}/activate", summary="Use this version")
 def activate_predictor(id: NamePath, work: Work, known: Known) -> PredictorDetail:
     """From now on recommendations for its architecture and data set come from it; also the way back."""
@@ -61,9 +67,12 @@ def activate_predictor(id: NamePath, work: Work, known: Known) -> PredictorDetai
 
 
 def detail(row: PredictorRow) -> PredictorDetail:
-    return PredictorDetail(**_fields(row), points=row.data["points"], hyperparameters=row.data["hyperparameters"])
+    kept = {name: row.data.get(name) for name in ("points", "hyperparameters", "surrogate")}
+    return PredictorDetail(**_fields(row), **kept)
 
 
 def _fields(row: PredictorRow) -> dict[str, Any]:
-    kept = ("id", "architecture", "dataset", "version", "active", "quality", "provenance", "study_id", "created_at")
+    kept = (
+        "id", "architecture", "dataset", "version", "active", "quality", "gate", "provenance", "study_id", "created_at"
+    )  # fmt: skip
     return {**{k: getattr(row, k) for k in kept}, "observations": len(row.data["points"])}

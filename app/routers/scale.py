@@ -34,6 +34,7 @@ from app.schemas.scale import (
 from app.schemas.trials import EstimateItem, TrialItem
 from app.services import datasets, trials
 from app.services.catalogue import Catalogue
+from app.services.catalogue import Wanted as PredictorWanted
 from app.services.predictors import Chosen
 
 router = APIRouter(prefix="/v1", tags=["scale"], responses=RESPONSES)
@@ -62,10 +63,8 @@ async def scale(body: ScaleRequest, request: Request, response: Response) -> Sca
     if body.train is not None:
         return await run_in_threadpool(_scale_and_train, body, body.train, request, response)
     architecture = known.architecture_in_memory(body.architecture) if isinstance(body.architecture, str) else None
-    chosen = None
-    if architecture is not None and body.rule == "tiny_formula":
-        chosen = known.predictor_in_memory(architecture.name, None, body.predictor)
-    if architecture is None or (body.rule == "tiny_formula" and chosen is None):
+    chosen = None if architecture is None else known.predictor_in_memory(_wanted(architecture, body))
+    if architecture is None or chosen is None:
         return await run_in_threadpool(_scale, body, known)
     return _answered(architecture, body.target, body.rule, body, chosen, body.multipliers)[0]
 
@@ -74,7 +73,7 @@ async def scale(body: ScaleRequest, request: Request, response: Response) -> Sca
 def scale_family(body: FamilyRequest, known: Known) -> FamilyAnswer:
     """One network a target: TinyNet-A to E in one call."""
     architecture = resolved(known, body.architecture)
-    chosen = _chosen(known, architecture, body.rule, body.predictor)
+    chosen = known.predictor(_wanted(architecture, body))
     return FamilyAnswer(items=[_answered(architecture, t, body.rule, body, chosen)[0] for t in body.targets])
 
 
@@ -85,7 +84,8 @@ def compare(body: CompareRequest, known: Known) -> CompareAnswer:
     rules: list[Rule] = [*dict.fromkeys(body.rules)]
     if body.multipliers is not None:
         rules.append("manual")
-    items = [_compared(known, architecture, rule, body) for rule in rules]
+    chosen = known.predictor(_wanted(architecture, body))
+    items = [_compared(chosen, architecture, rule, body) for rule in rules]
     return CompareAnswer(target_flops=body.target.in_flops(flops_of(architecture)), items=items)
 
 
@@ -113,7 +113,7 @@ def scaled(architecture: Architecture, multipliers: Multipliers) -> Config:
 
 def _scale(body: ScaleRequest, known: Catalogue) -> ScaleAnswer:
     architecture = resolved(known, body.architecture)
-    chosen = _chosen(known, architecture, body.rule, body.predictor)
+    chosen = known.predictor(_wanted(architecture, body))
     return _answered(architecture, body.target, body.rule, body, chosen, body.multipliers)[0]
 
 
@@ -122,7 +122,7 @@ def _scale_and_train(body: ScaleRequest, train: TrainSpec, request: Request, res
     with writing(request)() as work:
         dataset = datasets.find(work, train.dataset)
     architecture = resolved(known, body.architecture).for_classes(dataset.num_classes)
-    chosen = _chosen(known, architecture, body.rule, body.predictor, dataset.name)
+    chosen = known.predictor(_wanted(architecture, body, dataset.name))
     answer, found = _answered(architecture, body.target, body.rule, body, chosen, body.multipliers)
     plan = _plan(dataset, found, answer, train)
     with writing(request)() as work:
@@ -142,14 +142,8 @@ def _scale_and_train(body: ScaleRequest, train: TrainSpec, request: Request, res
     return answer
 
 
-def _chosen(
-    known: Catalogue, architecture: Architecture, rule: Rule, predictor: str | None, dataset: str | None = None
-) -> Chosen | None:
-    """The predictor for a rule that needs one."""
-    if rule != "tiny_formula":
-        return None
-    wanted = (architecture.name, dataset, predictor)
-    return known.predictor_in_memory(*wanted) or known.predictor(*wanted)
+def _wanted(architecture: Architecture, options: ScaleOptions, dataset: str | None = None) -> PredictorWanted:
+    return PredictorWanted(architecture.name, dataset, options.predictor, options.version)
 
 
 def _answered(
@@ -157,7 +151,7 @@ def _answered(
     target: Target | None,
     rule: Rule,
     options: ScaleOptions,
-    chosen: Chosen | None,
+    chosen: Chosen,
     manual: ManualMultipliers | None = None,
 ) -> tuple[ScaleAnswer, Recommendation]:
     wanted_flops = None if target is None else target.in_flops(flops_of(architecture))
@@ -165,21 +159,32 @@ def _answered(
         w_stages = None if manual.w_stages is None else tuple(manual.w_stages)
         multipliers = Multipliers(manual.r, manual.d, manual.w, w_stages)
         scaled(architecture, multipliers)
-        found = at_multipliers(architecture, multipliers, wanted_flops)
-        return ScaleAnswer.of(found, None, None), found
+        found = at_multipliers(
+            architecture,
+            multipliers,
+            wanted_flops,
+            predictor=chosen.predictor,
+            transferred_from=chosen.transferred_from,
+        )
+        return _told(found, chosen), found
     assert wanted_flops is not None
     found = recommend(
         architecture,
         wanted_flops,
         rule,
-        predictor=None if chosen is None else chosen.predictor,
+        predictor=chosen.predictor,
         manual=None if manual is None else Wanted(manual.r, manual.d),
         constraints=options.constraints.to_constraints(architecture.baseline.resolution),
         budget=options.budget.to_budget(),
-        transferred_from=None if chosen is None else chosen.transferred_from,
+        transferred_from=chosen.transferred_from,
     )
-    if chosen is None:
-        return ScaleAnswer.of(found, None, None), found
+    return _told(found, chosen), found
+
+
+def _told(found: Recommendation, chosen: Chosen) -> ScaleAnswer:
+    """The answer; it names the predictor where that had a say in it."""
+    if found.accuracy is None and found.rule not in ("tiny_formula", "surrogate"):
+        return ScaleAnswer.of(found, None, None)
     reference = PredictorRef(
         id=chosen.id,
         version=chosen.version,
@@ -189,11 +194,10 @@ def _answered(
     accuracy = None
     if found.accuracy is not None:
         accuracy = PredictedAccuracy(mean=found.accuracy[0], sd=found.accuracy[1], dataset=chosen.dataset)
-    return ScaleAnswer.of(found, reference, accuracy), found
+    return ScaleAnswer.of(found, reference, accuracy)
 
 
-def _compared(known: Catalogue, architecture: Architecture, rule: Rule, body: CompareRequest) -> ComparedRule:
-    chosen = _chosen(known, architecture, rule, body.predictor)
+def _compared(chosen: Chosen, architecture: Architecture, rule: Rule, body: CompareRequest) -> ComparedRule:
     try:
         manual = body.multipliers if rule == "manual" else None
         answer, _ = _answered(architecture, body.target, rule, body, chosen, manual)

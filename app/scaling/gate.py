@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.scaling.predictor import Point, Predictor
+from app.scaling.point import Point
+from app.scaling.predictor import Predictor
 
 Array = np.ndarray[tuple[int], np.dtype[np.float64]]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from app.scaling.dominance import ranks
 
@@ -32,9 +33,7 @@ def representatives(x: Array, cost: Array, accuracy: Array, most: int) -> NDArra
 
 def _farthest(x: Array, near: Array, n: int) -> list[int]:
     """The indices of n of the points x, each the farthest from `near` and from those picked before it."""
-    distance = np.full(len(x), np.inf)
-    for point in near:
-        np.minimum(distance, ((x - point) ** 2).sum(1), out=distance)
+    distance = cdist(x, near, "sqeuclidean").min(1)
     picked: list[int] = []
     for _ in range(n):
         picked.append(int(distance.argmax()))

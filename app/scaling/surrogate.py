@@ -164,6 +164,12 @@ class Surrogate:
         return min(p.c for p in self.points), max(p.c for p in self.points)
 
     @property
+    def smoothed(self) -> Array:
+        """What is expected of the points themselves, [n]: their accuracies, the noise of a measurement taken off."""
+        prior, weights = self.prior, self._solved[1]
+        return np.clip(self._y - prior.scale * prior.noise * weights, 0.0, 1.0)
+
+    @property
     def noise_sd(self) -> float:
         """Of one measurement, in accuracy."""
         return self.prior.scale * math.sqrt(self.prior.noise)
@@ -256,7 +262,10 @@ def _distinct(points: list[Point]) -> list[Point]:
     for p in points:
         if p.accuracy is not None and math.isfinite(p.accuracy):
             seen.setdefault((p.c, p.r, p.d), []).append(p)
-    return [replace(repeats[0], accuracy=float(np.mean(_accuracies(repeats))), name=None) for repeats in seen.values()]
+    return [
+        p[0] if len(p) == 1 and p[0].name is None else replace(p[0], accuracy=float(_accuracies(p).mean()), name=None)
+        for p in seen.values()
+    ]
 
 
 def _representatives(points: list[Point], most: int) -> list[Point]:

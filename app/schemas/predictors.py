@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from pydantic import Field
+
 from app.schemas.common import Answer
 
 
@@ -15,7 +17,8 @@ class PredictorItem(Answer):
     version: int
     active: bool
     observations: int
-    quality: dict[str, Any]
+    quality: dict[str, Any] = Field(description="Leave-one-out: error, and shares within the bands.")
+    gate: dict[str, Any] | None = Field(description="Whether it was found fit to become active by itself, and why.")
     provenance: str
     study_id: str | None
     created_at: datetime
@@ -24,6 +27,27 @@ class PredictorItem(Answer):
 class PredictorDetail(PredictorItem):
     points: list[dict[str, Any]]
     hyperparameters: dict[str, Any]
+    surrogate: dict[str, Any] | None = Field(
+        description="Of accuracy over (log c, r, d), where enough is known: points, hyperparameters."
+    )
+
+
+class ForetoldItem(Answer):
+    """An accuracy that was predicted before its network was trained, and what came out, both from 0 to 1."""
+
+    trial: str | None
+    mean: float
+    sd: float
+    measured: float
+
+
+class CalibrationAnswer(Answer):
+    """How often the truth fell inside the 50 % and 90 % bands; none where nothing was predicted and trained."""
+
+    trials: int
+    inside_50: float | None
+    inside_90: float | None
+    items: list[ForetoldItem]
 
 
 class CurvePoint(Answer):

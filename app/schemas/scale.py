@@ -122,6 +122,9 @@ class ScaleOptions(Body):
     """What scaling takes besides architecture and target."""
 
     predictor: PredictorId | None = Field(None, description="None: the architecture's active one.")
+    version: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="Another version of that predictor's architecture and data set."
+    )
     constraints: ConstraintsSpec = ConstraintsSpec()
     budget: BudgetSpec = BudgetSpec()
 

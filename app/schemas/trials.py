@@ -10,6 +10,7 @@ from pydantic import Field, computed_field
 from app.datasets import Task, task_of
 from app.schemas.common import Answer, Name, Priority, RecipeOrPreset, RowId, Seed
 from app.schemas.cost import NetworkRef
+from app.services.attempts import Outcome
 
 State = Literal["queued", "running", "completed", "failed", "cancelled"]
 
@@ -53,6 +54,9 @@ class TrialItem(Answer):
     priority: int
     attempt: int = Field(description="Since it was last requested: one whose worker died is tried again.")
     cancel_requested: bool
+    until_epoch: int | None = Field(description="Where its study halves: it goes to this epoch first.")
+    held: bool = Field(description="It is there, and waits for its study to let it go on.")
+    rungs: list[dict[str, float]] | None = Field(description="Accuracies on validation at the epochs it waited after.")
     progress: dict[str, Any] | None
     predicted: dict[str, Any] | None
     result: dict[str, Any] | None
@@ -73,8 +77,9 @@ class AttemptItem(Answer):
     worker: str
     started_at: datetime
     ended_at: datetime | None
-    outcome: Literal["completed", "failed", "cancelled", "lost", "handed_back"] | None = Field(
-        description="`lost`: the worker died or fell silent. `handed_back`: it was told to stop."
+    outcome: Outcome | None = Field(
+        description="`lost`: the worker died or fell silent. `handed_back`: it was told to stop. "
+        "`held`: it came to the epoch after which its study compares."
     )
     reason: str | None
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from app.db.tables import EventRow
 
-Outcome = Literal["completed", "failed", "cancelled", "lost", "handed_back"]
+Outcome = Literal["completed", "failed", "cancelled", "lost", "handed_back", "held"]
 
 
 @dataclass(frozen=True)
@@ -39,5 +39,5 @@ def _end(change: dict[str, Any]) -> tuple[Outcome, str | None]:
     if change.get("lost") or change["state"] == "running":  # another's turn: so this worker had lost it
         return "lost", change.get("error") or "Its worker died or fell silent."
     if change["state"] == "queued":
-        return "handed_back", change.get("why")
+        return "held" if change.get("held") else "handed_back", change.get("why")
     return change["state"], change.get("error")

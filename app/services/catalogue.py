@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TypeVar
 
 from app.db.unit_of_work import UnitOfWork
@@ -20,7 +21,16 @@ _FRESH = 1.0  # seconds
 _MOST_KEPT = 4096
 
 Key, Value = TypeVar("Key"), TypeVar("Value")
-_Wanted = tuple[str, str | None, str | None]  # architecture, data set, predictor asked for
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """For which architecture and data set a predictor is looked for, and which one was asked for, if any was."""
+
+    architecture: str
+    dataset: str | None = None
+    predictor: str | None = None
+    version: int | None = None
 
 
 class Catalogue:
@@ -29,7 +39,7 @@ class Catalogue:
     def __init__(self, database: str) -> None:
         self._database = database
         self._architectures: OrderedDict[str, Architecture] = OrderedDict()
-        self._chosen: OrderedDict[_Wanted, tuple[float, Chosen]] = OrderedDict()
+        self._chosen: OrderedDict[Wanted, tuple[float, Chosen]] = OrderedDict()
 
     def architecture_in_memory(self, name: str) -> Architecture | None:
         return families.baselines().get(name) or self._architectures.get(name)
@@ -46,20 +56,23 @@ class Catalogue:
             _keep(self._architectures, name, known)
         return known
 
-    def predictor_in_memory(self, architecture: str, dataset: str | None, asked_for: str | None) -> Chosen | None:
+    def predictor_in_memory(self, wanted: Wanted) -> Chosen | None:
         """The predictor to use, where that was looked up within the last second."""
-        seen = self._chosen.get((architecture, dataset, asked_for))
+        seen = self._chosen.get(wanted)
         return seen[1] if seen is not None and time.monotonic() - seen[0] < _FRESH else None
 
-    def predictor(self, architecture: str, dataset: str | None, asked_for: str | None) -> Chosen:
-        """The predictor to use, which is looked up.
+    def predictor(self, wanted: Wanted) -> Chosen:
+        """The predictor to use, looked up where that was not done within the last second.
 
-        Raises: NotFound; DatabaseAway.
+        Raises: NotFound; Invalid; DatabaseAway.
         """
+        chosen = self.predictor_in_memory(wanted)
+        if chosen is not None:
+            return chosen
         began = time.monotonic()
         with self._look() as work:
-            chosen = predictors.choose(work, architecture, dataset, asked_for)
-        _keep(self._chosen, (architecture, dataset, asked_for), (began, chosen))
+            chosen = predictors.choose(work, wanted.architecture, wanted.dataset, wanted.predictor, wanted.version)
+        _keep(self._chosen, wanted, (began, chosen))
         return chosen
 
     def forget_predictors(self) -> None:

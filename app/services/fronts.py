@@ -56,6 +56,10 @@ class Calibration:
     items: list[Foretold]
 
     @property
+    def trials(self) -> int:
+        return len(self.items)
+
+    @property
     def inside_50(self) -> float | None:
         return self._inside(_INSIDE_50)
 

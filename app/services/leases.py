@@ -69,6 +69,7 @@ def complete(work: UnitOfWork, claim: Claim, result: dict[str, Any]) -> bool:
     if finished:
         work.observations.add(_observation(trial, result))
         work.events.record(trial.id, "state", {"state": "completed", "accuracy": result["accuracy"]})
+        work.studies.changed_with(trial.id)
     else:
         work.events.record(trial.id, "superseded", {"attempt": trial.attempt, "result": result})
     work.commit()
@@ -92,6 +93,21 @@ def hand_back(work: UnitOfWork, claim: Claim) -> bool:
     )
     if handed:
         work.events.record(claim.trial.id, "state", {"state": "queued", "why": "its worker was told to stop"})
+        work.commit()
+    return handed
+
+
+def reached(work: UnitOfWork, claim: Claim, epoch: int, accuracy: float) -> bool:
+    """Running to queued, held until its study lets it go on: it has come to a rung, with that accuracy on validation.
+
+    Not held where somebody has come to want all of its epochs meanwhile.
+    """
+    trial = claim.trial
+    rungs = [*(trial.rungs or []), {"epoch": epoch, "accuracy": accuracy}]
+    handed = work.trials.hold(trial.id, claim.token, rungs=rungs, sent_at=None, attempt=trial.attempt - 1, **_RELEASED)
+    if handed:
+        work.events.record(trial.id, "state", {"state": "queued", "why": f"held after epoch {epoch}", "held": True})
+        work.studies.changed_with(trial.id)
         work.commit()
     return handed
 
@@ -132,6 +148,8 @@ def _lose(
     lost = work.trials.lose(trial, settings.lease_seconds, state=state, error=error, **values, **_RELEASED)
     if lost:
         work.events.record(trial.id, "state", {"state": state, "error": error, "lost": worker})
+        if state != "queued":
+            work.studies.changed_with(trial.id)
         work.count("lease_losses")
     return lost
 
@@ -142,6 +160,7 @@ def _end(work: UnitOfWork, claim: Claim, state: str, error: str | None, **values
     )
     if ended:
         work.events.record(claim.trial.id, "state", {"state": state, "error": error})
+        work.studies.changed_with(claim.trial.id)
         work.commit()
     return ended
 

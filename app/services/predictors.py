@@ -7,7 +7,7 @@ from typing import Any
 
 from app.db.tables import PredictorRow
 from app.db.unit_of_work import UnitOfWork
-from app.errors import NotFound
+from app.errors import Invalid, NotFound
 from app.scaling import published
 from app.scaling.predictor import Predictor
 
@@ -32,13 +32,18 @@ def find(work: UnitOfWork, predictor_id: str) -> PredictorRow:
     return row
 
 
-def choose(work: UnitOfWork, architecture: str, dataset: str | None, predictor_id: str | None) -> Chosen:
+def choose(
+    work: UnitOfWork, architecture: str, dataset: str | None, predictor_id: str | None, version: int | None = None
+) -> Chosen:
     """The named predictor; else the architecture's active one, for this data set if there is one; else the published.
 
-    Raises: NotFound.
+    With a version the one of that number of the named predictor's architecture and data set.
+    Raises: NotFound; Invalid for a version of no predictor.
     """
-    if predictor_id is not None and predictor_id != published.PREDICTOR:
-        row = find(work, predictor_id)
+    if predictor_id is None and version is not None:
+        raise Invalid("/version", "a version of which predictor? name one of its versions as `predictor`")
+    if predictor_id is not None and (version is not None or predictor_id != published.PREDICTOR):
+        row: PredictorRow | None = _versioned(work, find(work, predictor_id), version)
     elif predictor_id is not None:
         row = work.predictors.get(predictor_id)
     else:
@@ -56,6 +61,16 @@ def choose(work: UnitOfWork, architecture: str, dataset: str | None, predictor_i
         )
     transferred_from = None if row.architecture == architecture else row.architecture
     return Chosen(row.id, row.version, row.dataset, row.provenance, restored(row), transferred_from)
+
+
+def _versioned(work: UnitOfWork, row: PredictorRow, version: int | None) -> PredictorRow:
+    """Raises: NotFound."""
+    if version is None or row.version == version:
+        return row
+    found = work.predictors.of_line(row.architecture, row.dataset, version)
+    if found is None:
+        raise NotFound(f"version {version} of predictor", row.id)
+    return found
 
 
 def restored(row: PredictorRow) -> Predictor:

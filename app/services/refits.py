@@ -24,7 +24,7 @@ class Refit:
     provenance: str
 
 
-def fit(work: UnitOfWork, study: StudyRow, k: int, gate: Gate = Gate(), because: str | None = None) -> Refit:
+def fit(work: UnitOfWork, study: StudyRow, k: int, gate: Gate, because: str | None = None) -> Refit:
     """Fit on the study's front; nothing is written. `because` says why it was done without being asked.
 
     Raises: NotEnoughObservations.

@@ -1,7 +1,8 @@
-"""Studies: random networks around a baseline, trained, selected, and made into a predictor."""
+"""Studies: networks around a baseline, drawn at random or one after the other by what was learned, and trained."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -10,20 +11,20 @@ from typing import Any
 import numpy as np
 
 from app.datasets import Dataset
-from app.db.tables import ObservationRow, PredictorRow, StudyRow, TrialRow
+from app.db.tables import StudyRow
 from app.db.unit_of_work import UnitOfWork
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, NotFound
 from app.recipes import Recipe
 from app.scaling import families
-from app.scaling.architecture import Architecture, Multipliers
-from app.scaling.cost_table import cost_table
-from app.scaling.front import Correlation, correlations, hypervolume, select_front
-from app.scaling.observations import Observation, networks, points
-from app.scaling.predictor import Predictor
-from app.scaling.recommend import flops_of
+from app.scaling.architecture import Architecture, Config, Multipliers
+from app.scaling.errors import TargetOutOfRange
+from app.scaling.halving import rungs
+from app.scaling.recommend import Budget, flops_of, recommend
 from app.scaling.sampling import Space, sample
-from app.services import datasets, predictors, trials
+from app.services import datasets, trials
 from app.services.estimates import Estimate, calibration
+
+_KEPT = Budget(tolerance=None)  # compound shrinking as it is, its width alone solved
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,39 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Imported:
-    """A result from outside: multipliers and the accuracy (0 to 1) that they reached."""
+class Network:
+    """A network to train in a study, and what its accuracy is predicted to be, where that is known."""
 
     multipliers: Multipliers
-    accuracy: float
-    seconds: float | None
-    source: str
+    config: Config
+    predicted: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study as it is asked for.
+
+    `space` has ranges [least, most] of r, d, w and of the flops ratio c to the baseline (with the data set's classes).
+    `compound` networks, shrunk so, are trained beside, over the same range; each network with `seeds` seeds.
+    """
+
+    name: str
+    architecture: Architecture
+    dataset: Dataset
+    recipe: Recipe
+    space: dict[str, Any]
+    size: int
+    seed: int
+    sampler: str = "random"
+    compound: int = 0
+    seeds: int = 1
+    halving: dict[str, Any] | None = None
+    refit: dict[str, Any] | None = None
+
+    @property
+    def fitted(self) -> Architecture:
+        """The baseline with the data set's classes."""
+        return self.architecture.for_classes(self.dataset.num_classes)
 
 
 def find(work: UnitOfWork, study_id: str) -> StudyRow:
@@ -52,63 +79,55 @@ def find(work: UnitOfWork, study_id: str) -> StudyRow:
     return row
 
 
-def create(
-    work: UnitOfWork,
-    *,
-    name: str,
-    architecture: Architecture,
-    dataset: Dataset,
-    recipe: Recipe,
-    space: dict[str, Any],
-    size: int,
-    seed: int,
-) -> StudyRow:
+def create(work: UnitOfWork, plan: Plan) -> StudyRow:
     """A study, its networks drawn at once, so that a space with too few of them is refused here.
 
-    `space` has ranges [least, most] of r, d, w and of the flops ratio c to the baseline (with the data set's classes).
     Raises: SpaceTooSmall; InvalidNetwork.
     """
-    fitted = architecture.for_classes(dataset.num_classes)
+    fitted = plan.fitted
     families.check(fitted.baseline)
-    sample(fitted, _space(fitted, space), size, seed)
+    sample(fitted, space_of(fitted, plan.space), plan.size, plan.seed)
     row = StudyRow(
-        name=name,
-        architecture=architecture.name,
+        name=plan.name,
+        architecture=plan.architecture.name,
         spec=fitted.to_json(),
-        dataset=dataset.name,
-        recipe=recipe.model_dump(),
-        space=space,
-        size=size,
-        seed=seed,
+        dataset=plan.dataset.name,
+        recipe=plan.recipe.model_dump(),
+        space=plan.space,
+        size=plan.size,
+        seed=plan.seed,
+        sampler=plan.sampler,
+        options={
+            "compound": plan.compound,
+            "seeds": plan.seeds,
+            "halving": plan.halving,
+            "refit": plan.refit,
+        },
     )
     work.studies.add(row)
     work.commit()
     return row
 
 
-def estimate(
-    work: UnitOfWork,
-    *,
-    architecture: Architecture,
-    dataset: Dataset,
-    recipe: Recipe,
-    space: dict[str, Any],
-    size: int,
-    seed: int,
-) -> Estimate:
+def estimate(work: UnitOfWork, plan: Plan) -> Estimate:
     """What all trials of such a study would take, one after the other; nothing is kept.
 
+    What halving saves is not counted, and of an active study's networks random ones are taken.
     Raises: SpaceTooSmall; InvalidNetwork.
     """
-    fitted = architecture.for_classes(dataset.num_classes)
-    calibrated = calibration(work, dataset.task)
-    drawn = sample(fitted, _space(fitted, space), size, seed)
-    return reduce(add, (calibrated.estimate(found.cost.flops, dataset, recipe) for found in drawn))
+    fitted = plan.fitted
+    families.check(fitted.baseline)
+    calibrated = calibration(work, plan.dataset.task)
+    drawn = [found.config for found in sample(fitted, space_of(fitted, plan.space), plan.size, plan.seed)]
+    drawn += [network.config for network in _compound(fitted, plan.space, plan.compound)]
+    flops = [families.network_cost(config).flops for config in drawn for _ in range(plan.seeds)]
+    return reduce(add, (calibrated.estimate(cost, plan.dataset, plan.recipe) for cost in flops))
 
 
 def start(work: UnitOfWork, study_id: str, request_id: str | None = None) -> StudyRow:
     """Enqueue the study's trials; those that were trained before are taken as they are. Again is the same as once.
 
+    Of a study with the active sampler the first few; the others follow as results come in.
     Raises: NotFound; Conflict where the study was cancelled.
     """
     study = find(work, study_id)
@@ -116,17 +135,51 @@ def start(work: UnitOfWork, study_id: str, request_id: str | None = None) -> Stu
         raise Conflict("The study was cancelled; create another one.")
     if work.studies.move(study.id, "created", "started"):
         work.session.refresh(study)
-        dataset, recipe = datasets.find(work, study.dataset), Recipe(**study.recipe)
         architecture = Architecture.from_json(study.spec)
-        whole, calibrated = flops_of(architecture), calibration(work, dataset.task)
-        for found in sample(architecture, _space(architecture, study.space), study.size, study.seed):
-            plan = trials.Plan(
-                study.architecture, found.config, dataset, recipe, study.seed, found.multipliers, whole,
-                calibration=calibrated,
-            )  # fmt: skip
-            trials.request(work, plan, study_id=study.id, request_id=request_id, priority=trials.BULK)
+        if study.sampler == "random":
+            drawn = sample(architecture, space_of(architecture, study.space), study.size, study.seed)
+            train(work, study, [Network(found.multipliers, found.config) for found in drawn], "random", request_id)
+            study.proposed = study.size
+        compound = _compound(architecture, study.space, study.options.get("compound", 0))
+        train(work, study, compound, "compound", request_id)
+        work.studies.changed(study.id)
         work.commit()
     return study
+
+
+def train(
+    work: UnitOfWork,
+    study: StudyRow,
+    networks: Iterable[Network],
+    role: str,
+    request_id: str | None = None,
+    *,
+    recipe: Recipe | None = None,
+    seeds: int | None = None,
+) -> list[list[str]]:
+    """Enqueue networks as the study's, each with its seeds; the ids of the trials of each.
+
+    By the study's recipe and number of seeds, or those given. Halved are those of its own recipe that it drew itself.
+    """
+    dataset, architecture = datasets.find(work, study.dataset), Architecture.from_json(study.spec)
+    own = Recipe(**study.recipe)
+    halving = study.options.get("halving") if role in ("random", "active") else None
+    first = rungs(own.epochs, halving["eta"], halving["least_epochs"])[0] if halving else own.epochs
+    whole, calibrated = flops_of(architecture), calibration(work, dataset.task)
+    ids = []
+    for network in networks:
+        of_seeds = []
+        for seed in range(study.seed, study.seed + (seeds or study.options.get("seeds", 1))):
+            plan = trials.Plan(
+                study.architecture, network.config, dataset, recipe or own, seed, network.multipliers, whole,
+                predicted=network.predicted, calibration=calibrated, until_epoch=first if first < own.epochs else None,
+            )  # fmt: skip
+            trial = trials.request(
+                work, plan, study_id=study.id, role=role, request_id=request_id, priority=trials.BULK
+            )
+            of_seeds.append(trial.id)
+        ids.append(of_seeds)
+    return ids
 
 
 def cancel(work: UnitOfWork, study_id: str) -> StudyRow:
@@ -168,7 +221,8 @@ def resume(work: UnitOfWork, study_id: str) -> StudyRow:
     state = progress(work, [study])[study.id].state
     if work.studies.move(study.id, "paused", "started"):
         work.session.refresh(study)
-        work.send(work.trials.of_study_in(study.id, "queued"))
+        work.send([trial for trial in work.trials.of_study_in(study.id, "queued") if not trial.held])
+        work.studies.changed(study.id)
     elif state != "running":
         raise Conflict(f"The study is {state}: only one that is paused can be resumed.")
     work.commit()
@@ -181,121 +235,28 @@ def progress(work: UnitOfWork, studies: list[StudyRow]) -> dict[str, Progress]:
     return {study.id: _progress(study, counts.get(study.id, {})) for study in studies}
 
 
-def import_observations(work: UnitOfWork, study_id: str, imported: list[Imported]) -> int:
-    """Add results from outside, all or none; how many.
-
-    Raises: NotFound; Invalid where an input is too small for the network.
-    """
-    study = find(work, study_id)
-    architecture = Architecture.from_json(study.spec)
-    whole, table = flops_of(architecture), cost_table(architecture)
-    multipliers = np.array([[i.multipliers.r, i.multipliers.d, i.multipliers.w] for i in imported])
-    costs = zip(*(column.tolist() for column in table.costs(*multipliers.T)), strict=True)
-    for index, (result, (resolution, flops, params)) in enumerate(zip(imported, costs, strict=True)):
-        if resolution < table.least_resolution:
-            least = table.least_resolution
-            raise Invalid(f"/observations/{index}/r", f"{resolution} px: the network needs {least} or more")
-        work.session.add(
-            ObservationRow(
-                study_id=study.id,
-                architecture=study.architecture,
-                dataset=study.dataset,
-                r=result.multipliers.r,
-                d=result.multipliers.d,
-                w=result.multipliers.w,
-                ratio=flops / whole,
-                resolution=resolution,
-                flops=int(flops),
-                params=int(params),
-                accuracy=result.accuracy,
-                seconds=result.seconds,
-                provenance={"source": result.source},
-            )
-        )
-    work.commit()
-    return len(imported)
-
-
-def observations(work: UnitOfWork, study_id: str) -> list[Observation]:
-    """The study's observations that have multipliers, as the core takes them.
-
-    Raises: NotFound.
-    """
-    study = find(work, study_id)
-    return [
-        Observation(row.r, row.d, row.w, row.ratio, row.flops, row.params, row.accuracy, row.trial_id, row.latency_ms)
-        for row in work.observations.of_study(study.id)
-        if row.r is not None and row.d is not None and row.w is not None and row.ratio is not None
-    ]
-
-
-@dataclass(frozen=True)
-class Front:
-    """A study's networks, one observation each, and those among them that NSGA-III keeps, by rising flops."""
-
-    observations: list[Observation]
-    selected: list[Observation]
-
-    @property
-    def hypervolume(self) -> float | None:
-        """Below the whole front; None where there is none."""
-        if not self.selected:
-            return None
-        seen = self.observations
-        worst = (max(o.flops for o in seen) * 1.01, 0.0)
-        return hypervolume([o.flops for o in seen], [o.accuracy for o in seen], worst)
-
-    def fitted(self) -> Predictor:
-        """r(c), d(c) and accuracy(c) on the networks selected.
-
-        Raises: NotEnoughObservations.
-        """
-        return Predictor.fitted(points(self.selected))
-
-
-def front(work: UnitOfWork, study_id: str, k: int) -> Front:
-    """Raises: NotFound."""
-    seen = networks(observations(work, study_id))
-    return Front(seen, [seen[i] for i in select_front(seen, k)])
-
-
-def front_correlations(work: UnitOfWork, study_id: str, k: int) -> dict[str, Correlation]:
-    """Of r, d and w with FLOPs on the front (the paper's third step).
-
-    Raises: NotFound.
-    """
-    return correlations(front(work, study_id, k).selected)
-
-
-def refit(work: UnitOfWork, study_id: str, k: int) -> PredictorRow:
-    """Fit on the study's front and keep it as a new version, not yet in use.
-
-    Raises: NotFound; NotEnoughObservations.
-    """
-    study = find(work, study_id)
-    found = front(work, study_id, k)
-    predictor, seen = found.fitted(), len(found.observations)
-    row = predictors.keep(
-        work,
-        predictor,
-        architecture=study.architecture,
-        dataset=study.dataset,
-        provenance=f"Study {study.name!r} ({study.id}): {len(predictor.points)} networks of {seen}.",
-        study_id=study.id,
+def space_of(architecture: Architecture, space: dict[str, Any]) -> Space:
+    """The study's space, its flops ratios in multiply-adds."""
+    whole = flops_of(architecture)
+    least, most = space["ratio"]
+    return Space(
+        r=tuple(space["r"]), d=tuple(space["d"]), w=tuple(space["w"]), flops=(int(least * whole), int(most * whole))
     )
-    work.commit()
-    return row
 
 
-def predicted_and_measured(work: UnitOfWork, study_id: str) -> list[tuple[float, float, float]]:
-    """(mean, sd, measured) of the study's trials whose accuracy was predicted before they were trained."""
-    study = find(work, study_id)
-    done = work.trials.completed_of_study(study.id)
-    return [_pair(trial, trial.predicted) for trial in done if trial.predicted]
+def _compound(architecture: Architecture, space: dict[str, Any], n: int) -> list[Network]:
+    """`n` compound-shrunk networks (EfficientNet's way down), even over the logarithm of the space's flops.
 
-
-def _pair(trial: TrialRow, predicted: dict[str, Any]) -> tuple[float, float, float]:
-    return predicted["mean"], predicted["sd"], (trial.result or {})["accuracy"]
+    Fewer where some cannot be reached.
+    """
+    networks: dict[Config, Network] = {}
+    for ratio in np.geomspace(*space["ratio"], n + 2)[1:-1] if n else []:
+        try:
+            found = recommend(architecture, round(ratio * flops_of(architecture)), "compound", budget=_KEPT)
+        except TargetOutOfRange:
+            continue
+        networks.setdefault(found.config, Network(found.multipliers, found.config))
+    return list(networks.values())
 
 
 def _progress(study: StudyRow, counts: dict[str, int]) -> Progress:
@@ -303,12 +264,4 @@ def _progress(study: StudyRow, counts: dict[str, int]) -> Progress:
         return Progress(study.state, counts)
     waiting = counts.get("queued", 0) + counts.get("running", 0)
     going_on = "running" if study.state == "started" else "paused"
-    return Progress(going_on if waiting else "completed", counts)
-
-
-def _space(architecture: Architecture, space: dict[str, Any]) -> Space:
-    whole = flops_of(architecture)
-    least, most = space["ratio"]
-    return Space(
-        r=tuple(space["r"]), d=tuple(space["d"]), w=tuple(space["w"]), flops=(int(least * whole), int(most * whole))
-    )
+    return Progress(going_on if waiting or study.proposed < study.size else "completed", counts)

@@ -36,6 +36,7 @@ class Plan:
     baseline_flops: int | None = None
     predicted: dict[str, Any] | None = None
     calibration: Calibration | None = None  # None: made when it is needed
+    until_epoch: int | None = None  # held after so many epochs, until its study lets it go on
 
     @property
     def fingerprint(self) -> str:
@@ -67,12 +68,14 @@ def request(
     plan: Plan,
     *,
     study_id: str | None = None,
+    role: str = "recommended",
     request_id: str | None = None,
     priority: int = ON_DEMAND,
 ) -> TrialRow:
     """The trial of this plan: the one that runs or has finished already, else a new one, to be sent at the commit.
 
-    One that waits takes the priority of whoever wants it most.
+    One that waits takes the priority of whoever wants it most; `role` is what a study counts it as. Where a study holds
+    it after some epochs, it goes on for who wants all of them.
     Raises: InvalidNetwork; Invalid where the classifier does not fit the data set; NotFound for the study.
     """
     _check(plan)
@@ -80,6 +83,8 @@ def request(
     if trial.state in ("queued", "running"):
         trial.priority = priority if new else max(trial.priority, priority)
         trial.on_demand = trial.on_demand or study_id is None
+        if not new and plan.until_epoch is None and trial.until_epoch is not None:
+            _let_go_on(work, trial)
     if new:
         calibrated = plan.calibration or calibration(work, plan.dataset.task)
         estimate = calibrated.estimate(trial.flops, plan.dataset, plan.recipe)
@@ -89,7 +94,8 @@ def request(
     if study_id is not None:
         if work.studies.get(study_id) is None:
             raise NotFound("study", study_id)
-        work.studies.adopt(study_id, trial.id)
+        if work.studies.adopt(study_id, trial.id, role) and trial.state == "completed":
+            work.studies.changed(study_id)
     return trial
 
 
@@ -131,6 +137,14 @@ def stop(work: UnitOfWork, trial: TrialRow) -> bool:
     return work.trials.change_in_state(trial.id, "running", cancel_requested=True)
 
 
+def _let_go_on(work: UnitOfWork, trial: TrialRow) -> None:
+    """To its last epoch, without a stop."""
+    trial.until_epoch = None
+    if trial.held:
+        trial.held = False
+        work.send([trial])
+
+
 def _check(plan: Plan) -> None:
     families.check(plan.config)
     if plan.config.num_classes != plan.dataset.num_classes:
@@ -154,5 +168,6 @@ def _row(plan: Plan, request_id: str | None) -> TrialRow:
         recipe=plan.recipe.model_dump(),
         seed=plan.seed,
         predicted=plan.predicted,
+        until_epoch=plan.until_epoch,
         request_id=request_id,
     )

@@ -149,4 +149,4 @@ def test_observations_tell_the_latency_of_the_trials_that_have_one(
     assert items[1]["provenance"]["latency"] == LATENCY
     assert [row["latency_ms"] for row in csv.DictReader(io.StringIO(text))] == ["", "1.25"]
     figure = client.get(f"/v1/studies/{study}/figures/accuracy-against-latency.svg").text
-    assert "<!-- all 1 networks measured -->" in figure
+    assert "<!-- 1 network -->" in figure

@@ -124,8 +124,9 @@ def test_manual_multipliers_stand_beside_the_rules(client: TestClient) -> None:
     items = client.post("/v1/compare", json=body).json()["items"]
 
     assert [item["rule"] for item in items][-1] == "manual"
+    assert "no surrogate" in next(item["problem"] for item in items if item["rule"] == "surrogate")
     for item in items:
-        if item["rule"] not in ("resolution", "depth"):  # whose steps are some percent
+        if item["rule"] not in ("resolution", "depth", "surrogate"):  # the first two's steps are some percent
             assert abs(item["answer"]["budget_error"]) <= 0.005
 
 

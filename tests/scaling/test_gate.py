@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from app.scaling.gate import Decision, Gate, decide
-from app.scaling.predictor import Hyperparameters, Point, Predictor
+from app.scaling.point import Point
+from app.scaling.predictor import Hyperparameters, Predictor
 
 
 def front(n: int, noise: float = 0.01, seed: int = 0, least: float = 0.05) -> list[Point]:
