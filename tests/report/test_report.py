@@ -111,6 +111,12 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
+@pytest.fixture(scope="module")
+def page() -> Page:
+    """Of all the results."""
+    return Page(report.write(WHOLE))
+
+
 @CASES
 def test_the_page_is_balanced_and_asks_for_nothing(results: Results) -> None:
     written = report.write(results)
@@ -135,9 +141,8 @@ def test_all_sections_are_there(results: Results) -> None:
         assert sentence in page.text
 
 
-def test_every_figure_has_a_text_and_its_own_data() -> None:
+def test_every_figure_has_a_text_and_its_own_data(page: Page) -> None:
     drawn = report.drawings(WHOLE)
-    page = Page(report.write(WHOLE))
     links = {str(a["download"]): str(a["href"]) for a in page.all("a")}
 
     assert links.keys() == {f"{name}.csv" for name in drawn}
@@ -153,33 +158,25 @@ def test_the_data_are_what_was_recorded() -> None:
     assert [row["trial"] for row in rows] == [o["trial_id"] for o in RECORDED["observations"]]
 
 
-def test_tables_name_their_columns_and_rows() -> None:
-    page = Page(report.write(WHOLE))
-
+def test_tables_name_their_columns_and_rows(page: Page) -> None:
     assert len(page.all("caption")) == len(page.all("table")) >= 6
     assert all(cell["scope"] in ("col", "row") for cell in page.all("th"))
 
 
-def test_the_table_of_the_family_has_mean_and_spread_of_the_seeds() -> None:
-    text = Page(report.write(WHOLE)).text
-
-    assert "74.1 ± 0.3" in text
-    assert "with RandAugment 75.2 1" in text  # one seed has no spread
-    assert "At 0.2M tiny formula has no answer: Not <reachable>." in text
+def test_the_table_of_the_family_has_mean_and_spread_of_the_seeds(page: Page) -> None:
+    assert "74.1 ± 0.3" in page.text
+    assert "with RandAugment 75.2 1" in page.text  # one seed has no spread
+    assert "At 0.2M tiny formula has no answer: Not <reachable>." in page.text
 
 
-def test_a_gate_that_said_no_is_told_with_its_checks() -> None:
-    text = Page(report.write(WHOLE)).text
-
-    assert "The gate kept the predictor that was in use. One check failed." in text
-    assert "enough networks failed too few of them <&>" in text
+def test_a_gate_that_said_no_is_told_with_its_checks(page: Page) -> None:
+    assert "The gate kept the predictor that was in use. One check failed." in page.text
+    assert "enough networks failed too few of them <&>" in page.text
 
 
-@pytest.mark.parametrize(
-    "said", ["rdw 0.1.0", RECORDED["dataset"]["digest"], "2 × 1", "rendered, not photographed", "20 min"]
-)
-def test_where_it_comes_from_is_said(said: str) -> None:
-    assert said in Page(report.write(WHOLE)).text
+def test_where_it_comes_from_is_said(page: Page) -> None:
+    for said in ("rdw 0.1.0", RECORDED["dataset"]["digest"], "2 × 1", "rendered, not photographed", "20 min"):
+        assert said in page.text
 
 
 def test_the_same_results_give_the_same_page() -> None:
