@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -156,6 +157,20 @@ def test_the_data_are_what_was_recorded() -> None:
 
     assert [float(row["accuracy"]) for row in rows] == [o["accuracy"] for o in RECORDED["observations"]]
     assert [row["trial"] for row in rows] == [o["trial_id"] for o in RECORDED["observations"]]
+
+
+def test_the_family_is_not_among_the_networks_over_the_range() -> None:
+    member = {**RECORDED["observations"][0], "trial_id": FAMILY[1]["trials"][0]["id"], "role": "compound"}
+    beside = {**RECORDED["observations"][0], "trial_id": "another", "role": "compound"}
+    assert WHOLE.over_range is not None
+    over_range = {**WHOLE.over_range, "observations": [*RECORDED["observations"], member, beside]}
+    rows = csv.DictReader(
+        io.StringIO(
+            report.drawings(replace(WHOLE, over_range=over_range))["accuracy-against-multipliers"].csv().decode()
+        )
+    )
+
+    assert [row["trial"] for row in rows if row["role"] == "compound"] == ["another"]
 
 
 def test_tables_name_their_columns_and_rows(page: Page) -> None:
