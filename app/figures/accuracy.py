@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from app.figures.drawing import Drawing, Value, note
 from app.figures.networks import COLUMNS, apart, called, kind, row
-from app.figures.style import COMPOUND, FLOPS, GREY, ORANGE, key, log_axis, millions, panels, percent
+from app.figures.style import COMPOUND, FLOPS, GREY, MOST_MARKS, ORANGE, key, log_axis, millions, panels, percent
 from app.scaling.front import non_dominated
 from app.scaling.observations import Observation
 
@@ -69,7 +69,8 @@ def _draw(
         axes.plot([cost(o) for o in these], percent([o.accuracy for o in these]), *shape, **looks)
 
     size = 7 if len(observations) <= 100 else 5
-    plot(others, "o", color=GREY, alpha=0.7, markersize=size, label=called(len(others), kind(others)))
+    looks = {"color": GREY, "alpha": 0.7, "markersize": size, "rasterized": len(others) > MOST_MARKS}
+    plot(others, "o", **looks, label=called(len(others), kind(others)))
     plot(best, color=ORANGE, linewidth=1.6)
     if kept:
         plot(kept, "o", color=ORANGE, markersize=size + 1, label=kept_label)

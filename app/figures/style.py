@@ -18,6 +18,7 @@ MULTIPLIERS = {"r": "resolution multiplier r", "d": "depth multiplier d", "w": "
 FLOPS = "multiply-adds (millions)"
 
 # Compound-shrunk networks look the same in every figure.
+MOST_MARKS = 3000  # more of them an SVG holds as pixels: each as a shape would make it many megabytes
 COMPOUND = {"marker": "D", "color": PINK, "markeredgecolor": INK, "markersize": 6.5, "linestyle": "none"}
 
 _ALIKE = 1.05  # costs within this factor are one cost to the eye
