@@ -76,10 +76,10 @@ def propose(
     """
     waiting = pending or []
     taken = {network_key(architecture, o) for o in (*observations, *waiting)} | excluded
-    known = points(observations)
     left = _left(architecture, space, seed, n, taken)
-    if len({(p.c, p.r, p.d) for p in known}) < LEAST_NETWORKS:
+    if not enough(observations):
         return Proposals([_solved(architecture, c) for c in left[:n]], None, None)
+    known = points(observations)
     if tuned is None or len(known) >= _GROWN * tuned.networks:
         tuned = Tuned(Surrogate.fitted(known, most=_MOST_POINTS).prior, len(known))
     fitted = Surrogate.fitted(known, tuned.prior, _MOST_POINTS)
@@ -91,6 +91,11 @@ def propose(
     whole = flops_of(architecture)
     expected = [fitted.at(s.cost.flops / whole, s.multipliers.r, s.multipliers.d) for s in networks]
     return Proposals(networks, expected, tuned)
+
+
+def enough(observations: list[Observation]) -> bool:
+    """Whether so many different networks were observed that there is something to learn from them."""
+    return len({(p.c, p.r, p.d) for p in points(observations)}) >= LEAST_NETWORKS
 
 
 def _left(architecture: Architecture, space: Space, seed: int, n: int, taken: Set[NetworkKey]) -> list[Candidate]:
