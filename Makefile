@@ -4,7 +4,7 @@ PORT ?= 8000
 BIN := .venv/bin
 export RDW_PORT := $(PORT)
 
-.PHONY: help setup demo test chaos lint serve bench clean
+.PHONY: help setup demo reproduce test chaos lint serve bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -19,6 +19,9 @@ setup: .venv/ready  ## make .venv with everything in it
 
 demo: setup  ## the main job, end to end: scale, study, refit, train on demand
 	@$(BIN)/python examples/demo.py
+
+reproduce: setup  ## the paper's steps on typefaces in 20 minutes on two cores; a report in var/reproduce
+	@$(BIN)/rdw reproduce --dataset typefaces --out var/reproduce --minutes 20
 
 test: setup  ## the whole test suite
 	$(BIN)/pytest -n 2 --dist worksteal

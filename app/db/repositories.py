@@ -171,10 +171,8 @@ class Studies(Repository):
 
     def see(self, study: StudyRow, version: int) -> bool:
         """Seen to up to this version; False where another process has done so meanwhile."""
-        before = study.seen
-        seen = self.session.execute(
-            update(StudyRow).where(StudyRow.id == study.id, StudyRow.seen == before).values(seen=version)
-        )
+        unseen = StudyRow.id == study.id, StudyRow.seen < version
+        seen = self.session.execute(update(StudyRow).where(*unseen).values(seen=version))
         older = StudyChangeRow.study_id == study.id, StudyChangeRow.id < version
         self.session.execute(delete(StudyChangeRow).where(*older))
         return bool(seen.rowcount)
@@ -485,16 +483,22 @@ class Observations(Repository):
         ]
         return sorted(found, key=lambda one: one[0].id)[:limit]
 
-    def counted(self, study_id: str) -> list[Row[Any]]:
-        """What counts of a study, as plain values: those with multipliers that were not taken back."""
+    def tally(self, study_id: str) -> tuple[int, int]:
+        """Of what counts of a study: how many, and the sum of their ids, which tell whether any has come or gone."""
+        counts = [
+            self.session.execute(query.where(*_COUNTS)).one()
+            for query in _of_study(study_id, func.count(), func.sum(ObservationRow.id), with_role=False)
+        ]
+        return sum(n for n, _ in counts), sum(int(total or 0) for _, total in counts)
+
+    def counted(self, study_id: str, after: int = 0) -> list[Row[Any]]:
+        """What counts of a study, as plain values, after the id: those with multipliers that were not taken back."""
         o = ObservationRow
         columns = (
             o.id, o.trial_id, o.r, o.d, o.w, o.ratio, o.flops, o.params, o.resolution, o.accuracy, o.latency_ms,
-            o.created_at,
         )  # fmt: skip
-        known = o.retracted_at.is_(None), o.r.is_not(None), o.d.is_not(None), o.w.is_not(None), o.ratio.is_not(None)
-        rows = [row for query in _of_study(study_id, *columns) for row in self.session.execute(query.where(*known))]
-        return sorted(rows, key=lambda row: row.id)
+        queries = [query.where(o.id > after, *_COUNTS) for query in _of_study(study_id, *columns)]
+        return sorted((row for query in queries for row in self.session.execute(query)), key=lambda row: row.id)
 
     def held_by(self, observation: ObservationRow, study_id: str) -> bool:
         """Whether the observation is the study's."""
@@ -503,14 +507,24 @@ class Observations(Repository):
         return self.session.get(StudyTrialRow, (study_id, observation.trial_id)) is not None
 
 
-def _of_study(study_id: str, *columns: Any) -> tuple[Select[Any], Select[Any]]:
+_COUNTS = (
+    ObservationRow.retracted_at.is_(None),
+    *(column.is_not(None) for column in (ObservationRow.r, ObservationRow.d, ObservationRow.w, ObservationRow.ratio)),
+)
+
+
+def _of_study(study_id: str, *columns: Any, with_role: bool = True) -> tuple[Select[Any], Select[Any]]:
     """Those of its trials, and those from outside: two queries, since each has its index."""
-    of_trials = (
-        select(*columns, StudyTrialRow.role.label("role"))
-        .join(StudyTrialRow, StudyTrialRow.trial_id == ObservationRow.trial_id)
-        .where(StudyTrialRow.study_id == study_id)
+    of_trials, others = (
+        select(*columns, *([role.label("role")] if with_role else []))
+        for role in (StudyTrialRow.role, ObservationRow.role)
     )
-    return of_trials, select(*columns, ObservationRow.role.label("role")).where(ObservationRow.study_id == study_id)
+    return (
+        of_trials.select_from(ObservationRow)
+        .join(StudyTrialRow, StudyTrialRow.trial_id == ObservationRow.trial_id)
+        .where(StudyTrialRow.study_id == study_id),
+        others.select_from(ObservationRow).where(ObservationRow.study_id == study_id),
+    )
 
 
 class Suggestions(Repository):

@@ -204,7 +204,7 @@ def _family(results: Results, drawn: dict[str, Drawing]) -> str:
         "5. The family",
         table("Accuracy (mean ± standard deviation over seeds) by budget, rule and recipe", _FAMILY_COLUMNS,
               [_family_row(i, m) for i, m in rows], words=3),
-        items(unanswered) if unanswered else "",
+        items(list(dict.fromkeys(unanswered))) if unanswered else "",
         figure("family", drawn["family"], "Filled marks: the study's recipe. Hollow ones: RandAugment added."),
         items(words.of_differences(differences(results.members))),
     )  # fmt: skip

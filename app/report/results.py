@@ -35,7 +35,8 @@ class Results:
     @property
     def at_all_costs(self) -> list[Observation]:
         """Of the study over a range, but for the family, which was trained after it."""
-        return [o for o in _observations(self.over_range) if o.role != "family"]
+        family = {trial["id"] for item in self.family for trial in item.get("trials") or ()}
+        return [o for o in _observations(self.over_range) if o.role == "random" or o.trial not in family]
 
     @property
     def front(self) -> list[Observation]:

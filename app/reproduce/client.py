@@ -24,10 +24,13 @@ class Unreachable(Exception):
 
 
 class Client:
-    """A service at `url`. What it answers as a problem is raised as Refused."""
+    """A service at `url`. What it answers as a problem is raised as Refused.
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=60)
+    `transport`: httpx's, where it is not the network's.
+    """
+
+    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
+        self._http = httpx.Client(base_url=url, timeout=60, transport=transport)
 
     def get(self, path: str, **query: Any) -> Any:
         return self._answer("GET", path, params=query)

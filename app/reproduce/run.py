@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from app.reproduce.steps import CannotRun, Run, read_architecture, read_recipe
 
 def run(arguments: argparse.Namespace) -> int:
     """Go on with what is in the folder, or begin; the exit code."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would bury the progress
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     progress = Progress()
     try:

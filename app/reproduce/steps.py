@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -19,7 +20,7 @@ from app.reproduce.progress import Progress
 from app.reproduce.state import State
 
 NAMES = {"one_budget": "at one budget", "over_range": "over a range", "family": "the family"}
-_ENDED = ("completed", "failed", "cancelled")
+_WAITING, _ENDED = ("queued", "running"), ("completed", "failed", "cancelled")
 _POLL = 1.0
 _REPORTING = 30.0  # seconds kept for the report
 _LONGEST_OVERHEAD = 30.0  # seconds a training takes beside its training, before more is known
@@ -115,18 +116,20 @@ class Run:
             self.missing.append(f"Networks {NAMES[step]}: not begun.")
             return
         id = self._state.studies.get(step) or self._create(step)
-        study = self._client.get(f"/v1/studies/{id}")
-        if study["state"] == "created":
+        if self._client.get(f"/v1/studies/{id}")["state"] == "created":
             self._client.post(f"/v1/studies/{id}/start")
-        elif study["state"] == "paused":
-            self._client.post(f"/v1/studies/{id}/resume")
-        reserved = self._least_of_later(step)
-        count = self._watch(
-            step, lambda: self._client.get(f"/v1/studies/{id}")["trials"], lambda: self._left - reserved <= 0
-        )
+        else:
+            self._take_up(self._trials(id))
+        until = self._left - self._share(step)
+        count = self._watch(step, lambda: _count(self._trials(id)), lambda: self._left <= until)
         self._note(step, count)
         if _waiting(count):
-            self._pause(id)
+            self._stop(self._trials(id))
+
+    def _trials(self, id: str) -> list[dict[str, Any]]:
+        """A study's own, without the family's."""
+        family = {trial["id"] for trial in self._family_trials(id)} if self._state.family else set()
+        return [trial for trial in self._client.every("/v1/trials", study=id) if trial["id"] not in family]
 
     def _create(self, step: str) -> str:
         """The study of a step, or the one that was created just before we were killed."""
@@ -176,30 +179,26 @@ class Run:
                 self._client.post(f"/v1/studies/{id}/family", body)
                 self._state.family = True
                 self._save()
-            if self._client.get(f"/v1/studies/{id}")["state"] == "paused":
-                self._client.post(f"/v1/studies/{id}/resume")
-            count = self._watch("family", lambda: self._family_states(id), lambda: self._left <= 0)
+            else:
+                self._take_up(self._family_trials(id))
+            count = self._watch("family", lambda: _count(self._family_trials(id)), lambda: self._left <= 0)
         except Refused as why:
             self.missing.append(f"The family: {why}")
             return
         self._note("family", count)
         if _waiting(count):
-            self._pause(id)
+            self._stop(self._family_trials(id))
 
-    def _family_states(self, id: str) -> dict[str, int]:
-        """How many of the family's trainings are in which state."""
-        count: dict[str, int] = {}
-        for item in self._client.get(f"/v1/studies/{id}/family")["items"]:
-            for trial in item.get("trials") or ():
-                count[trial["state"]] = count.get(trial["state"], 0) + 1
-        return count
+    def _family_trials(self, id: str) -> list[dict[str, Any]]:
+        items = self._client.get(f"/v1/studies/{id}/family")["items"]
+        return [trial for item in items for trial in item.get("trials") or ()]
 
-    def _watch(self, step: str, states: Callable[[], dict[str, int]], late: Callable[[], bool]) -> dict[str, int]:
+    def _watch(self, step: str, states: Callable[[], Counter[str]], late: Callable[[], bool]) -> Counter[str]:
         """Trials by state, once all have ended or it is too late for more."""
         began, first, noted = time.monotonic(), None, time.monotonic()
         while True:
             count = states()
-            done, whole = sum(count.get(s, 0) for s in _ENDED), sum(count.values())
+            done, whole = sum(count[s] for s in _ENDED), sum(count.values())
             first = done if first is None else first
             if not _waiting(count) or late():
                 return count
@@ -221,19 +220,30 @@ class Run:
         left = min(seconds_each * (whole - done + after), self._left)
         return f"{line}, about {max(1, round(left / 60))} min left"
 
-    def _note(self, step: str, count: dict[str, int]) -> None:
-        whole, done, failed = sum(count.values()), count.get("completed", 0), count.get("failed", 0)
+    def _note(self, step: str, count: Counter[str]) -> None:
+        whole, done, failed = sum(count.values()), count["completed"], count["failed"]
         self._progress.say(f"{NAMES[step]}: {done} of {whole} networks trained")
         if done < whole:
             why = f"; {failed} failed" if failed else ""
             self.missing.append(f"{NAMES[step].capitalize()}: {done} of {whole} trainings had finished{why}.")
 
-    def _pause(self, id: str) -> None:
-        """So that nobody goes on training when we are gone."""
+    def _stop(self, trials: list[dict[str, Any]]) -> None:
+        """So that nobody goes on training when we are gone, or for an earlier step when the next one begins."""
+        for trial in trials:
+            if trial["state"] in _WAITING:
+                self._ask(trial["id"], "cancel")
+
+    def _take_up(self, trials: list[dict[str, Any]]) -> None:
+        """Go on with what was stopped, from its checkpoint."""
+        for trial in trials:
+            if trial["state"] == "cancelled":
+                self._ask(trial["id"], "retry")
+
+    def _ask(self, trial: str, command: str) -> None:
         try:
-            self._client.post(f"/v1/studies/{id}/pause")
+            self._client.post(f"/v1/trials/{trial}/{command}")
         except Refused as why:
-            if why.status != 409:  # it has completed meanwhile
+            if why.status != 409:  # it has ended, or goes on, meanwhile
                 raise
 
     def _wait(self) -> None:
@@ -262,14 +272,17 @@ class Run:
         gone = {"one_budget": (), "over_range": ("at_one_budget",), "family": ("at_one_budget", "networks", "compound")}
         return Sizes(**{**asdict(sizes), **dict.fromkeys(gone[step], 0)})
 
-    def _least_of_later(self, step: str) -> float:
-        """Seconds that the steps after this one take at their least."""
+    def _share(self, step: str) -> float:
+        """Seconds that this step may take: all but what later ones need at their least; its part of too little."""
         if self._limit is math.inf:
-            return -math.inf
-        later = {"one_budget": "over_range", "over_range": "family"}[step]
+            return math.inf
         wanted, least = asdict(self._wanted), asdict(LEAST)
         smallest = Sizes(**{name: min(wanted[name], least[name]) for name in wanted})
-        return cost(self._rest(later, smallest), self._prices()).whole / self._workers
+        costs = asdict(cost(smallest, self._prices()))
+        steps = list(costs)[list(costs).index(step) :]
+        rest = sum(costs[s] for s in steps)
+        later = rest - costs[step]
+        return max(self._left - later / self._workers, self._left * costs[step] / rest)
 
     def _prices(self) -> Prices:
         """By the service's own estimates, and what a training takes beside its training (validation, export)."""
@@ -280,10 +293,17 @@ class Run:
         return Prices(one + overhead, range_ + overhead, tuple(f + overhead for f in family))
 
     def _estimate(self, space: dict[str, list[float]]) -> float:
-        """Seconds of training a network of this space takes in the mean."""
-        drawn = 8
-        body = {**self._of_study("over_range"), "name": "estimate", "space": space, "trials": drawn}
-        return float(self._client.post("/v1/studies", {**body, "validate_only": True})["estimate"]["seconds"]) / drawn
+        """Seconds of training a network of this space takes, in the mean of some; of one where it has hardly more."""
+        body = {**self._of_study("over_range"), "name": "estimate", "space": space, "validate_only": True}
+        for drawn in (8, 1):
+            try:
+                answer = self._client.post("/v1/studies", {**body, "trials": drawn})
+            except Refused:
+                if drawn == 1:
+                    raise
+            else:
+                break
+        return float(answer["estimate"]["seconds"]) / drawn
 
     def _overhead(self) -> float:
         trials = self._client.get("/v1/trials", state="completed", architecture=self._state.architecture, limit=50)
@@ -320,8 +340,12 @@ def _json(path: Path) -> Any:
         raise CannotRun(f"{path} cannot be read: {error}") from error
 
 
-def _waiting(count: dict[str, int]) -> int:
-    return count.get("queued", 0) + count.get("running", 0)
+def _count(trials: list[dict[str, Any]]) -> Counter[str]:
+    return Counter(trial["state"] for trial in trials)
+
+
+def _waiting(count: Counter[str]) -> int:
+    return sum(count[state] for state in _WAITING)
 
 
 def _seconds(trial: dict[str, Any]) -> float:

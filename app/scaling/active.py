@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 _CANDIDATES = 1024
 _NEAR_FRONT, _STEP = 256, 0.04  # candidates beside the front's networks; how far, of the ranges of r, d and log flops
-_MOST_POINTS = 400
+_MOST_POINTS = 256
 _GROWN = 1.25  # hyperparameters are found anew once so many times the networks are known
 # How far the worst corner is beyond the space's most cost, of its range, and below the front's least accuracy, of its.
 # What is below the corner promises nothing: close under the front, nothing cheaper than its cheapest would be tried.
@@ -103,8 +103,13 @@ def _left(architecture: Architecture, space: Space, seed: int, n: int, taken: Se
 
     Raises: SpaceTooSmall.
     """
-    size = 1 << (_CANDIDATES + n + len(taken)).bit_length()  # few different sizes, for the sake of the cache
-    left = [c for c in pool(architecture, space, seed, size) if c.key not in taken]
+    size = _CANDIDATES
+    while True:
+        size *= 2  # few different sizes, for the sake of the cache
+        whole = pool(architecture, space, seed, size)
+        left = [c for c in whole if c.key not in taken]
+        if len(left) >= _CANDIDATES + n or len(whole) < size:
+            break
     if len(left) < n:
         raise SpaceTooSmall(n, len(left))
     return left

@@ -7,33 +7,16 @@ one order, so that a stored regression predicts the same bits however many cores
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
-from threading import Lock
-from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-_lock = Lock()
-_inside: list[Any] = []  # the limit in force, once for each that is inside
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """numpy's and scipy's linear algebra on one thread; as before once all callers have left."""
-    with _lock:
-        _inside.append(_inside[0] if _inside else _libraries().limit(limits=1))
-    try:
-        yield
-    finally:
-        with _lock:
-            limit = _inside.pop()
-            if not _inside:
-                limit.restore_original_limits()
-
 
 @lru_cache(maxsize=1)
-def _libraries() -> ThreadpoolController:
-    """OpenBLAS alone: what trains has threads of its own."""
-    return ThreadpoolController().select(internal_api="openblas")
+def one_thread() -> None:
+    """Have numpy's and scipy's own OpenBLAS run on one thread from here on, in all of the process.
+
+    Not for a while only: the limit is the process's, and threads that set and reset it would undo each other's. Others'
+    libraries, such as those that train, keep their threads.
+    """
+    ThreadpoolController().select(prefix="libscipy_openblas").limit(limits=1)

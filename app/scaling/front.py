@@ -27,7 +27,7 @@ Correlation = dict[str, float | tuple[float, float] | None]
 
 _SEED = 0
 _LEAST_PAIRS = 3
-_RESAMPLES, _INTERVAL = 2000, (0.05, 0.95)
+_RESAMPLES, _INTERVAL = 1000, (0.05, 0.95)
 _CONSTANT = 1e-9  # a spread this little, relative to the values, is float noise
 
 
@@ -70,7 +70,7 @@ def hypervolume(flops: list[int], accuracy: list[float], reference: tuple[float,
 def correlations(observations: list[Observation]) -> dict[str, Correlation]:
     """Pearson's and Spearman's, of r, d and w with FLOPs; None where not defined (fewer than 3, or constant).
 
-    Beside each its 90 % interval (`pearson_interval`, `spearman_interval`: least, most): the percentiles of 2,000
+    Beside each its 90 % interval (`pearson_interval`, `spearman_interval`: least, most): the percentiles of 1,000
     resamples of the networks (Efron's bootstrap), the same for the same observations.
     """
     flops = np.array([o.flops for o in observations], float)

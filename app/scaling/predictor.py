@@ -60,7 +60,8 @@ class Regression:
         mean, scale = _standardisation(y)
         kernel = ConstantKernel(1.0, _VARIANCES) * RBF(1.5, _LENGTHS) + WhiteKernel(1e-2, _NOISES)
         gp = GaussianProcessRegressor(kernel, alpha=0.0, n_restarts_optimizer=_RESTARTS, random_state=_SEED)
-        with one_thread(), warnings.catch_warnings():
+        one_thread()
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a hyperparameter at its bound is an answer
             gp.fit(np.array(x)[:, None], (np.array(y) - mean) / scale)
         signal, white = gp.kernel_.k1, gp.kernel_.k2

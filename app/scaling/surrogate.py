@@ -1,9 +1,13 @@
 """Accuracy over (log c, r, d): a Gaussian process on every network that was trained, not on the front alone.
 
-The prior is a line in log c, since accuracy rises with cost and a stationary process falls back to the mean outside of
-the data; around it an RBF kernel with a length for each of log c, r and d (automatic relevance determination), and
-Gaussian noise: Rasmussen and Williams, 2006, chapters 2.7 and 5. Like the predictor it is a value: points and
-hyperparameters are plain data, and one rebuilt from them predicts the same bits.
+What is regressed is y = -log(1 - accuracy): it is about a line in log c, as error falls with a power of cost (Hestness
+et al., 2017), and a measurement's noise shrinks with the error. The prior is that line, since a stationary process goes
+back to the mean outside of the data; around it the product of two Matérn 5/2 kernels, of log c and of (r, d), a length
+for each (automatic relevance determination); and Gaussian noise: Rasmussen and Williams, 2006, chapters 2.7, 4.2 and 5.
+An RBF kernel is too smooth: an input has whole pixels, a network whole blocks.
+
+Like the predictor it is a value: points and hyperparameters are plain data, and one rebuilt from them predicts the same
+bits. In accuracy a mean is 1 - exp(-mean of y), a standard deviation is that of y times the error.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
 
 from app.scaling.blas import one_thread
 from app.scaling.errors import NotEnoughObservations
@@ -29,21 +34,22 @@ LEAST_NETWORKS = 8  # that differ in c, r or d: two for each hyperparameter that
 
 _MOST_POINTS = 1000  # an exact process over so many answers in milliseconds
 _MOST_TUNED = 256  # the likelihood is climbed on so many
-# Accuracy's spread is 1. Lengths over log c, r and d: a curve may bend within a factor of 1.6 of cost or a fifth of the
+# The spread of y is 1. Lengths over log c, r and d: a curve may bend within a factor of 1.6 of cost or a fifth of the
 # baseline's resolution or depth, and is as good as straight at the greatest.
 _VARIANCES, _NOISES = (1e-3, 1e1), (1e-3, 1.0)
 _LENGTHS = ((0.5, 8.0), (0.2, 4.0), (0.2, 8.0))
 _STARTS = ((0.5, (2.0, 0.5, 0.7), 0.05), (1.0, (4.0, 1.5, 3.0), 0.2))
 _STEPS = 40
-_LEAST_SCALE = 0.01  # accuracies closer together than this are alike
+_LEAST_SCALE = 0.01  # errors closer together than this, relatively, are alike
+_LEAST_ERROR = 1e-3  # accuracies of 1 are taken for this far from it
 
 
 @dataclass(frozen=True)
 class Prior:
-    """What is supposed of accuracy before a network is seen.
+    """What is supposed of y = -log(1 - accuracy) before a network is seen.
 
-    `mean` and `scale` are in accuracy, `centre` in log c: the line's middle. The others are on accuracies less the mean
-    over the scale: signal variance, RBF lengths over (log c, r, d), noise variance.
+    `mean` and `scale` are of y, `centre` is in log c: the line's middle. The others are on y less the mean over the
+    scale: signal variance, lengths over (log c, r, d), noise variance.
     """
 
     mean: float
@@ -54,20 +60,23 @@ class Prior:
     noise: float
 
     def covariance(self, a: Array, b: Array) -> Array:
-        """Of the accuracies of networks a [m, 3] and b [n, 3], (log c, r, d) each; noise left out, [m, n]."""
-        found = self.signal(a, b)
+        """Of networks a [m, 3] and b [n, 3], (log c, r, d) each; noise left out, [m, n]."""
+        found = self.of_cost(a, b)
+        found *= self.of_place(a, b)
         found += self.line(a) @ self.line(b).T
         return found
 
-    def signal(self, a: Array, b: Array) -> Array:
-        """The kernel around the line, [m, n]."""
-        u, v = a / self.lengths, b / self.lengths
-        ones_a, ones_b = np.ones(len(a)), np.ones(len(b))
-        left = np.column_stack([u, math.log(self.variance) - 0.5 * (u**2).sum(1), ones_a])
-        right = np.column_stack([v, ones_b, -0.5 * (v**2).sum(1)])
-        found: Array = left @ right.T  # thin matrices: as little as can be is made that is as large as the answer
-        np.exp(found, out=found)
-        return found
+    def of_cost(self, a: Array, b: Array) -> Array:
+        """The kernel's factor of log c, variance included, [m, n]."""
+        return _matern(self._distance(a[:, :1], b[:, :1], self.lengths[:1]), self.variance)
+
+    def of_place(self, a: Array, b: Array) -> Array:
+        """The kernel's factor of (r, d), [m, n]."""
+        return _matern(self._distance(a[:, 1:], b[:, 1:], self.lengths[1:]))
+
+    @staticmethod
+    def _distance(a: Array, b: Array, lengths: tuple[float, ...]) -> Array:
+        return np.asarray(cdist(a / lengths, b / lengths))
 
     def variances(self, x: Array) -> Array:
         """The diagonal of `covariance(x, x)`."""
@@ -75,8 +84,20 @@ class Prior:
         return own
 
     def line(self, x: Array) -> Array:
-        """The line's two terms, [m, 2]: prior variance 1, accuracy's own spread, at its centre and a factor of e on."""
+        """The line's two terms, [m, 2]: prior variance 1, the data's own spread, at its centre and a factor of e on."""
         return np.column_stack([np.ones(len(x)), x[:, 0] - self.centre])
+
+
+def _matern(distance: Array, variance: float = 1.0) -> Array:
+    """5/2, of distances over the length; in place, since making room for so many numbers takes longer than they do."""
+    distance *= math.sqrt(5)
+    found = distance * (variance / 3)
+    found += variance
+    found *= distance
+    found += variance
+    np.negative(distance, out=distance)
+    found *= np.exp(distance, out=distance)
+    return found
 
 
 class Belief:
@@ -87,11 +108,12 @@ class Belief:
 
     def __init__(self, surrogate: Surrogate, x: Array) -> None:
         self._prior, self._x = surrogate.prior, x
-        self._explained, self.mean, self._variance = surrogate.explained(x)
+        self._explained, mean, self._variance = surrogate.explained(x)
+        self.mean = accuracy_of(mean)
 
     @property
     def sd(self) -> Array:
-        sd: Array = self._prior.scale * np.sqrt(np.maximum(self._variance, 0.0))
+        sd: Array = (1 - self.mean) * self._prior.scale * np.sqrt(np.maximum(self._variance, 0.0))
         return sd
 
     def believe(self, index: int) -> None:
@@ -134,10 +156,10 @@ class Surrogate:
             raise NotEnoughObservations(
                 f"A surrogate of accuracy needs {LEAST_NETWORKS} different networks or more; here are {len(known)}."
             )
+        one_thread()
         kept = _representatives(known, most)
         if prior is None:
-            with one_thread():
-                prior = _tuned(_representatives(kept, _MOST_TUNED))
+            prior = _tuned(_representatives(kept, _MOST_TUNED))
         return cls(tuple(kept), prior)
 
     def given(self, points: list[Point]) -> Surrogate:
@@ -152,7 +174,7 @@ class Surrogate:
     def over(self, c: ArrayLike, r: ArrayLike, d: ArrayLike) -> tuple[Array, Array]:
         """Mean and standard deviation of the accuracy measured of each network [m], noise included."""
         _, mean, variance = self.explained(inputs(c, r, d))
-        return mean, self.prior.scale * np.sqrt(np.maximum(variance, 0.0) + self.prior.noise)
+        return self._measured(accuracy_of(mean), variance)
 
     def belief(self, c: ArrayLike, r: ArrayLike, d: ArrayLike) -> Belief:
         """What is expected of a pool of networks [m], to which others can be added one by one."""
@@ -167,53 +189,45 @@ class Surrogate:
     def smoothed(self) -> Array:
         """What is expected of the points themselves, [n]: their accuracies, the noise of a measurement taken off."""
         prior, weights = self.prior, self._solved[1]
-        return np.clip(self._y - prior.scale * prior.noise * weights, 0.0, 1.0)
+        return accuracy_of(self._y - prior.scale * prior.noise * weights)
 
-    @property
-    def noise_sd(self) -> float:
-        """Of one measurement, in accuracy."""
-        return self.prior.scale * math.sqrt(self.prior.noise)
+    def noise_sd(self, accuracy: float) -> float:
+        """The standard deviation of a measurement of a network of that accuracy."""
+        return (1 - accuracy) * self.prior.scale * math.sqrt(self.prior.noise)
 
     def near(self, r: Array, d: Array) -> Array:
         """How near places (r, d) [m] are to the points, without regard to cost, for `along`: [m, n]."""
-        places = np.column_stack([np.full(len(r), self.prior.centre), r, d])
-        in_one_plane = self._x.copy()
-        in_one_plane[:, 0] = self.prior.centre
-        found: Array = self.prior.signal(places, in_one_plane)
-        return found
+        return self.prior.of_place(np.column_stack([np.zeros(len(r)), r, d]), self._x)
 
     def along(self, log_c: Array, near: Array) -> Array:
-        """Means at each place at each cost, [m, cost]: an RBF is the product of one of cost and one of place."""
+        """Means at each place at each cost, [m, cost]: the kernel is the product of one of cost and one of place."""
         prior, weights = self.prior, self._solved[1]
-        of_cost = np.exp(-0.5 * ((self._x[:, :1] - log_c) / prior.lengths[0]) ** 2)
-        line = prior.line(log_c[:, None]) @ (prior.line(self._x).T @ weights)
-        with one_thread():
-            mean = prior.mean + prior.scale * (near @ (of_cost * weights[:, None]) + line)
-        return np.clip(mean, 0.0, 1.0)
+        costs = log_c[:, None]
+        line = prior.line(costs) @ (prior.line(self._x).T @ weights)
+        mean = near @ (prior.of_cost(self._x, costs) * weights[:, None]) + line
+        return accuracy_of(prior.mean + prior.scale * mean)
 
     def explained(self, x: Array) -> tuple[Array, Array, Array]:
-        """For networks x [m, 3]: the whitened covariance with the points [n, m], the mean in accuracy and the variance
-        on the prior's scale, noise left out, [m] each.
+        """For networks x [m, 3]: the whitened covariance with the points [n, m], the mean of y and its variance over
+        the scale's square, noise left out, [m] each.
         """
         factor, weights = self._solved
-        with one_thread():
-            across = self.prior.covariance(x, self._x).T  # in Fortran's order, so that it is solved in place
-            mean = self.prior.mean + self.prior.scale * (weights @ across)
-            explained = solve_triangular(factor, across, lower=True, overwrite_b=True, check_finite=False)
-            variance = self.prior.variances(x) - np.einsum("ij,ij->j", explained, explained)
-        return explained, np.clip(mean, 0.0, 1.0), variance
+        across = self.prior.covariance(x, self._x).T  # in Fortran's order, so that it is solved in place
+        mean = self.prior.mean + self.prior.scale * (weights @ across)
+        explained = solve_triangular(factor, across, lower=True, overwrite_b=True, check_finite=False)
+        variance = self.prior.variances(x) - np.einsum("ij,ij->j", explained, explained)
+        return explained, mean, variance
 
     def leave_one_out(self) -> tuple[Array, Array]:
         """Each point's mean and standard deviation by the others, same hyperparameters (Rasmussen, Williams 5.4.2)."""
         factor, weights = self._solved
-        with one_thread():
-            variance = 1 / np.diag(cho_solve((factor, True), np.eye(len(self.points))))
-        mean = self._y - self.prior.scale * weights * variance
-        return np.clip(mean, 0.0, 1.0), self.prior.scale * np.sqrt(variance)
+        variance = 1 / np.diag(cho_solve((factor, True), np.eye(len(self.points))))
+        mean = accuracy_of(self._y - self.prior.scale * weights * variance)
+        return self._measured(mean, variance - self.prior.noise)
 
     def quality(self) -> Quality:
         """Leave-one-out over the points."""
-        return Quality.of(self._y, *self.leave_one_out())
+        return Quality.of(_accuracies(self.points), *self.leave_one_out())
 
     def to_json(self) -> dict[str, Any]:
         """Points and hyperparameters as plain data."""
@@ -226,26 +240,39 @@ class Surrogate:
             tuple(Point(**point) for point in plain["points"]), Prior(**{**prior, "lengths": tuple(prior["lengths"])})
         )
 
+    def _measured(self, mean: Array, variance: Array) -> tuple[Array, Array]:
+        return mean, (1 - mean) * self.prior.scale * np.sqrt(np.maximum(variance, 0.0) + self.prior.noise)
+
     @cached_property
     def _x(self) -> Array:
         return _inputs_of(self.points)
 
     @cached_property
     def _y(self) -> Array:
-        return _accuracies(self.points)
+        return _logarithms(_accuracies(self.points))
 
     @cached_property
     def _solved(self) -> tuple[Array, Array]:
+        one_thread()
         prior = self.prior
-        with one_thread():
-            covariance = prior.covariance(self._x, self._x)
-            factor = cholesky(covariance + prior.noise * np.eye(len(covariance)), lower=True)
-            return factor, cho_solve((factor, True), (self._y - prior.mean) / prior.scale)
+        covariance = prior.covariance(self._x, self._x)
+        factor = cholesky(covariance + prior.noise * np.eye(len(covariance)), lower=True)
+        return factor, cho_solve((factor, True), (self._y - prior.mean) / prior.scale)
 
 
 def inputs(c: ArrayLike, r: ArrayLike, d: ArrayLike) -> Array:
     """(log c, r, d) of networks, [network, 3]."""
     return np.column_stack([np.log(np.asarray(c, float)), np.asarray(r, float), np.asarray(d, float)])
+
+
+def accuracy_of(y: Array) -> Array:
+    """From 0 to 1, of y = -log(1 - accuracy)."""
+    return np.clip(-np.expm1(-y), 0.0, 1.0)
+
+
+def _logarithms(accuracy: Array) -> Array:
+    logarithms: Array = -np.log(np.maximum(1 - accuracy, _LEAST_ERROR))
+    return logarithms
 
 
 def _inputs_of(points: list[Point] | tuple[Point, ...]) -> Array:
@@ -275,7 +302,7 @@ def _representatives(points: list[Point], most: int) -> list[Point]:
 
 def _tuned(points: list[Point]) -> Prior:
     """The prior under which the accuracies are likeliest."""
-    x, y = _inputs_of(points), _accuracies(points)
+    x, y = _inputs_of(points), _logarithms(_accuracies(points))
     mean, scale = float(y.mean()), max(float(y.std()), _LEAST_SCALE)
     start = Prior(mean, scale, float(x[:, 0].mean()), 1.0, (1.0, 1.0, 1.0), 1.0)
     bounds = np.log([_VARIANCES, *_LENGTHS, _NOISES])
@@ -299,13 +326,17 @@ class _Likelihood:
     def __call__(self, logarithms: Array) -> tuple[float, Array]:
         """Of the logarithms of variance, three lengths and noise."""
         variance, *lengths, noise = np.exp(logarithms)
-        scaled = self._squares / np.square(lengths)[:, None, None]
-        signal = variance * np.exp(-0.5 * scaled.sum(0))
+        squares = 5 * self._squares / np.square(lengths)[:, None, None]
+        cost, place = np.sqrt(squares[0]), np.sqrt(squares[1] + squares[2])
+        decay = variance * np.exp(-cost - place)
+        of_cost, of_place = 1 + cost + squares[0] / 3, 1 + place + (squares[1] + squares[2]) / 3
+        signal = decay * of_cost * of_place
+        by_place = decay * of_cost * (1 + place) / 3
+        slopes = (decay * of_place * (1 + cost) / 3 * squares[0], by_place * squares[1], by_place * squares[2])
         factor = cholesky(self._line + signal + noise * np.eye(len(signal)), lower=True, check_finite=False)
         inverse = cho_solve((factor, True), np.eye(len(signal)), check_finite=False)
         weights = inverse @ self._y
         pull = np.outer(weights, weights) - inverse
-        by_signal = pull * signal
-        gradient = [by_signal.sum(), *(np.vdot(by_signal, s) for s in scaled), noise * np.trace(pull)]
+        gradient = [*(np.vdot(pull, slope) for slope in (signal, *slopes)), noise * np.trace(pull)]
         value = 0.5 * float(self._y @ weights) + float(np.log(np.diag(factor)).sum())
         return value, -0.5 * np.array(gradient)

@@ -74,7 +74,7 @@ def best_expected(
     means[beyond > 0] = -np.inf
     best = _surest(surrogate, grid, spent, log_c)
     place, cost = np.unravel_index(int(means.argmax()), means.shape)
-    if means[place, cost] > spent[best] + surrogate.noise_sd:
+    if means[place, cost] > spent[best] + surrogate.noise_sd(float(spent[best])):
         cheaper = round(exp(costs[cost]) * baseline)
         return Wanted(float(grid.r[place]), float(grid.d[place]), flops=cheaper)
     return Wanted(float(grid.r[best]), float(grid.d[best]))

@@ -19,7 +19,19 @@ COMPARED = ("compound", "family")
 """Roles of networks that were trained to compare with: on no front, and in no fit."""
 
 _MOST_KEPT = 8
-_kept: OrderedDict[tuple[str, str, int], list[Observation]] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was read of a study lately: up to which id, and what the ids come to."""
+
+    version: int
+    last: int
+    tally: tuple[int, int]
+    found: list[Observation]
+
+
+_kept: OrderedDict[tuple[str, str], _Seen] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -35,21 +47,41 @@ class Imported:
 
 
 def of_study(work: UnitOfWork, study: StudyRow) -> list[Observation]:
-    """All that counts and has multipliers, in the order in which it came; kept in memory until the study changes."""
-    key = (str(work.session.get_bind()), study.id, work.studies.version(study.id))
-    found = _kept.get(key)
-    if found is None:
-        found = [
-            Observation(
-                row.r, row.d, row.w, row.ratio, row.flops, row.params, row.accuracy, row.trial_id, row.latency_ms,
-                row.role or "import",
-            )
-            for row in work.observations.counted(study.id)
-        ]  # fmt: skip
-        _kept[key] = found
-        while len(_kept) > _MOST_KEPT:
-            _kept.popitem(last=False)
-    return found
+    """All that counts and has multipliers, in the order in which it came.
+
+    Kept in memory until the study changes; where it has only grown, what is new is read.
+    """
+    key, version = (str(work.session.get_bind()), study.id), work.studies.version(study.id)
+    before = _kept.get(key)
+    if before is not None and before.version == version:
+        return before.found
+    seen = None if before is None else _grown(work, study.id, version, before)
+    if seen is None:
+        seen = _read(work, study.id, version, _Seen(version, 0, (0, 0), []))
+    _kept[key] = seen
+    while len(_kept) > _MOST_KEPT:
+        _kept.popitem(last=False)
+    return seen.found
+
+
+def _grown(work: UnitOfWork, study_id: str, version: int, before: _Seen) -> _Seen | None:
+    """With what has come since; None where something has gone, or was there before and has come to count."""
+    after = _read(work, study_id, version, before)
+    return after if after.tally == work.observations.tally(study_id) else None
+
+
+def _read(work: UnitOfWork, study_id: str, version: int, before: _Seen) -> _Seen:
+    rows = work.observations.counted(study_id, before.last)
+    new = [
+        Observation(
+            row.r, row.d, row.w, row.ratio, row.flops, row.params, row.accuracy, row.trial_id, row.latency_ms,
+            row.role or "import",
+        )
+        for row in rows
+    ]  # fmt: skip
+    count, total = before.tally
+    tally = (count + len(rows), total + sum(row.id for row in rows))
+    return _Seen(version, rows[-1].id if rows else before.last, tally, [*before.found, *new])
 
 
 def bring_in(work: UnitOfWork, study: StudyRow, imported: list[Imported], source: str) -> int:

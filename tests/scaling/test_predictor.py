@@ -224,3 +224,25 @@ def test_quality_is_the_error_and_the_coverage_of_leaving_one_out() -> None:
     assert quality["d"].rmse == pytest.approx(float(np.sqrt(np.mean(errors**2))))
     assert quality["d"].coverage_90 == np.mean(np.abs(errors) <= 1.645 * sd)
     assert quality["d"].coverage_50 == np.mean(np.abs(errors) <= 0.6745 * sd)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0.02, 2), st.floats(0.1, 2), st.floats(0.1, 2)), min_size=3, max_size=25).filter(
+        lambda drawn: len({round(c, 2) for c, _, _ in drawn}) >= 3
+    ),
+    st.booleans(),
+)
+def test_whatever_the_front_the_curves_stay_near_its_networks(
+    drawn: list[tuple[float, float, float]], outlier: bool
+) -> None:
+    points = [Point(c, r, d, 0.8) for c, r, d in drawn]
+    points += [Point(0.3, 9.0, 9.0, 0.8)] if outlier else []
+    predictor = Predictor.fitted(points)
+
+    for point in predictor.curve(0.005, 5, 60):
+        for name in ("r", "d"):
+            values = [getattr(p, name) for p in points]
+            spread = max(values) - min(values)
+            assert min(values) - spread - 1e-6 <= point[name] <= max(values) + spread + 1e-6
+            assert 0 <= point[f"{name}_sd"] <= 3 * spread + 1e-3

@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from app.scaling.architecture import Architecture
 from app.scaling.constraints import Constraints
 from app.scaling.errors import NotEnoughObservations
 from app.scaling.point import Point
@@ -12,7 +13,7 @@ from app.scaling.predictor import Predictor
 from app.scaling.published import published_predictor
 from app.scaling.recommend import Budget, Recommendation, at_multipliers, flops_of, recommend
 from app.scaling.sampling import Space, sample
-from tests.scaling.baselines import B0
+from tests.scaling.baselines import B0, OF_EVERY_FAMILY
 
 WHOLE = flops_of(B0)
 SPACE = Space(r=(0.5, 1.2), d=(0.5, 1.4), w=(0.3, 1.5), flops=(WHOLE // 20, WHOLE))
@@ -56,7 +57,7 @@ def test_no_other_rule_is_expected_to_reach_more(rule: str, c: float) -> None:
     other = recommend(B0, round(c * WHOLE), rule, predictor=predictor()).accuracy  # type: ignore[arg-type]
 
     assert best is not None and other is not None and predictor().surrogate is not None
-    assert best[0] >= other[0] - predictor().surrogate.noise_sd  # type: ignore[union-attr]
+    assert best[0] >= other[0] - predictor().surrogate.noise_sd(best[0])  # type: ignore[union-attr]
 
 
 def test_the_width_stays_within_that_of_the_data() -> None:
@@ -101,10 +102,23 @@ def test_of_another_network_it_is_transferred() -> None:
     assert found.accuracy is None
 
 
-@pytest.mark.parametrize("without", [None, published_predictor()], ids=["no predictor", "no surrogate"])
-def test_without_a_surrogate_the_rule_says_what_it_takes(without: Predictor | None) -> None:
-    with pytest.raises(NotEnoughObservations, match="8 different networks or more"):
-        recommend(B0, WHOLE // 3, "surrogate", predictor=without)
+def test_without_a_surrogate_the_rule_says_what_it_takes() -> None:
+    for without in (None, published_predictor()):
+        with pytest.raises(NotEnoughObservations, match="8 different networks or more"):
+            recommend(B0, WHOLE // 3, "surrogate", predictor=without)
+
+
+@pytest.mark.parametrize("architecture", OF_EVERY_FAMILY, ids=[a.name for a in OF_EVERY_FAMILY])
+def test_a_network_of_every_family_is_found_near_the_budget(architecture: Architecture) -> None:
+    whole = flops_of(architecture)
+    space = Space(r=(0.6, 1.2), d=(0.5, 1.4), w=(0.4, 1.5), flops=(whole // 3, whole))
+    drawn = [(network.cost.flops / whole, network.multipliers) for network in sample(architecture, space, 16, seed=0)]
+    points = [Point(c, m.r, m.d, m.w, accuracy(c, m.r, m.d)) for c, m in drawn]
+    found = recommend(architecture, whole // 2, "surrogate", predictor=Predictor.fitted(points, points))
+
+    assert abs(found.budget_error or 0) <= 0.01
+    assert architecture.scaled(found.multipliers) == found.config
+    assert found.accuracy is not None
 
 
 @pytest.mark.parametrize("rule", ["tiny_formula", "compound", "width", "surrogate"])

@@ -14,6 +14,7 @@ from app.db.tables import TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.recipes import Recipe
 from app.services import artifacts, leases, trials
+from app.services.attempts import attempts
 from app.settings import Settings
 from tests.worker.support import TINY
 from worker import trials as training
@@ -134,3 +135,29 @@ def test_a_late_result_leaves_the_checkpoint_to_who_has_the_trial_now(
     assert not checkpoint(settings, trial_id).exists()
     with work() as unit:
         assert [event.kind for event in unit.events.after(trial_id, 0)].count("superseded") == 1
+
+
+def test_a_trial_that_its_study_halves_stops_at_its_rung_and_goes_on_from_there(
+    run: Callable[[str], TrialRow], work: Callable[[], UnitOfWork], settings: Settings
+) -> None:
+    with work() as unit:
+        trial_id = trials.request(unit, trials.Plan("tiny", TINY, DIGITS, RECIPE, 0, until_epoch=1)).id
+        unit.commit()
+
+    held = run(trial_id)
+
+    assert (held.state, held.held, held.attempt) == ("queued", True, 0)
+    assert held.rungs is not None
+    assert checkpoint(settings, trial_id).is_file()
+    assert run(trial_id).state == "queued", "nobody takes it while it is held"
+    with work() as unit:
+        assert unit.trials.let_go_on(trial_id, None)
+        unit.commit()
+    done = run(trial_id)
+    assert (done.state, done.held) == ("completed", False)
+    assert done.result is not None
+    assert [entry["epoch"] for entry in done.result["history"]] == [1, 2, 3]
+    assert held.rungs == [{"epoch": 1, "accuracy": done.result["history"][0]["validation_accuracy"]}]
+    with work() as unit:
+        ended = [attempt.outcome for attempt in attempts(unit.events.of_states(trial_id))]
+    assert ended == ["held", "completed"]
