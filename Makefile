@@ -38,6 +38,7 @@ serve: setup  ## API and workers on PORT, until interrupted
 	@$(BIN)/rdw serve
 
 bench: setup  ## every number of the README, measured again
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[worker,dev,bench]'
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:  ## remove .venv and caches; data stays

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from matplotlib.ticker import MaxNLocator
 
 from app.figures.drawing import Drawing, note
-from app.figures.style import BLUE, GREEN, ORANGE, PINK, key, panels
+from app.figures.style import BLUE, GREEN, INK, ORANGE, PINK, key, panels
 from app.scaling import front
 
 _COLUMNS = ("series", "trainings", "epochs_spent", "flops", "accuracy", "hypervolume")
-_COLOURS = (BLUE, ORANGE, GREEN, PINK)
+_COLOURS = (BLUE, ORANGE, GREEN, PINK, INK)
 _MANY = 20
 _BEYOND = 1.01  # the reference is a little costlier than any network, so that each counts
 

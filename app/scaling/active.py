@@ -31,7 +31,9 @@ _CANDIDATES = 1024
 _NEAR_FRONT, _STEP = 256, 0.04  # candidates beside the front's networks; how far, of the ranges of r, d and log flops
 _MOST_POINTS = 256
 _GROWN = 1.25  # hyperparameters are found anew once so many times the networks are known
-_MARGIN = 0.1  # how far the worst corner is beyond the front, of its range
+# How far the worst corner is beyond the space's most cost, of its range, and below the front's least accuracy, of its.
+# What is below the corner promises nothing: close under the front, nothing cheaper than its cheapest would be tried.
+_BEYOND, _BELOW = 0.1, 1.0
 
 
 @dataclass(frozen=True)
@@ -74,20 +76,26 @@ def propose(
     """
     waiting = pending or []
     taken = {network_key(architecture, o) for o in (*observations, *waiting)} | excluded
-    known = points(observations)
     left = _left(architecture, space, seed, n, taken)
-    if len({(p.c, p.r, p.d) for p in known}) < LEAST_NETWORKS:
+    if not enough(observations):
         return Proposals([_solved(architecture, c) for c in left[:n]], None, None)
+    known = points(observations)
     if tuned is None or len(known) >= _GROWN * tuned.networks:
         tuned = Tuned(Surrogate.fitted(known, most=_MOST_POINTS).prior, len(known))
     fitted = Surrogate.fitted(known, tuned.prior, _MOST_POINTS)
     surrogate = _believing(fitted, waiting)
     near = _near_front(architecture, space, surrogate, seed + len(taken))
     candidates = list({c.key: c for c in (*left[: max(n, _CANDIDATES)], *near) if c.key not in taken}.values())
-    networks = [_solved(architecture, candidates[i]) for i in _chosen(architecture, space, surrogate, candidates, n)]
+    best = most_promising(architecture, space, surrogate, candidates, n)
+    networks = [_solved(architecture, candidates[i]) for i in best]
     whole = flops_of(architecture)
     expected = [fitted.at(s.cost.flops / whole, s.multipliers.r, s.multipliers.d) for s in networks]
     return Proposals(networks, expected, tuned)
+
+
+def enough(observations: list[Observation]) -> bool:
+    """Whether so many different networks were observed that there is something to learn from them."""
+    return len({(p.c, p.r, p.d) for p in points(observations)}) >= LEAST_NETWORKS
 
 
 def _left(architecture: Architecture, space: Space, seed: int, n: int, taken: Set[NetworkKey]) -> list[Candidate]:
@@ -127,10 +135,10 @@ def _near_front(architecture: Architecture, space: Space, surrogate: Surrogate, 
     return list(drawn(architecture, space, beside.clip(0, 1)))
 
 
-def _chosen(
+def most_promising(
     architecture: Architecture, space: Space, surrogate: Surrogate, candidates: list[Candidate], n: int
 ) -> list[int]:
-    """The indices of the `n` most promising candidates, in the order chosen."""
+    """The indices of the `n` most promising candidates, in the order chosen: each as if those before were measured."""
     flops = np.array([c.flops for c in candidates], float)
     belief = surrogate.belief(flops / flops_of(architecture), [c.r for c in candidates], [c.d for c in candidates])
     x = np.log10(flops)
@@ -149,11 +157,11 @@ def _chosen(
 
 
 def _worst(costs: Array, accuracy: Array, space: Space) -> tuple[float, float]:
-    """The corner that hypervolume is within: a little beyond the space's most cost and the front's least accuracy."""
+    """The corner that hypervolume is within: beyond the space's most cost, and well below the front."""
     least, most = (np.log10(max(1, limit)) for limit in space.flops)
     front = accuracy[ranks(costs, accuracy) == 0]
     spread = max(float(np.ptp(front)), 0.01)
-    return float(most + _MARGIN * max(most - least, 0.01)), float(front.min() - _MARGIN * spread)
+    return float(most + _BEYOND * max(most - least, 0.01)), float(front.min() - _BELOW * spread)
 
 
 def _solved(architecture: Architecture, candidate: Candidate) -> Solution:

@@ -106,6 +106,14 @@ def test_networks_are_proposed_where_accuracy_is_expected() -> None:
         assert network.multipliers.r == pytest.approx(0.8 + 0.1 * np.log(c), abs=0.2)
 
 
+def test_cheaper_networks_are_tried_though_they_are_expected_to_be_less_accurate_than_any_on_the_front() -> None:
+    """Where accuracy falls steeply at the cheap end, all that is cheaper is far below the front."""
+    before = [replace(o, accuracy=0.8 - 0.02 * o.c**-1.5) for o in seen(B0, 60) if o.c > 0.4]
+    found = propose(B0, space_of(B0), before, 4, seed=0).networks
+
+    assert min(network.cost.flops for network in found) < 0.75 * min(o.flops for o in before)
+
+
 def test_those_chosen_together_are_not_side_by_side() -> None:
     found = propose(B0, space_of(B0), list(seen(B0, 60)), 6, seed=0).networks
     costs = np.sort([np.log10(network.cost.flops) for network in found])
