@@ -147,8 +147,8 @@ class Studies(Repository):
         return list(self.session.scalars(query.order_by(StudyRow.id)))
 
     def lock(self, study_id: str) -> StudyRow | None:
-        """The study as it is now, nobody else's to change until the commit."""
-        query = select(StudyRow).where(StudyRow.id == study_id).with_for_update()
+        """The study as it is now, nobody else's to change until the commit; its trials may go on."""
+        query = select(StudyRow).where(StudyRow.id == study_id).with_for_update(key_share=True)
         return self.session.scalars(query, execution_options={"populate_existing": True}).first()
 
     def version(self, study_id: str) -> int:

@@ -10,6 +10,7 @@ import logging
 from itertools import pairwise
 from typing import Any
 
+from app.db.session import DatabaseAway
 from app.db.tables import StudyRow, utc_now
 from app.db.unit_of_work import Send, UnitOfWork
 from app.scaling.errors import NotEnoughObservations, SpaceTooSmall
@@ -29,7 +30,12 @@ def advance(settings: Settings, send: Send) -> int:
     with UnitOfWork(settings.database, writes=False) as work:
         unseen = work.studies.unseen(_AT_A_TIME)
     for study_id, version in unseen:
-        _advance(settings, send, study_id, version)
+        try:
+            _advance(settings, send, study_id, version)
+        except DatabaseAway:
+            raise
+        except Exception:  # one study's trouble is not the others'
+            log.exception("study %s could not be seen to", study_id)
     return len(unseen)
 
 

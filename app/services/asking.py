@@ -36,6 +36,7 @@ def ask(work: UnitOfWork, study_id: str, client: str, n: int, lease_seconds: flo
     Raises: NotFound; Conflict where the study was cancelled; SpaceTooSmall where there are not so many left.
     """
     study = _open(work, study_id)
+    work.studies.lock(study.id)  # who asks twice at once is answered once
     mine = work.suggestions.pending(study.id, client)[:n]
     until = work.suggestions.clock() + lease_seconds
     for row in mine:

@@ -131,7 +131,7 @@ def retry(work: UnitOfWork, trial_id: str) -> TrialRow:
 
 def stop(work: UnitOfWork, trial: TrialRow) -> bool:
     """Cancel a waiting trial, ask a running one to stop; False where it has ended."""
-    if work.trials.change_in_state(trial.id, "queued", state="cancelled", finished_at=utc_now()):
+    if work.trials.change_in_state(trial.id, "queued", state="cancelled", held=False, finished_at=utc_now()):
         work.events.record(trial.id, "state", {"state": "cancelled"})
         return True
     return work.trials.change_in_state(trial.id, "running", cancel_requested=True)

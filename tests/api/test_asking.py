@@ -180,6 +180,17 @@ def test_clients_that_ask_at_once_get_different_networks(study: str, settings: S
     assert len(set(found)) == 20
 
 
+def test_a_client_that_asks_twice_at_once_gets_the_same_twice(study: str, work: Open) -> None:
+    def ask(_: int) -> list[str]:
+        with work() as unit:
+            return [row.id for row in asking.ask(unit, study, "the same", 3, 60)]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(ask, range(4)))
+
+    assert found == [found[0]] * 4
+
+
 def test_the_sampler_learns_from_what_is_told_and_its_predictions_are_held_against_the_truth(
     client: TestClient, study: str
 ) -> None:
