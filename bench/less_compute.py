@@ -20,6 +20,7 @@ random networks, and either their least accuracy (the harder one: what all reach
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -233,7 +234,9 @@ def by_optuna(name: str, recorded: Recorded, seed: int) -> Iterator[Trained]:
 
 
 def optuna_study(name: str, seed: int) -> optuna.Study:
-    return optuna.create_study(directions=["minimize", "maximize"], sampler=OPTUNAS[name](seed))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.create_study(directions=["minimize", "maximize"], sampler=OPTUNAS[name](seed))
 
 
 def distributions(space: Space) -> dict[str, Any]:
@@ -343,6 +346,26 @@ def _needed(shares: list[float]) -> str:
     return f"{told[len(told) // 2]} ({told[0]}..{told[-1]})"
 
 
+class Course:
+    """The networks of a study in the order finished, and the epochs between; kept in a file, to be gone on with."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        kept = json.loads(file.read_text()) if file.exists() else {"counted": [], "before": 0.0, "finished": []}
+        self._counted, self._before = set(kept["counted"]), kept["before"]
+        self.finished = [Finished(*one) for one in kept["finished"]]
+
+    def goes_on(self, spent: float, trials: list[dict[str, Any]]) -> None:
+        """So many epochs have been spent in all by now."""
+        completed = [t for t in trials if t["state"] == "completed" and t["id"] not in self._counted]
+        for trial in sorted(completed, key=lambda t: t["finished_at"]):
+            self._counted.add(trial["id"])
+            self.finished.append(Finished(spent - self._before, trial["flops"], trial["result"]["accuracy"]))
+            self._before = spent
+        kept = {"counted": sorted(self._counted), "before": self._before, "finished": self.finished}
+        self._file.write_text(json.dumps(kept))
+
+
 class Live:
     """The service, training for each method with so many epochs."""
 
@@ -351,6 +374,7 @@ class Live:
         self.recipe = {**recorded.about["recipe"], "epochs": epochs}
         self.recipe.update(json.loads(args.recipe))
         self.dataset, self.workers, self.seed = args.dataset or recorded.about["dataset"], args.workers, args.seed
+        self.folder = args.data_dir
         self.budget = QUARTER * networks * epochs
         self.name = recorded.spec["name"]
         self._post("/v1/architectures", recorded.spec)
@@ -367,45 +391,46 @@ class Live:
         return self._study(method, size, self.budget, sampler="active", **halving)
 
     def _study(self, method: str, size: int, budget: float, **options: Any) -> list[Finished]:
-        named = f"less compute: {method}, {size} networks, {json.dumps(self.recipe, sort_keys=True)}, {self.seed}"[:200]
+        seed = self._seed(method)
+        asked = json.dumps([method, size, self.dataset, self.recipe, seed, options], sort_keys=True)
+        named = f"less compute: {method} {hashlib.sha256(asked.encode()).hexdigest()[:12]}"
         known = self._get("/v1/studies", limit=200, architecture=self.name)["items"]
-        study = next((s["id"] for s in known if s["name"] == named and s["state"] != "cancelled"), None)
+        study, state = next(((s["id"], s["state"]) for s in known if s["name"] == named), (None, None))
+        if state == "cancelled":  # it had spent its epochs
+            return Course(self.folder / f"{study}.json").finished
         if study is None:
             body = {"name": named, "architecture": self.name, "dataset": self.dataset, "recipe": self.recipe}
-            body |= {"space": self.recorded.about["space"], "trials": size, "seed": self.seed}
+            body |= {"space": self.recorded.about["space"], "trials": size, "seed": seed}
             study = self._post("/v1/studies", {**body, "refit": {"every": None}, **options})["id"]
         self._post(f"/v1/studies/{study}/start")
-        finished: list[Finished] = []
-        counted: set[str] = set()
-        before = 0.0
+        course = Course(self.folder / f"{study}.json")
         while True:
             trials = self._trials(study)
             spent = sum(map(_spent, trials))
             over = spent > budget
-            for trial in sorted((t for t in trials if t["state"] == "completed"), key=lambda t: t["finished_at"]):
-                if trial["id"] not in counted and not over:
-                    counted.add(trial["id"])
-                    finished.append(Finished(spent - before, trial["flops"], trial["result"]["accuracy"]))
-                    before = spent
-            print(f"\r{method}: {spent:.0f} of {budget:.0f} epochs, {len(finished)} networks ", end="", flush=True)
+            if not over:
+                course.goes_on(spent, trials)
+            self._say(f"{method}: {spent:.0f} of {budget:.0f} epochs, {len(course.finished)} networks")
             if over or self._get(f"/v1/studies/{study}")["state"] == "completed":
-                print()
-                if over:
-                    self._post(f"/v1/studies/{study}/pause")  # what it began can be gone on with
-                    self._wait_until_idle(study)
-                return finished
+                break
             time.sleep(1)
+        self._said()
+        if over:
+            self._post(f"/v1/studies/{study}/cancel")
+            while any(trial["state"] == "running" for trial in self._trials(study)):
+                time.sleep(1)
+        return course.finished
 
     def _by_optuna(self, method: str) -> list[Finished]:
         """As many at a time as there are workers, each told to Optuna as it comes."""
-        study, ranges = optuna_study(method, self.seed), distributions(self.recorded.space)
+        study, ranges = optuna_study(method, self._seed(method)), distributions(self.recorded.space)
         waiting: dict[str, optuna.Trial] = {}
         finished: list[Finished] = []
         begun, most = 0, max(1, round(self.budget / self.epochs))
         while begun < most or waiting:
             while begun < most and len(waiting) < self.workers:
                 asked = study.ask(ranges)
-                trial = self._requested(asked.params)
+                trial = self._requested(asked.params, self._seed(method))
                 if trial is None or trial in waiting:
                     study.tell(asked, state=TrialState.FAIL)
                     continue
@@ -422,12 +447,12 @@ class Live:
                     finished.append(Finished(self.epochs, found["flops"], accuracy))
                 else:
                     study.tell(asked, state=TrialState.FAIL)
-            print(f"\r{method}: {len(finished)} of {most} networks ", end="", flush=True)
+            self._say(f"{method}: {len(finished)} of {most} networks")
             time.sleep(0.5)
-        print()
+        self._said()
         return finished
 
-    def _requested(self, params: dict[str, float]) -> str | None:
+    def _requested(self, params: dict[str, float], seed: int) -> str | None:
         """The trial of the network that has r, d and the flops suggested; None where no width gives it."""
         wanted = {"architecture": self.name, "target": {"flops": round(params["flops"])}, "rule": "manual"}
         wanted |= {"multipliers": {"r": params["r"], "d": params["d"]}, "budget": {"tolerance": None}}
@@ -436,8 +461,20 @@ class Live:
             return None
         m = _checked(answer)["multipliers"]
         body = {"architecture": self.name, "multipliers": {k: m[k] for k in ("r", "d", "w")}}
-        body |= {"dataset": self.dataset, "recipe": self.recipe, "seed": self.seed}
+        body |= {"dataset": self.dataset, "recipe": self.recipe, "seed": seed}
         return str(self._post("/v1/trials", body)["id"])
+
+    def _seed(self, method: str) -> int:
+        """Each method's own: a network that another one trained would cost it nothing."""
+        return self.seed + list(METHODS).index(method)
+
+    def _say(self, how_far: str) -> None:
+        if sys.stdout.isatty():
+            print(f"\r{how_far} ", end="", flush=True)
+        self._how_far = how_far
+
+    def _said(self) -> None:
+        print(f"\r{self._how_far} ", flush=True)
 
     def _trials(self, study: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -447,10 +484,6 @@ class Live:
             if page["next"] is None:
                 return found
             page = self._get("/v1/trials", study=study, limit=200, cursor=page["next"])
-
-    def _wait_until_idle(self, study: str) -> None:
-        while any(trial["state"] == "running" for trial in self._trials(study)):
-            time.sleep(1)
 
     def _get(self, path: str, **query: Any) -> dict[str, Any]:
         return _checked(self.client.get(path, params=query))
@@ -546,7 +579,6 @@ def draw(courses: dict[str, list[Finished]], folder: Path) -> None:
 def main() -> int:
     args = _arguments()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     recorded = Recorded.load(args.recorded, args.networks)
     try:
