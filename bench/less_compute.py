@@ -405,13 +405,14 @@ class Live:
         self._post(f"/v1/studies/{study}/start")
         course = Course(self.folder / f"{study}.json")
         while True:
+            completed = self._get(f"/v1/studies/{study}")["state"] == "completed"  # before its trials are read
             trials = self._trials(study)
             spent = sum(map(_spent, trials))
             over = spent > budget
             if not over:
                 course.goes_on(spent, trials)
             self._say(f"{method}: {spent:.0f} of {budget:.0f} epochs, {len(course.finished)} networks")
-            if over or self._get(f"/v1/studies/{study}")["state"] == "completed":
+            if over or completed:
                 break
             time.sleep(1)
         self._said()
@@ -474,7 +475,7 @@ class Live:
         self._how_far = how_far
 
     def _said(self) -> None:
-        print(f"\r{self._how_far} ", flush=True)
+        print("" if sys.stdout.isatty() else self._how_far, flush=True)
 
     def _trials(self, study: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

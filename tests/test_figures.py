@@ -377,6 +377,14 @@ def test_hypervolume_is_that_of_what_has_finished_so_far() -> None:
     assert [float(row["hypervolume"]) for row in data(figure)] == pytest.approx(expected)
 
 
+def test_each_series_of_hypervolume_is_drawn() -> None:
+    """Five methods are compared in bench/less_compute.py."""
+    names = list("abcde")
+    figure = figures.hypervolume({name: [Finished(1, 10, 0.1 * n)] for n, name in enumerate(names, 1)})
+
+    assert [row["series"] for row in data(figure)] == names
+
+
 def test_two_series_of_hypervolume_have_one_reference() -> None:
     cheap, costly = [Finished(1, 30, 0.5)], [Finished(1, 90, 0.5)]
     both = {row["series"]: float(row["hypervolume"]) for row in data(figures.hypervolume({"a": cheap, "b": costly}))}
