@@ -185,6 +185,7 @@ def ax_side(known: list[Row], asks: int) -> Iterator[float]:
         [RangeParameterConfig(name=name, bounds=tuple(SPACE[name]), parameter_type="float") for name in ("r", "d", "w")]
     )
     client.configure_optimization("accuracy, -flops")
+    client.configure_generation_strategy(initialize_with_center=False)  # its first answer would be the centre, unasked
 
     def outcome(row: Row) -> dict[str, float]:
         return {"accuracy": row["accuracy"], "flops": float(np.log10(row["flops"]))}

@@ -81,10 +81,12 @@ class Recorded:
     networks: list[dict[str, Any]]
 
     @classmethod
-    def load(cls, path: Path, most: int | None = None) -> Recorded:
-        """At most so many networks, the first ones: they are in the order in which they were drawn."""
+    def load(cls, path: Path, most: int | None = None, without: int = 0) -> Recorded:
+        """At most so many networks, the first ones as they were drawn; of these the cheapest few left out."""
         plain = json.loads(path.read_text())
-        return cls(plain["about"], plain["architecture"], plain["networks"][:most])
+        networks = plain["networks"][:most]
+        cheapest = sorted(network["flops"] for network in networks)[:without]
+        return cls(plain["about"], plain["architecture"], [n for n in networks if n["flops"] not in cheapest])
 
     @cached_property
     def architecture(self) -> Architecture:
@@ -581,7 +583,7 @@ def main() -> int:
     args = _arguments()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    recorded = Recorded.load(args.recorded, args.networks)
+    recorded = Recorded.load(args.recorded, args.networks, args.without_cheapest)
     try:
         courses = live(recorded, args.methods, args) if args.live else replay(recorded, args.methods, args.seeds)
     except KeyboardInterrupt:
@@ -599,6 +601,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--recorded", type=Path, default=RECORDED, help="the recorded study (default: %(default)s)")
     parser.add_argument("--methods", nargs="+", choices=METHODS, help="(default: all; live without Optuna's)")
     parser.add_argument("--networks", type=int, help="of the recorded ones, or random ones live (default: all of them)")
+    parser.add_argument(
+        "--without-cheapest", type=int, default=0, metavar="N",
+        help="leave out the N cheapest recorded networks, which make the longest step of the front (default: 0)",
+    )  # fmt: skip
     parser.add_argument("--seeds", type=int, default=10, help="replays of each method (default: %(default)s)")
     data_dir = Path(os.environ.get("RDW_DATA_DIR", "var"))
     parser.add_argument("--out", type=Path, default=data_dir / "figures", help="the figure's folder")

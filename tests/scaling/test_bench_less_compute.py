@@ -67,6 +67,16 @@ def test_the_active_sampler_needs_a_quarter_of_the_epochs_for_95_percent(recorde
             assert all(area.share(BENCH["within"](course, 225)) >= 0.95 for area in areas)
 
 
+def test_it_does_not_hang_on_the_cheapest_networks_alone() -> None:
+    """The front's cheap end is a long step: without the networks that make it the sampler is as good."""
+    without = BENCH["Recorded"].load(BENCH["RECORDED"], without=2)
+    areas = BENCH["areas"](without.finished)
+    assert len(without.networks) == 98
+    for seed in range(3):
+        course = BENCH["replayed"](BENCH["METHODS"]["active"], without, seed, areas)
+        assert all(area.share(BENCH["within"](course, 0.25 * 9 * 98)) >= 0.95 for area in areas)
+
+
 def test_shares_and_epochs_are_of_what_was_finished_by_then(recorded: Any) -> None:
     hard, easy = BENCH["areas"](recorded.finished)
 
