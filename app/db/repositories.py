@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +50,8 @@ LIVE = ("queued", "running", "completed")
 TERMINAL = ("completed", "failed", "cancelled")
 
 
+_CLOCK_TURNED = 5.0  # seconds: a clock that is only corrected goes back by less
+
 _IN_LINE = (TrialRow.priority.desc(), TrialRow.queued_at, TrialRow.id)
 
 
@@ -64,9 +66,9 @@ def _in_a_study(state: str) -> ColumnElement[bool]:
 _MAY_RUN = and_(not_(TrialRow.held), or_(TrialRow.on_demand, not_(_in_a_study("paused")), _in_a_study("started")))
 
 
-def _run_out(now: float, lease_seconds: float) -> ColumnElement[bool]:
-    """Whether a lease is over, or from before the database's clock was put back: none is given for so long."""
-    return or_(TrialRow.lease_expires_at < now, TrialRow.lease_expires_at > now + lease_seconds + 60)
+def _run_out(now: float) -> ColumnElement[bool]:
+    """Whether a lease is over, or from before the database's clock was put back: no heartbeat lies ahead of it."""
+    return or_(TrialRow.lease_expires_at < now, TrialRow.heartbeat_at > now + _CLOCK_TURNED)
 
 
 class Repository:
@@ -354,12 +356,10 @@ class Trials(Repository):
         )
         return bool(changed.rowcount)
 
-    def lose(self, trial: TrialRow, lease_seconds: float, /, **values: Any) -> bool:
+    def lose(self, trial: TrialRow, /, **values: Any) -> bool:
         """Change a running trial whose lease is as we saw it and has run out; it goes to the end of the line."""
         held, now = self._held(trial.id, str(trial.token)), database_clock(self.session)
-        lost = self.session.execute(
-            update(TrialRow).where(*held, _run_out(now, lease_seconds)).values(queued_at=now, **values)
-        )
+        lost = self.session.execute(update(TrialRow).where(*held, _run_out(now)).values(queued_at=now, **values))
         return bool(lost.rowcount)
 
     def requeue(self, trial_id: str) -> bool:
@@ -374,11 +374,11 @@ class Trials(Repository):
         except IntegrityError:
             return False
 
-    def expired(self, lease_seconds: float, limit: int) -> list[TrialRow]:
+    def expired(self, limit: int) -> list[TrialRow]:
         """Running trials whose lease has run out, longest first."""
         query = (
             select(TrialRow)
-            .where(TrialRow.state == "running", _run_out(database_clock(self.session), lease_seconds))
+            .where(TrialRow.state == "running", _run_out(database_clock(self.session)))
             .order_by(TrialRow.lease_expires_at)
             .limit(limit)
         )
@@ -604,9 +604,25 @@ class Predictors(Repository):
         query = select(PredictorRow).where(PredictorRow.study_id == study_id)
         return self.session.scalars(query.order_by(PredictorRow.version.desc()).limit(1)).first()
 
-    def next_version(self, architecture: str, dataset: str) -> int:
+    def add_next(self, make: Callable[[int], PredictorRow], active: bool) -> PredictorRow:
+        """Add what `make` makes of the next version; of several that do so at once each gets its own."""
+        while True:
+            version = self._next_version(make(0))
+            row = make(version)
+            try:
+                with self.session.begin_nested():
+                    self.add(row)
+                    if active:
+                        self.activate(row)
+            except IntegrityError:
+                if self._next_version(row) == version:  # not for want of a version
+                    raise
+            else:
+                return row
+
+    def _next_version(self, row: PredictorRow) -> int:
         query = select(func.max(PredictorRow.version)).where(
-            PredictorRow.architecture == architecture, PredictorRow.dataset == dataset
+            PredictorRow.architecture == row.architecture, PredictorRow.dataset == row.dataset
         )
         return (self.session.execute(query).scalar() or 0) + 1
 

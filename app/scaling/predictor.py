@@ -76,7 +76,9 @@ class Regression:
         z = x / length - centres
         across = np.exp(-0.5 * z * z)
         variance = total - across @ inverse @ across
-        return mean + scale * float(across @ weights), scale * math.sqrt(max(float(variance), 0.0))
+        low, high = self._bounds
+        found = min(max(mean + scale * float(across @ weights), low), high)
+        return found, scale * math.sqrt(max(float(variance), 0.0))
 
     def over(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation (noise included) at each x."""
@@ -86,7 +88,7 @@ class Regression:
         across = self._signal(x, np.array(self.x))
         explained = solve_triangular(factor, across.T, lower=True)
         variance = h.variance + h.noise - (explained**2).sum(0)
-        return mean + scale * (across @ weights), scale * np.sqrt(np.maximum(variance, 0.0))
+        return (mean + scale * (across @ weights)).clip(*self._bounds), scale * np.sqrt(np.maximum(variance, 0.0))
 
     def leave_one_out(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Each point's mean and standard deviation by the others, same hyperparameters (Rasmussen, Williams 5.4.2)."""
@@ -98,6 +100,12 @@ class Regression:
     def quality(self) -> Quality:
         """Leave-one-out over the points."""
         return Quality.of(np.array(self.y), *self.leave_one_out())
+
+    @cached_property
+    def _bounds(self) -> tuple[float, float]:
+        """No mean is below half the least value or above twice the greatest, however wildly a point bends the curve."""
+        least, most = min(self.y), max(self.y)
+        return least - abs(least) / 2, most + abs(most)
 
     @cached_property
     def _prepared(self) -> tuple[float, float, float, float, Array, Array, Array]:

@@ -114,9 +114,7 @@ def reached(work: UnitOfWork, claim: Claim, epoch: int, accuracy: float) -> bool
 
 def reconcile(work: UnitOfWork, settings: Settings) -> int:
     """End what cannot go on, send again what was lost; how many were sent. Any number of replicas may run it."""
-    lost = [
-        trial for trial in work.trials.expired(settings.lease_seconds, _WINDOW) if _back_in_line(work, trial, settings)
-    ]
+    lost = [trial for trial in work.trials.expired(_WINDOW) if _back_in_line(work, trial, settings)]
     # While all workers are busy a queued trial that was sent is not lost: it waits its turn.
     idle = any(worker.trial_id is None for worker in work.workers.alive(settings.lease_seconds))
     unclaimed = work.trials.unclaimed(settings.resend_seconds if idle else math.inf, _WINDOW)
@@ -132,20 +130,18 @@ def reconcile(work: UnitOfWork, settings: Settings) -> int:
 def _back_in_line(work: UnitOfWork, trial: TrialRow, settings: Settings) -> bool:
     """Whether a trial whose worker fell silent waits again; else it has ended."""
     if trial.cancel_requested:
-        _lose(work, trial, settings, state="cancelled", finished_at=utc_now())
+        _lose(work, trial, state="cancelled", finished_at=utc_now())
     elif trial.attempt >= settings.max_attempts:
         error = f"Its worker died or fell silent {trial.attempt} times; it is not tried again."
-        _lose(work, trial, settings, state="failed", error=error, finished_at=utc_now())
+        _lose(work, trial, state="failed", error=error, finished_at=utc_now())
     else:
-        return _lose(work, trial, settings, state="queued")
+        return _lose(work, trial, state="queued")
     return False
 
 
-def _lose(
-    work: UnitOfWork, trial: TrialRow, settings: Settings, *, state: str, error: str | None = None, **values: Any
-) -> bool:
+def _lose(work: UnitOfWork, trial: TrialRow, *, state: str, error: str | None = None, **values: Any) -> bool:
     worker = trial.lease_owner
-    lost = work.trials.lose(trial, settings.lease_seconds, state=state, error=error, **values, **_RELEASED)
+    lost = work.trials.lose(trial, state=state, error=error, **values, **_RELEASED)
     if lost:
         work.events.record(trial.id, "state", {"state": state, "error": error, "lost": worker})
         if state != "queued":

@@ -96,22 +96,23 @@ def keep(
     active: bool = False,
 ) -> PredictorRow:
     """Store a fitted predictor as the next version for its architecture and data set."""
-    version = work.predictors.next_version(architecture, dataset)
-    row = PredictorRow(
-        id=predictor_id or f"{architecture}.{dataset}.v{version}",
-        architecture=architecture,
-        dataset=dataset,
-        version=version,
-        data=predictor.to_json(),
-        quality={name: asdict(quality) for name, quality in predictor.quality().items()},
-        gate=gate,
-        provenance=provenance,
-        study_id=study_id,
-    )
-    work.predictors.add(row)
-    if active:
-        work.predictors.activate(row)
-    return row
+    data = predictor.to_json()
+    quality = {name: asdict(quality) for name, quality in predictor.quality().items()}
+
+    def row(version: int) -> PredictorRow:
+        return PredictorRow(
+            id=predictor_id or f"{architecture}.{dataset}.v{version}",
+            architecture=architecture,
+            dataset=dataset,
+            version=version,
+            data=data,
+            quality=quality,
+            gate=gate,
+            provenance=provenance,
+            study_id=study_id,
+        )
+
+    return work.predictors.add_next(row, active)
 
 
 def activate(work: UnitOfWork, predictor_id: str) -> PredictorRow:

@@ -12,9 +12,10 @@ from app.datasets import DIGITS
 from app.db.tables import PredictorRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.recipes import Recipe
+from app.scaling.gate import Gate
 from app.schemas.architectures import NewArchitecture
 from app.schemas.studies import NewStudy
-from app.services import leases, observations, studies
+from app.services import leases, observations, refits, studies
 from app.services.advance import advance
 from app.settings import Settings
 from tests.support import SMALL
@@ -238,3 +239,25 @@ def _network(trial: TrialRow) -> studies.Network:
 
     assert trial.multipliers is not None
     return studies.Network(Multipliers(**trial.multipliers), Config.from_json(trial.config))
+
+
+def test_refits_at_once_each_get_a_version_and_one_is_active(
+    create: Callable[..., str], work: Open, settings: Settings
+) -> None:
+    study = create(trials=10, refit={"every": None})
+    work_off(work, settings)
+
+    def refit(_: int) -> None:
+        with work() as look:
+            fitted = refits.fit(look, studies.find(look, study), 20, Gate())
+        for _ in range(3):
+            with work() as unit:
+                refits.keep(unit, fitted, True)
+                unit.commit()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(refit, range(4)))
+
+    found = predictors(work)
+    assert sorted(row.version for row in found) == list(range(1, 13))
+    assert sum(row.active for row in found) == 1

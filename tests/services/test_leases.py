@@ -209,14 +209,24 @@ def test_a_lease_from_before_the_databases_clock_was_put_back_does_not_hold_for_
 ) -> None:
     claim_of(work, trial_id, settings)
     with work() as unit:
-        ahead = TrialRow.lease_expires_at + 3600
-        unit.session.execute(update(TrialRow).values(lease_expires_at=ahead, sent_at=TrialRow.sent_at + 3600))
+        columns = "lease_expires_at", "heartbeat_at", "sent_at"
+        unit.session.execute(update(TrialRow).values({name: getattr(TrialRow, name) + 3600 for name in columns}))
         unit.commit()
 
     with work() as unit:
         assert leases.reconcile(unit, settings) == 1
 
     assert claim_of(work, trial_id, settings, "b").trial.attempt == 2
+
+
+def test_a_worker_with_a_longer_lease_than_the_apis_keeps_its_trial(
+    work: Open, trial_id: str, settings: Settings
+) -> None:
+    claim = claim_of(work, trial_id, settings.model_copy(update={"lease_seconds": 600.0}))
+
+    with work() as unit:
+        assert leases.reconcile(unit, settings) == 0
+        assert unit.trials.extend(trial_id, claim.token, 600) is False
 
 
 def test_a_message_sent_before_the_databases_clock_was_put_back_is_sent_again(

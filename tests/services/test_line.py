@@ -131,13 +131,13 @@ def test_a_lease_that_was_extended_meanwhile_is_not_lost(
     assert claim is not None
     expire(work, claim.trial.id)
     with work() as unit:
-        (seen,) = unit.trials.expired(settings.lease_seconds, 8)
+        (seen,) = unit.trials.expired(8)
     with work() as unit:
         assert unit.trials.extend(seen.id, claim.token, 60) is False
         unit.commit()
 
     with work() as unit:
-        assert not unit.trials.lose(seen, settings.lease_seconds, state="queued")
+        assert not unit.trials.lose(seen, state="queued")
         unit.commit()
 
     with work() as unit:
