@@ -528,9 +528,6 @@ def _of_study(study_id: str, *columns: Any, with_role: bool = True) -> tuple[Sel
 
 
 class Suggestions(Repository):
-    def get(self, suggestion_id: str) -> SuggestionRow | None:
-        return self.session.get(SuggestionRow, suggestion_id)
-
     def lock(self, suggestion_id: str) -> SuggestionRow | None:
         """The suggestion as it is now, nobody else's to change until the commit."""
         query = select(SuggestionRow).where(SuggestionRow.id == suggestion_id).with_for_update()
@@ -548,12 +545,6 @@ class Suggestions(Repository):
         s = SuggestionRow
         query = select(s.network, s.state, s.r, s.d, s.w, s.ratio, s.flops, s.params).where(s.study_id == study_id)
         return self.session.execute(query).all()
-
-    def page(self, study_id: str, limit: int, cursor: str | None, state: str | None) -> Page[SuggestionRow]:
-        query = select(SuggestionRow).where(SuggestionRow.study_id == study_id)
-        if state is not None:
-            query = query.where(SuggestionRow.state == state)
-        return by_creation(self.session, query, SuggestionRow, limit, cursor)
 
     def add_unless_there(self, row: SuggestionRow) -> bool:
         """False where the study has suggested that network before."""

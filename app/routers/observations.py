@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
@@ -37,10 +38,10 @@ async def imported(request: Request) -> ObservationImport:
     Raises: RequestValidationError, which names each line or item that is wrong.
     """
     body = await request.body()
-    try:
+    try:  # on a thread: a hundred thousand take long enough for others to notice
         if request.headers.get("content-type", "").partition(";")[0].strip() == "text/csv":
-            return _of_csv(body, request.query_params.get("source", "import"))
-        return ObservationImport.model_validate_json(body)
+            return await run_in_threadpool(_of_csv, body, request.query_params.get("source", "import"))
+        return await run_in_threadpool(ObservationImport.model_validate_json, body)
     except ValidationError as error:
         raise _refused(error) from error
 

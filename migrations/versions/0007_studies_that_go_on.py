@@ -86,7 +86,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("study_id", "network", name=op.f("uq_suggestions_study_id_network")),
     )
     op.create_index("ix_suggestions_study_id_client", "suggestions", ["study_id", "client", "state"])
-    op.create_index("ix_suggestions_created_at_id", "suggestions", ["study_id", "created_at", "id"])
 
 
 def downgrade() -> None:
