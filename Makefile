@@ -4,7 +4,7 @@ PORT ?= 8000
 BIN := .venv/bin
 export RDW_PORT := $(PORT)
 
-.PHONY: help setup demo reproduce test chaos lint serve bench clean
+.PHONY: help setup demo reproduce test chaos lint serve spec bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -36,6 +36,9 @@ lint: setup  ## ruff and mypy
 
 serve: setup  ## API and workers on PORT, until interrupted
 	@$(BIN)/rdw serve
+
+spec: setup  ## write docs/openapi.json anew; refuses what breaks clients without a new version
+	$(BIN)/python -m tests.contract.spec
 
 bench: setup  ## every number of the README, measured again
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[worker,dev,bench]'

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPBearer
 
-from app.db.unit_of_work import UnitOfWork
+from app.db.unit_of_work import Keyed, UnitOfWork
 from app.errors import Unauthorized
 from app.services.catalogue import Catalogue
 from app.settings import Settings
@@ -22,15 +23,15 @@ async def settings(request: Request) -> Settings:
 
 def work(request: Request) -> Iterator[UnitOfWork]:
     """A transaction that may write; what it enqueues is sent after its commit."""
-    state = request.app.state
-    with UnitOfWork(state.settings.database, state.jobs.send) as unit:
+    with writing(request)() as unit:
         yield unit
 
 
 def writing(request: Request) -> Callable[[], UnitOfWork]:
     """Opens a transaction that may write, for routes that do so only now and then."""
     state = request.app.state
-    return lambda: UnitOfWork(state.settings.database, state.jobs.send)
+    keyed: Keyed | None = getattr(request.state, "keyed", None)
+    return lambda: UnitOfWork(state.settings.database, state.jobs.send, keyed=keyed)
 
 
 def looking(request: Request) -> Callable[[], UnitOfWork]:
@@ -48,6 +49,11 @@ def look(request: Request) -> Iterator[UnitOfWork]:
         yield unit
 
 
+@dataclass(frozen=True)
+class Caller:
+    id: str
+
+
 class KnownCaller(HTTPBearer):
     """Where keys are configured, lets in who has one.
 
@@ -59,10 +65,11 @@ class KnownCaller(HTTPBearer):
 
     async def __call__(self, request: Request) -> None:  # type: ignore[override]
         known = request.app.state.settings.key_digests
-        if not known:
-            return
         bearer = await super().__call__(request)
         digest = hashlib.sha256(bearer.credentials.encode()).hexdigest() if bearer else ""
+        request.state.caller = Caller(f"env:{digest[:8]}" if known else "anonymous")
+        if not known:
+            return
         if not any([hmac.compare_digest(digest, one) for one in known]):
             raise Unauthorized("This service asks for a key: send `Authorization: Bearer` with one.")
 

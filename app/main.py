@@ -23,9 +23,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import problems
 from app.db.unit_of_work import UnitOfWork
 from app.deps import known_caller
+from app.idempotency import Idempotency
 from app.jobs import JobQueue, prune_processed
 from app.logs import about
 from app.metrics import Metrics
+from app.playground import describe
 from app.routers import (
     architectures,
     asking,
@@ -34,6 +36,7 @@ from app.routers import (
     metrics,
     observations,
     predictors,
+    problem_pages,
     scale,
     studies,
     trials,
@@ -60,10 +63,11 @@ Rubik's Cube: Twisting Resolution, Depth and Width for TinyNets* (NeurIPS 2020).
 _TAGS = [
     {"name": "scale", "description": "A target in, a network out."},
     {"name": "architectures", "description": "Baselines that can be scaled."},
+    {"name": "datasets", "description": "What can be trained on."},
     {"name": "trials", "description": "Train on demand."},
     {"name": "studies", "description": "The paper's experiments."},
+    {"name": "ask and tell", "description": "For tools that choose or train networks themselves."},
     {"name": "predictors", "description": "The Gaussian processes behind the tiny formula."},
-    {"name": "datasets", "description": "What can be trained on."},
     {"name": "workers", "description": "Who trains, and how long the line is."},
     {"name": "health", "description": "For operators."},
 ]
@@ -80,19 +84,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
     app.state.jobs = JobQueue(settings)
     app.state.catalogue = Catalogue(settings.database)
     app.state.listeners = Listeners(settings.database)
     app.state.metrics = Metrics(settings, lambda: len(app.state.listeners))
-    for module in (scale, architectures, trials, studies, asking, observations, predictors, datasets, workers):
+    for module in (scale, architectures, datasets, trials, studies, asking, observations, predictors, workers):
         app.include_router(module.router, dependencies=[Depends(known_caller)])
     app.include_router(health.router)
     app.include_router(metrics.router)
+    app.include_router(problem_pages.router)
     app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"), name="assets")
     app.add_api_route("/docs", _docs, include_in_schema=False)
+    describe(app)
     problems.add_handlers(app)
+    app.add_middleware(Idempotency)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestIds)
     app.add_middleware(Measured, metrics=app.state.metrics)

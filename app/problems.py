@@ -14,8 +14,9 @@ from starlette.exceptions import HTTPException
 
 from app.db.pages import BadCursor
 from app.db.session import DatabaseAway
-from app.errors import Conflict, Invalid, NotFound, Unauthorized, UnknownDataset
+from app.errors import Conflict, InFlight, Invalid, KeyReused, NotFound, Stale, Unauthorized, UnknownDataset
 from app.logs import about
+from app.problem_kinds import KINDS
 from app.scaling.errors import (
     InvalidNetwork,
     NotEnoughObservations,
@@ -35,6 +36,9 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     UnknownArchitecture: (404, "not-found"),
     Unauthorized: (401, "unauthorized"),
     Conflict: (409, "conflict"),
+    InFlight: (409, "idempotency-in-flight"),
+    KeyReused: (422, "idempotency-key-reused"),
+    Stale: (412, "precondition-failed"),
     NotEnoughObservations: (409, "conflict"),
     UnknownDataset: (422, "unknown-dataset"),
     Invalid: (422, "validation"),
@@ -43,19 +47,6 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     BadCursor: (422, "validation"),
     TargetOutOfRange: (422, "target-out-of-range"),
     DatabaseAway: (503, "database-unavailable"),
-}
-
-_TITLES = {
-    "validation": "The request is not valid",
-    "not-found": "There is no such resource",
-    "unauthorized": "A key is needed",
-    "conflict": "The resource is not in a state for that",
-    "target-out-of-range": "The target cannot be reached",
-    "unknown-dataset": "There is no such data set",
-    "too-large": "The request is too large",
-    "method-not-allowed": "The resource does not take this method",
-    "database-unavailable": "The database does not answer",
-    "internal": "Something went wrong on our side",
 }
 
 _BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 500: "internal"}
@@ -69,7 +60,14 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     )
 }
 CONFLICT: dict[int | str, dict[str, Any]] = {
-    409: {"model": Problem, "description": "The resource is not in a state for that.", "content": {MEDIA_TYPE: {}}}
+    409: {
+        "model": Problem,
+        "description": "The resource is not in a state for that, or the same request is being answered.",
+        "content": {MEDIA_TYPE: {}},
+    }
+}
+STALE: dict[int | str, dict[str, Any]] = {
+    412: {"model": Problem, "description": "It has changed since it was read.", "content": {MEDIA_TYPE: {}}}
 }
 
 
@@ -78,7 +76,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     for kind in PROBLEMS:
-        app.add_exception_handler(kind, _known)
+        app.add_exception_handler(kind, answered)
     app.add_exception_handler(Exception, _unknown)
 
 
@@ -87,7 +85,7 @@ def problem(request: Request, status: int, kind: str, detail: str, **more: Any) 
     headers = more.pop("headers", None)
     body = {
         "type": f"/problems/{kind}",
-        "title": _TITLES[kind],
+        "title": KINDS[kind].title,
         "status": status,
         "detail": _printable(detail),
         "instance": request.url.path,
@@ -96,7 +94,8 @@ def problem(request: Request, status: int, kind: str, detail: str, **more: Any) 
     return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def _known(request: Request, error: Exception) -> JSONResponse:
+def answered(request: Request, error: Exception) -> JSONResponse:
+    """The document of an error that is in the table."""
     status, kind = next(PROBLEMS[k] for k in type(error).__mro__ if k in PROBLEMS)
     more: dict[str, Any] = {}
     if isinstance(error, TargetOutOfRange):
@@ -111,6 +110,8 @@ def _known(request: Request, error: Exception) -> JSONResponse:
         more = {"errors": [{"pointer": error.pointer, "message": _printable(error.message)}]}
     if status == 401:
         more = {"headers": {"WWW-Authenticate": "Bearer"}}
+    if isinstance(error, InFlight):
+        more = {"headers": {"Retry-After": str(error.retry_after)}}
     if status == 503:
         more = {"headers": {"Retry-After": "5"}}
     return problem(request, status, kind, str(error), **more)

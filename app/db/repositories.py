@@ -35,6 +35,7 @@ from app.db.tables import (
     EventRow,
     ObservationRow,
     PredictorRow,
+    ReplayRow,
     StudyChangeRow,
     StudyRow,
     StudyTrialRow,
@@ -670,3 +671,28 @@ class Counters(Repository):
 
     def all(self) -> dict[str, float]:
         return {row.name: row.value for row in self.session.scalars(select(CounterRow))}
+
+
+class Replays(Repository):
+    def add_unless_there(self, row: ReplayRow) -> bool:
+        """False where the caller has used that key before."""
+        try:
+            with self.session.begin_nested():
+                self.add(row)
+        except IntegrityError:
+            return False
+        return True
+
+    def lock(self, caller: str, key: str) -> ReplayRow | None:
+        """As it is now, nobody else's to change until the commit."""
+        query = select(ReplayRow).where(ReplayRow.caller == caller, ReplayRow.key == key).with_for_update()
+        return self.session.scalars(query, execution_options={"populate_existing": True}).first()
+
+    def forget(self, row: ReplayRow) -> None:
+        self.session.delete(row)
+
+    def forget_before(self, when: datetime) -> None:
+        self.session.execute(delete(ReplayRow).where(ReplayRow.created_at < when))
+
+    def clock(self) -> float:
+        return database_clock(self.session)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -343,3 +344,22 @@ class CounterRow(Base):
 
     name: Mapped[str] = mapped_column(String(50), primary_key=True)
     value: Mapped[float] = mapped_column(Float(53), default=0.0)
+
+
+class ReplayRow(Base):
+    """A write that its caller has named by an idempotency key, and its answer, once it has one.
+
+    Being answered until `answered_by` (seconds since 1970 by the database's clock): later its process is taken as dead.
+    """
+
+    __tablename__ = "replays"
+
+    caller: Mapped[str] = mapped_column(String(100), primary_key=True)
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    asked: Mapped[str] = mapped_column(String(64))  # SHA-256 of the request
+    answered_by: Mapped[float] = mapped_column(Float(53))
+    outcome: Mapped[Any | None] = mapped_column(JSON)  # what was done, written with it
+    status: Mapped[int | None]
+    headers: Mapped[dict[str, Any] | None]
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)

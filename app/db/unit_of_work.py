@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -16,6 +18,7 @@ from app.db.repositories import (
     Events,
     Observations,
     Predictors,
+    Replays,
     Studies,
     Suggestions,
     Trials,
@@ -31,15 +34,27 @@ def _send_nothing(trial_ids: list[str]) -> None:
     """For what enqueues nothing."""
 
 
+@dataclass(frozen=True)
+class Keyed:
+    """A request that its caller has named by an idempotency key."""
+
+    caller: str
+    key: str
+
+
 class UnitOfWork:
     """`with UnitOfWork(url) as work: …; work.commit()`: without the commit nothing has happened.
 
-    `writes=False` promises to change nothing: on SQLite it then waits for no writer.
+    `writes=False` promises to change nothing: on SQLite it then waits for no writer. `keyed` is the request that it
+    serves, where that may be sent again.
     """
 
-    def __init__(self, url: str, send: Send = _send_nothing, *, writes: bool = True) -> None:
+    def __init__(
+        self, url: str, send: Send = _send_nothing, *, writes: bool = True, keyed: Keyed | None = None
+    ) -> None:
         self._engine = engine_for(url).execution_options(writes=writes)
         self._send = send
+        self._keyed = keyed
         self._to_send: list[str] = []
         self._counts: dict[str, float] = {}
 
@@ -55,6 +70,7 @@ class UnitOfWork:
         self.predictors = Predictors(self.session)
         self.workers = Workers(self.session)
         self.counters = Counters(self.session)
+        self.replays = Replays(self.session)
         return self
 
     def __exit__(
@@ -72,6 +88,17 @@ class UnitOfWork:
     def count(self, name: str, amount: float = 1) -> None:
         """Add to a counter (`tables.COUNTERS`), last thing before the commit: all share its row."""
         self._counts[name] = self._counts.get(name, 0) + amount
+
+    def outcome(self) -> Any:
+        """What the very same request came to, where it was carried out before and its answer was lost; else none."""
+        row = self._keyed and self.replays.lock(self._keyed.caller, self._keyed.key)
+        return row.outcome if row else None
+
+    def keep_outcome(self, outcome: Any) -> None:
+        """With the commit the request has come to this: for what is not by its nature the same when done again."""
+        row = self._keyed and self.replays.lock(self._keyed.caller, self._keyed.key)
+        if row:
+            row.outcome = outcome
 
     def commit(self) -> None:
         counts, self._counts = self._counts, {}

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Response
 
 from app.deps import Look, NamePath, Work
 from app.problems import RESPONSES
+from app.safe_routes import SafeRoute
 from app.scaling import families
 from app.scaling.architecture import Architecture
 from app.schemas.architectures import ArchitectureDetail, ArchitectureItem, NewArchitecture, config_json
 from app.schemas.common import Listed
 from app.services import architectures
 
-router = APIRouter(prefix="/v1/architectures", tags=["architectures"], responses=RESPONSES)
+router = APIRouter(prefix="/v1/architectures", tags=["architectures"], responses=RESPONSES, route_class=SafeRoute)
 
 
 @router.get("", summary="List baselines")

@@ -8,17 +8,18 @@ from fastapi import APIRouter
 
 from app.db.tables import SuggestionRow
 from app.deps import Id, Work
-from app.problems import CONFLICT, RESPONSES
+from app.problems import RESPONSES
+from app.safe_routes import SafeRoute
 from app.scaling.architecture import Multipliers
 from app.schemas.asking import Ask, Heard, SuggestionItem, Suggestions, Tell
 from app.services import asking
 
-router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=RESPONSES)
+router = APIRouter(prefix="/v1/studies", tags=["ask and tell"], responses=RESPONSES, route_class=SafeRoute)
 
 _DEFAULT_ASK = Ask()
 
 
-@router.post("/{id}/ask", summary="What to train next", responses=CONFLICT)
+@router.post("/{id}/ask", summary="What to train next")
 def ask(id: Id, work: Work, body: Ask = _DEFAULT_ASK) -> Suggestions:
     """The networks that promise most to the study's front, given all it knows and what others are training.
 
@@ -28,7 +29,7 @@ def ask(id: Id, work: Work, body: Ask = _DEFAULT_ASK) -> Suggestions:
     return Suggestions(items=[_item(row) for row in rows])
 
 
-@router.post("/{id}/tell", summary="What came of it", responses=CONFLICT)
+@router.post("/{id}/tell", summary="What came of it")
 def tell(id: Id, body: Tell, work: Work) -> Heard:
     """An observation of the study from now on; told again, nothing happens twice."""
     told = asking.Told(body.accuracy, body.infeasible, body.seconds, body.latency_ms, body.metrics)

@@ -10,11 +10,12 @@ from fastapi import APIRouter, Response
 from app.datasets import Dataset
 from app.deps import Config, Look, Work
 from app.problems import RESPONSES
+from app.safe_routes import SafeRoute
 from app.schemas.common import Listed
 from app.schemas.datasets import DatasetItem, NewDataset
 from app.services import datasets
 
-router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=RESPONSES)
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=RESPONSES, route_class=SafeRoute)
 
 
 @router.get("", summary="List data sets")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query
 
 from app.db.tables import PredictorRow
 from app.deps import Cursor, Known, Limit, Look, NamePath, NameQuery, Work
 from app.errors import Invalid
-from app.problems import RESPONSES
+from app.etags import same
+from app.problems import RESPONSES, STALE
+from app.safe_routes import SafeRoute
 from app.schemas.common import Listed
 from app.schemas.predictors import CalibrationAnswer, CurveAnswer, CurvePoint, PredictorDetail, PredictorItem
 from app.services import fronts, predictors
 
-router = APIRouter(prefix="/v1/predictors", tags=["predictors"], responses=RESPONSES)
+router = APIRouter(prefix="/v1/predictors", tags=["predictors"], responses=RESPONSES, route_class=SafeRoute)
 
 RatioQuery = Annotated[float | None, Query(gt=0, le=1000, allow_inf_nan=False)]
 
@@ -53,14 +55,22 @@ def read_curve(
 
 
 @router.get("/{id}/calibration", summary="How good its predictions were")
-def read_calibration(id: NamePath, work: Look) -> CalibrationAnswer:
+def read_predictor_calibration(id: NamePath, work: Look) -> CalibrationAnswer:
     """How often the truth fell inside the bands, over the latest 1,000 trials that it predicted before."""
     return CalibrationAnswer.model_validate(fronts.calibration_of(work, predictors.find(work, id)))
 
 
-@router.post("/{id}/activate", summary="Use this version")
-def activate_predictor(id: NamePath, work: Work, known: Known) -> PredictorDetail:
+@router.post("/{id}/activate", summary="Use this version", responses=STALE)
+def activate_predictor(
+    id: NamePath,
+    work: Work,
+    known: Known,
+    if_match: Annotated[
+        str | None, Header(max_length=1000, description="The `ETag` of the version as it was read; 412 if it changed.")
+    ] = None,
+) -> PredictorDetail:
     """From now on recommendations for its architecture and data set come from it; also the way back."""
+    same(detail(predictors.find(work, id)), if_match)
     row = predictors.activate(work, id)
     known.forget_predictors()
     return detail(row)

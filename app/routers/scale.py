@@ -9,6 +9,7 @@ from app.datasets import Dataset
 from app.deps import Known, writing
 from app.problems import RESPONSES
 from app.recipes import recipe_for
+from app.safe_routes import SafeRoute
 from app.scaling import families
 from app.scaling.architecture import Architecture, Config, Multipliers
 from app.scaling.errors import ScalingError
@@ -37,7 +38,7 @@ from app.services.catalogue import Catalogue
 from app.services.catalogue import Wanted as PredictorWanted
 from app.services.predictors import Chosen
 
-router = APIRouter(prefix="/v1", tags=["scale"], responses=RESPONSES)
+router = APIRouter(prefix="/v1", tags=["scale"], responses=RESPONSES, route_class=SafeRoute)
 
 
 @router.post("/cost", summary="Exact cost of a network")

@@ -10,10 +10,11 @@ from app import figures
 from app.db.tables import StudyRow
 from app.db.unit_of_work import UnitOfWork
 from app.deps import Cursor, Id, K, Known, Limit, Look, NameQuery, RequestId, Work, looking, writing
-from app.problems import CONFLICT, RESPONSES
+from app.problems import RESPONSES
 from app.recipes import recipe_for
 from app.routers.predictors import detail as predictor_detail
 from app.routers.scale import resolved
+from app.safe_routes import SafeRoute
 from app.scaling.gate import Gate
 from app.scaling.published import published_predictor
 from app.schemas.common import Listed
@@ -34,7 +35,7 @@ from app.schemas.studies import (
 from app.schemas.trials import Estimated, EstimateItem
 from app.services import datasets, fronts, members, observations, predictors, refits, studies
 
-router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=RESPONSES)
+router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=RESPONSES, route_class=SafeRoute)
 
 FigureName = Annotated[Literal[tuple(figures.FIGURES)], Path()]  # type: ignore[valid-type]
 
@@ -87,25 +88,25 @@ def read_study(id: Id, work: Look) -> StudyDetail:
     return _detail(work, studies.find(work, id))
 
 
-@router.post("/{id}/start", status_code=202, summary="Train a study's networks", responses=CONFLICT)
+@router.post("/{id}/start", status_code=202, summary="Train a study's networks")
 def start_study(id: Id, work: Work, request_id: RequestId) -> StudyDetail:
     """Enqueues all its trials; started again, nothing happens twice."""
     return _detail(work, studies.start(work, id, request_id))
 
 
-@router.post("/{id}/pause", status_code=202, summary="Pause a study", responses=CONFLICT)
+@router.post("/{id}/pause", status_code=202, summary="Pause a study")
 def pause_study(id: Id, work: Work) -> StudyDetail:
     """Its queued trials wait, but for those that another started study or a client wants; running ones go on."""
     return _detail(work, studies.pause(work, id))
 
 
-@router.post("/{id}/resume", status_code=202, summary="Resume a study", responses=CONFLICT)
+@router.post("/{id}/resume", status_code=202, summary="Resume a study")
 def resume_study(id: Id, work: Work) -> StudyDetail:
     """Its queued trials take their turns again."""
     return _detail(work, studies.resume(work, id))
 
 
-@router.post("/{id}/cancel", status_code=202, summary="Stop a study", responses=CONFLICT)
+@router.post("/{id}/cancel", status_code=202, summary="Stop a study")
 def cancel_study(id: Id, work: Work) -> StudyDetail:
     """Cancels its trials, but for those that another study or a client counts on; finished ones stay."""
     return _detail(work, studies.cancel(work, id))
@@ -125,7 +126,7 @@ def read_correlations(id: Id, work: Look, k: K = 20) -> CorrelationsAnswer:
 
 
 @router.get("/{id}/calibration", summary="How good its predictions were")
-def read_calibration(id: Id, work: Look) -> CalibrationAnswer:
+def read_study_calibration(id: Id, work: Look) -> CalibrationAnswer:
     """How often the truth fell inside the bands, over networks predicted before they were trained."""
     return CalibrationAnswer.model_validate(fronts.calibration(work, studies.find(work, id)))
 
@@ -136,7 +137,7 @@ def read_figure(id: Id, name: FigureName, format: figures.Format, work: Look) ->
     return Response(_figure(work, studies.find(work, id), name).render(format), media_type=_MEDIA_TYPES[format])
 
 
-@router.post("/{id}/predictors", status_code=201, summary="Refit the predictor", responses=CONFLICT)
+@router.post("/{id}/predictors", status_code=201, summary="Refit the predictor")
 def refit_predictor(
     id: Id, request: Request, known: Known, response: Response, body: RefitRequest = _DEFAULT_REFIT
 ) -> PredictorDetail:
@@ -157,7 +158,7 @@ def refit_predictor(
     return predictor_detail(row)
 
 
-@router.post("/{id}/family", status_code=202, summary="Train a family", responses=CONFLICT)
+@router.post("/{id}/family", status_code=202, summary="Train a family")
 def train_family(id: Id, body: NewFamily, work: Work, request_id: RequestId) -> FamilyMembers:
     """Each rule's network for each budget, trained by each recipe with each seed; what was trained before is taken."""
     study = members.train(

@@ -14,9 +14,10 @@ from app.db.repositories import TERMINAL
 from app.db.tables import EventRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.deps import Cursor, Id, IdQuery, Known, Limit, Look, NameQuery, RequestId, Work
-from app.problems import CONFLICT, RESPONSES
+from app.problems import RESPONSES
 from app.recipes import recipe_for
 from app.routers.scale import resolved, scaled
+from app.safe_routes import SafeRoute
 from app.scaling.architecture import Config
 from app.scaling.recommend import flops_of
 from app.schemas.architectures import config_json
@@ -27,7 +28,7 @@ from app.services.artifacts import Artifact
 from app.services.catalogue import Catalogue
 from app.services.listeners import Listeners
 
-router = APIRouter(prefix="/v1/trials", tags=["trials"], responses=RESPONSES)
+router = APIRouter(prefix="/v1/trials", tags=["trials"], responses=RESPONSES, route_class=SafeRoute)
 
 _MEDIA_TYPES = {
     Artifact.WEIGHTS: "application/octet-stream",
@@ -79,7 +80,7 @@ def read_trial(id: Id, work: Look) -> TrialDetail:
     return _detail(work, trials.find(work, id))
 
 
-@router.post("/{id}/retry", status_code=202, summary="Retry a trial", responses=CONFLICT)
+@router.post("/{id}/retry", status_code=202, summary="Retry a trial")
 def retry_trial(id: Id, work: Work) -> TrialDetail:
     """A failed or cancelled trial waits again and goes on from its checkpoint; one that diverged starts anew.
 
@@ -88,7 +89,7 @@ def retry_trial(id: Id, work: Work) -> TrialDetail:
     return _detail(work, trials.retry(work, id))
 
 
-@router.post("/{id}/cancel", status_code=202, summary="Cancel a trial", responses=CONFLICT)
+@router.post("/{id}/cancel", status_code=202, summary="Cancel a trial")
 def cancel_trial(id: Id, work: Work) -> TrialDetail:
     """A waiting trial is cancelled at once, a running one after its next batch, within 2 s; its checkpoint stays."""
     trial = trials.cancel(work, id)
@@ -105,7 +106,7 @@ def cancel_trial(id: Id, work: Work) -> TrialDetail:
 def read_artifact(id: Id, file: Artifact, work: Look, settings: deps.Config) -> FileResponse:
     """Its weights with the config in their metadata, the model as ONNX, or its history; 404 until it has completed."""
     path = artifacts.find(work, settings.data_dir, id, file)
-    return FileResponse(path, media_type=_MEDIA_TYPES[file], filename=file.value)
+    return FileResponse(path, media_type=_MEDIA_TYPES[file], filename=file.value, stat_result=path.stat())
 
 
 def _known(id: Id, work: Look) -> TrialRow:

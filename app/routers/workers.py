@@ -9,12 +9,15 @@ from fastapi import APIRouter
 from app.db.tables import WorkerRow
 from app.deps import Config, Look
 from app.problems import RESPONSES
+from app.safe_routes import SafeRoute
 from app.schemas.common import Listed
 from app.schemas.workers import QueueAnswer, WorkerItem
 from app.services import queue
 from app.services.leases import SILENT_KEPT_SECONDS
 
-router = APIRouter(prefix="/v1", tags=["workers"], responses={401: RESPONSES[401]})
+router = APIRouter(
+    prefix="/v1", tags=["workers"], responses={code: RESPONSES[code] for code in (401, 422)}, route_class=SafeRoute
+)
 
 
 @router.get("/workers", summary="List workers")

@@ -86,6 +86,8 @@ def tell_of(work: UnitOfWork, study_id: str, client: str, multipliers: Multiplie
     Raises: NotFound; InvalidNetwork; Conflict where the study was cancelled.
     """
     study = _open(work, study_id)
+    if heard := work.outcome():
+        return heard
     architecture = Architecture.from_json(study.spec)
     config = architecture.scaled(multipliers)
     families.check(config)
@@ -96,6 +98,7 @@ def tell_of(work: UnitOfWork, study_id: str, client: str, multipliers: Multiplie
     provenance = {"source": client, "metrics": told.metrics or {}}
     observation = _observe(work, study, network, told, config.resolution, provenance)
     work.studies.changed(study.id)
+    work.keep_outcome(observation)
     work.commit()
     return observation
 

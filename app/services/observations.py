@@ -89,6 +89,8 @@ def bring_in(work: UnitOfWork, study: StudyRow, imported: list[Imported], source
 
     Raises: Invalid where an input is too small for the network.
     """
+    if brought := work.outcome():
+        return brought
     architecture = Architecture.from_json(study.spec)
     whole, table = flops_of(architecture), cost_table(architecture)
     multipliers = np.array([[one.r, one.d, one.w] for one in imported])
@@ -124,6 +126,7 @@ def bring_in(work: UnitOfWork, study: StudyRow, imported: list[Imported], source
     ]
     work.observations.add_many(rows)
     work.studies.changed(study.id)
+    work.keep_outcome(len(rows))
     work.commit()
     return len(rows)
 

@@ -42,7 +42,9 @@ def fit(work: UnitOfWork, study: StudyRow, k: int, gate: Gate, because: str | No
 
 def keep(work: UnitOfWork, refit: Refit, activate: Activate) -> PredictorRow:
     """The next version; in use at once where `activate` says so, or asks the gate and that lets it through."""
-    return predictors.keep(
+    if made := work.outcome():
+        return predictors.find(work, made)
+    row = predictors.keep(
         work,
         refit.predictor,
         architecture=refit.study.architecture,
@@ -52,6 +54,8 @@ def keep(work: UnitOfWork, refit: Refit, activate: Activate) -> PredictorRow:
         gate=told(refit.decision),
         active=refit.decision.promoted if activate == "gate" else activate,
     )
+    work.keep_outcome(row.id)
+    return row
 
 
 def told(decision: Decision) -> dict[str, Any]:

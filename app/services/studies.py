@@ -84,6 +84,8 @@ def create(work: UnitOfWork, plan: Plan) -> StudyRow:
 
     Raises: SpaceTooSmall; InvalidNetwork.
     """
+    if made := work.outcome():
+        return find(work, made)
     fitted = plan.fitted
     families.check(fitted.baseline)
     sample(fitted, space_of(fitted, plan.space), plan.size, plan.seed)
@@ -105,6 +107,7 @@ def create(work: UnitOfWork, plan: Plan) -> StudyRow:
         },
     )
     work.studies.add(row)
+    work.keep_outcome(row.id)
     work.commit()
     return row
 

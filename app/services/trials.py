@@ -105,8 +105,11 @@ def cancel(work: UnitOfWork, trial_id: str) -> TrialRow:
     Raises: NotFound; Conflict where it has ended already.
     """
     trial = find(work, trial_id)
+    if work.outcome():
+        return trial
     if not stop(work, trial) and not trial.cancel_requested:
         raise Conflict(f"The trial is {trial.state}: there is nothing to cancel.")
+    work.keep_outcome(trial.id)
     work.commit()
     return trial
 
@@ -117,6 +120,8 @@ def retry(work: UnitOfWork, trial_id: str) -> TrialRow:
     Raises: NotFound; Conflict where it has not ended so, or another one that trains the same lives.
     """
     trial = find(work, trial_id)
+    if work.outcome():
+        return trial
     if not work.trials.requeue(trial.id):
         other = work.trials.live(trial.fingerprint)
         if other is not None and other.id != trial.id:
@@ -125,6 +130,7 @@ def retry(work: UnitOfWork, trial_id: str) -> TrialRow:
     work.session.refresh(trial)
     work.events.record(trial.id, "state", {"state": "queued", "retry": True})
     work.send([trial])
+    work.keep_outcome(trial.id)
     work.commit()
     return trial
 
