@@ -27,7 +27,7 @@ def committed() -> dict[str, Any]:
 
 
 def text(spec: dict[str, Any]) -> str:
-    return json.dumps(spec, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(spec, indent=1, ensure_ascii=False) + "\n"
 
 
 def refused(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

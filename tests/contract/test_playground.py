@@ -80,7 +80,7 @@ def test_examples_run_as_they_stand(client: TestClient, settings: Settings) -> N
     pets = Path(settings.data_dir) / "datasets" / "pets"
     for number, name in enumerate(("cats", "dogs")):
         (pets / name).mkdir(parents=True)
-        for index in range(4):
+        for index in range(8):
             Image.new("RGB", (16, 16), (40 * index, 90 * number, 60)).save(pets / name / f"{index}.png")
 
     walk = Walk(client)
