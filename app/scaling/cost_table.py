@@ -90,7 +90,7 @@ class CostTable:
         """Input sides in px, multiply-adds and parameters of the networks at many multipliers, [network] each."""
         base = self.architecture.baseline.resolution
         resolutions = np.maximum(1, (base * r).astype(np.int64))
-        segments = self.edges.searchsorted(w, side="right") - 1
+        segments = np.minimum(self.edges.searchsorted(w, side="right") - 1, len(self.widths) - 1)
         flops, params = np.empty(len(w)), np.empty(len(w))
         of_repeats: dict[Repeats, list[int]] = {}
         for i, depth in enumerate(d.tolist()):
@@ -98,8 +98,7 @@ class CostTable:
         for repeats, which in of_repeats.items():
             flops[which] = self.sheet.flops_at(segments[which], repeats, resolutions[which])
             params[which] = self.sheet.params(repeats)[segments[which]]
-        inside = np.minimum(segments, len(self.widths) - 1)
-        beside = np.minimum(w - self.edges[inside], self.edges[inside + 1] - w) < _BESIDE  # on a step, or too wide
+        beside = np.minimum(w - self.edges[segments], self.edges[segments + 1] - w) < _BESIDE  # on a step, or too wide
         for i in np.flatnonzero(beside | (resolutions > LARGEST)).tolist():
             config = self.architecture.scaled(Multipliers(float(r[i]), float(d[i]), float(w[i])))
             cost = families.network_cost(config)

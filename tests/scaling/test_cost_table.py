@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from app.scaling import families
-from app.scaling.architecture import Architecture
+from app.scaling.architecture import Architecture, Multipliers
 from app.scaling.cost_table import DEEPEST, WIDEST, cost_table
 from tests.scaling.baselines import ARCHITECTURES, OF_EVERY_FAMILY
 
@@ -139,3 +139,20 @@ def test_the_least_resolution_is_where_the_network_can_first_be_built(architectu
 
 def test_a_table_is_made_once() -> None:
     assert cost_table(ARCHITECTURES[0]) is cost_table(ARCHITECTURES[0])
+
+
+@EVERY_FAMILY
+@settings(deadline=None, max_examples=3)
+@given(st.floats(0.02, 10), st.floats(0.02, 10), st.floats(0.02, 10))
+def test_costs_of_many_are_the_costs_of_each_as_far_as_multipliers_go(
+    architecture: Architecture, r: float, d: float, w: float
+) -> None:
+    r, d, w = (np.array([one, 10.0]) for one in (r, d, w))
+
+    resolutions, flops, params = cost_table(architecture).costs(r, d, w)
+
+    for i in range(2):
+        config = architecture.scaled(Multipliers(float(r[i]), float(d[i]), float(w[i])))
+        if min(int(side) for side in families.ledger(config).sides(config.resolution)) > 0:
+            cost = families.network_cost(config)
+            assert (resolutions[i], flops[i], params[i]) == (config.resolution, cost.flops, cost.params)
