@@ -14,7 +14,16 @@ from starlette.exceptions import HTTPException
 
 from app.db.pages import BadCursor
 from app.db.session import DatabaseAway
-from app.errors import Conflict, Invalid, NotFound, Unauthorized, UnknownDataset
+from app.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Overloaded,
+    RateLimited,
+    Unauthorized,
+    UnknownDataset,
+)
 from app.logs import about
 from app.scaling.errors import (
     InvalidNetwork,
@@ -34,6 +43,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     NotFound: (404, "not-found"),
     UnknownArchitecture: (404, "not-found"),
     Unauthorized: (401, "unauthorized"),
+    Forbidden: (403, "forbidden"),
     Conflict: (409, "conflict"),
     NotEnoughObservations: (409, "conflict"),
     UnknownDataset: (422, "unknown-dataset"),
@@ -42,6 +52,8 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     SpaceTooSmall: (422, "validation"),
     BadCursor: (422, "validation"),
     TargetOutOfRange: (422, "target-out-of-range"),
+    RateLimited: (429, "rate-limited"),
+    Overloaded: (503, "overloaded"),
     DatabaseAway: (503, "database-unavailable"),
 }
 
@@ -49,10 +61,14 @@ _TITLES = {
     "validation": "The request is not valid",
     "not-found": "There is no such resource",
     "unauthorized": "A key is needed",
+    "forbidden": "The key does not reach so far",
     "conflict": "The resource is not in a state for that",
     "target-out-of-range": "The target cannot be reached",
     "unknown-dataset": "There is no such data set",
     "too-large": "The request is too large",
+    "timeout": "The request took too long to arrive",
+    "rate-limited": "Too many requests",
+    "overloaded": "There is no room for more",
     "method-not-allowed": "The resource does not take this method",
     "database-unavailable": "The database does not answer",
     "internal": "Something went wrong on our side",
@@ -73,12 +89,27 @@ CONFLICT: dict[int | str, dict[str, Any]] = {
 }
 
 
+OVERLOADED: dict[int | str, dict[str, Any]] = {
+    503: {"model": Problem, "description": "There are too many streams.", "content": {MEDIA_TYPE: {}}}
+}
+REFUSED: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": description, "content": {MEDIA_TYPE: {}}}
+    for status, description in (
+        (401, "A key is needed."),
+        (403, "The key's scope (`x-scope`) does not reach so far."),
+        (408, "The body took too long to arrive."),
+        (413, "The body is too large."),
+        (429, "Too many requests: `Retry-After` says when to ask again."),
+    )
+}
+
+
 def add_handlers(app: FastAPI) -> None:
     """Make every error that leaves a route a problem document."""
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     for kind in PROBLEMS:
-        app.add_exception_handler(kind, _known)
+        app.add_exception_handler(kind, known)
     app.add_exception_handler(Exception, _unknown)
 
 
@@ -96,7 +127,8 @@ def problem(request: Request, status: int, kind: str, detail: str, **more: Any) 
     return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def _known(request: Request, error: Exception) -> JSONResponse:
+def known(request: Request, error: Exception) -> JSONResponse:
+    """The document of an error of the table."""
     status, kind = next(PROBLEMS[k] for k in type(error).__mro__ if k in PROBLEMS)
     more: dict[str, Any] = {}
     if isinstance(error, TargetOutOfRange):
@@ -109,8 +141,12 @@ def _known(request: Request, error: Exception) -> JSONResponse:
             }
     if isinstance(error, Invalid | InvalidNetwork):
         more = {"errors": [{"pointer": error.pointer, "message": _printable(error.message)}]}
-    if status == 401:
-        more = {"headers": {"WWW-Authenticate": "Bearer"}}
+    if isinstance(error, Unauthorized):
+        more = {"headers": {"WWW-Authenticate": 'Bearer error="invalid_token"' if error.invalid else "Bearer"}}
+    if isinstance(error, Forbidden) and "authorization" in request.headers:
+        more = {"headers": {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}}
+    if isinstance(error, RateLimited):
+        more = {"headers": {"Retry-After": str(error.seconds)}}
     if status == 503:
         more = {"headers": {"Retry-After": "5"}}
     return problem(request, status, kind, str(error), **more)

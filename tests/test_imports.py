@@ -11,13 +11,13 @@ ROOT = Path(__file__).parent.parent
 
 # A module may import from its own layer and from those after it.
 LAYERS = [
-    ("app.cli", "app.supervisor", "app.reproduce"),
+    ("app.cli", "app.supervisor", "app.reproduce", "app.key_commands", "app.serving"),
     ("app.main",),
-    ("app.deps", "app.problems", "app.routers"),
+    ("app.bodies", "app.callers", "app.deps", "app.problems", "app.routers", "app.security_headers"),
     ("app.schemas", "app.services"),
-    ("app.metrics", "app.report"),
+    ("app.metrics", "app.report", "app.rate_limits"),
     ("app.figures", "app.jobs", "app.db", "app.image_folders", "app.typefaces"),
-    ("app.errors", "app.settings", "app.recipes", "app.datasets", "app.logs"),
+    ("app.errors", "app.settings", "app.recipes", "app.datasets", "app.logs", "app.scopes"),
     ("app.scaling",),
 ]
 
@@ -35,8 +35,10 @@ HOMES = {
     "alembic": ("app.db.migrate", "migrations"),
     "celery": ("app.jobs", "worker"),
     "kombu": ("app.jobs",),
-    "fastapi": ("app.main", "app.deps", "app.problems", "app.routers"),
-    "starlette": ("app.main", "app.problems"),
+    "fastapi": ("app.main", "app.callers", "app.deps", "app.problems", "app.routers"),
+    "starlette": ("app.main", "app.bodies", "app.callers", "app.problems", "app.security_headers"),
+    "uvicorn": ("app.serving",),
+    "redis": ("app.rate_limits",),
     "prometheus_client": ("app.metrics",),
     "matplotlib": ("app.figures",),
     "httpx": ("app.reproduce",),

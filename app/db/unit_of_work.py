@@ -10,6 +10,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app.db.repositories import (
+    ApiKeys,
     Architectures,
     Counters,
     Datasets,
@@ -55,6 +56,7 @@ class UnitOfWork:
         self.predictors = Predictors(self.session)
         self.workers = Workers(self.session)
         self.counters = Counters(self.session)
+        self.keys = ApiKeys(self.session)
         return self
 
     def __exit__(
