@@ -34,6 +34,7 @@ from app.scaling.errors import (
 )
 from app.schemas.architectures import config_json
 from app.schemas.common import Problem
+from app.security_headers import ALWAYS
 
 log = logging.getLogger("rdw.problems")
 
@@ -178,7 +179,7 @@ def _unknown(request: Request, error: Exception) -> JSONResponse:
     with about(request_id=request_id):
         log.exception("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
     detail = "An unexpected error; the log has it under this request's id."
-    return problem(request, 500, "internal", detail, headers={"X-Request-ID": request_id})
+    return problem(request, 500, "internal", detail, headers={"X-Request-ID": request_id, **ALWAYS})
 
 
 def _pointer(location: Sequence[int | str]) -> str:

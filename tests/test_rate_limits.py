@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import uuid
 from pathlib import Path
@@ -16,6 +15,7 @@ from redis import Redis
 from app.main import create_app
 from app.rate_limits import Buckets, Policy, RateLimits
 from app.settings import Settings
+from tests.failures.gate import Gate
 from tests.support import free_port
 
 DIGEST = hashlib.sha256(b"one").hexdigest()
@@ -109,66 +109,36 @@ def test_without_redis_limits_are_by_process_and_nobody_is_refused_for_that(sett
     assert [answer.status_code for answer in answers] == [200, 200, 429]
 
 
-class Relay:
-    """Stands before Redis, and can go away and come back."""
-
-    def __init__(self, redis: str) -> None:
-        self._host, _, self._port = redis.split("/")[2].partition(":")
-        self.port = free_port()
-        self._links: list[asyncio.StreamWriter] = []
-
-    async def open(self) -> None:
-        self._server = await asyncio.start_server(self._link, "127.0.0.1", self.port)
-
-    async def close(self) -> None:
-        self._server.close()
-        for writer in self._links:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-        self._links.clear()
-
-    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        other_reader, other_writer = await asyncio.open_connection(self._host, int(self._port or 6379))
-        self._links += [writer, other_writer]
-        await asyncio.gather(self._pass(reader, other_writer), self._pass(other_reader, writer))
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(4096):
-                writer.write(data)
-        writer.close()
-
-
+@pytest.mark.parametrize("how", ["silence", "shut"])
 def test_redis_that_dies_meanwhile_is_done_without_and_used_again_when_it_is_back(
-    redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: str, redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.rate_limits._TRIED_EVERY", 0.01)
     who, server = uuid.uuid4().hex, Redis.from_url(redis)
     key = f"rdw:limit:requests:{who}"
+    port, database = redis.rpartition(":")[2].split("/")
+    gate = Gate("127.0.0.1", int(port))
+    through = f"redis://127.0.0.1:{gate.port}/{database}"
 
     async def ask() -> None:
-        relay = Relay(redis)
-        await relay.open()
-        through = f"redis://127.0.0.1:{relay.port}/{redis.rpartition('/')[2]}"
         limits = RateLimits(Settings(data_dir=tmp_path, broker_url=through, rate_limit=6))
         await limits.begin()
         assert (await limits.take(limits.requests, who)).allowed and server.exists(key)
-        await relay.close()
+        getattr(gate, how)()
         assert (await limits.take(limits.requests, who)).allowed  # the first by this process's count
         assert not (await limits.take(limits.requests, who)).allowed
-        await relay.open()
+        gate.open()
         await asyncio.wait_for(limits._return, 10)
         server.delete(key)
         assert (await limits.take(limits.requests, who)).allowed and server.exists(key)
         await limits.close()
-        await relay.close()
 
     try:
         asyncio.run(ask())
     finally:
         server.delete(key)
         server.close()
+        gate.end()
 
 
 def test_who_asks_too_much_is_told_when_to_ask_again(settings: Settings) -> None:
