@@ -46,10 +46,14 @@ def located(folder: str, data_dir: Path) -> Path:
     Raises: FolderError where it is none, or lies outside of the data root.
     """
     base = root(data_dir).resolve()
-    place = (base / folder).resolve()
+    try:
+        place = (base / folder).resolve()
+        there = place.is_dir()
+    except (OSError, ValueError):  # a name that no file can have
+        raise FolderError(f"{folder!r} is no name of a folder.") from None
     if not place.is_relative_to(base) or place == base:
         raise FolderError(f"{folder!r} lies outside of the data root.")
-    if not place.is_dir():
+    if not there:
         raise FolderError(f"There is no folder {folder!r} below the data root.")
     return place
 
@@ -87,7 +91,7 @@ def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
     Raises: FolderError for a folder that is missing, empty, of one class, with too few images in a part, or with a file
     that is no image.
     """
-    place = located(folder, data_dir)
+    place, base = located(folder, data_dir), root(data_dir).resolve()
     found = parts(place)
     by_class = images(found.train)
     if len(by_class) < 2:
@@ -101,6 +105,8 @@ def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
 
     def looked_into(file: Path) -> tuple[str, str]:
         within = file.relative_to(place).as_posix()
+        if not file.resolve().is_relative_to(base):
+            raise FolderError(f"{within!r} of {folder!r} is a link that leads out of the data root.")
         try:
             Image.open(file).close()
             return within, _content(file)

@@ -163,14 +163,16 @@ def test_event_streams_are_so_many_and_no_more_and_a_closed_one_makes_room(few: 
 
 def test_a_key_has_so_many_event_streams(settings: Settings) -> None:
     update = {"api_keys": hashlib.sha256(b"one").hexdigest(), "max_streams_per_caller": 1}
-    with served(settings.model_copy(update=update)) as address:
-        with httpx.Client(base_url=address, headers={"Authorization": "Bearer one"}) as client:
-            client.post("/v1/architectures", json=SMALL).raise_for_status()
-            trial = client.post("/v1/trials", json=TRIAL).raise_for_status().json()["id"]
-            with client.stream("GET", f"/v1/trials/{trial}/events") as one:
-                refused = client.get(f"/v1/trials/{trial}/events")
-                assert (one.status_code, refused.status_code) == (200, 429)
-                assert refused.json()["type"] == "/problems/rate-limited"
+    with (
+        served(settings.model_copy(update=update)) as address,
+        httpx.Client(base_url=address, headers={"Authorization": "Bearer one"}) as client,
+    ):
+        client.post("/v1/architectures", json=SMALL).raise_for_status()
+        trial = client.post("/v1/trials", json=TRIAL).raise_for_status().json()["id"]
+        with client.stream("GET", f"/v1/trials/{trial}/events") as one:
+            refused = client.get(f"/v1/trials/{trial}/events")
+            assert (one.status_code, refused.status_code) == (200, 429)
+            assert refused.json()["type"] == "/problems/rate-limited"
 
 
 @pytest.fixture
