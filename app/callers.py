@@ -24,7 +24,6 @@ from app.services.keys import digest_of
 from app.settings import Settings
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_HERE = ("localhost", "testserver")
 
 
 async def identify(request: Request) -> Caller:
@@ -182,17 +181,16 @@ def _refuse_other_sites(request: Request) -> None:
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     if origin is None and site is None:
         return  # no browser
-    if origin in request.app.state.settings.allowed_origins:
+    allowed = request.app.state.settings.allowed_origins
+    host = request.url.hostname or ""
+    if origin in allowed:
         return
-    if not _own_name(request.url.hostname or ""):  # a name that was made to point here (DNS rebinding)
+    known = {"localhost", *(urlsplit(one).hostname for one in allowed)}
+    if host not in known and not _loopback(host):  # a name that was made to point here (DNS rebinding)
         raise Forbidden("Without keys this service answers pages of this machine alone.")
     foreign = urlsplit(origin).netloc != request.headers.get("host") if origin else site == "cross-site"
     if request.method not in _SAFE and foreign:
         raise Forbidden("A page of another site asks; set RDW_CORS_ORIGINS if it should be let in.")
-
-
-def _own_name(host: str) -> bool:
-    return host in _HERE or _loopback(host)
 
 
 def _loopback(address: str) -> bool:

@@ -17,6 +17,8 @@ from PIL import Image
 from app.datasets import Dataset, held_out
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+# What is decoded, whatever a file is called: PIL knows formats that are programs (EPS) or take others' decoders.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # all that PIL raises
 _VALIDATION = ("val", "valid", "validation")
 _READERS = 8  # files read at a time
@@ -108,7 +110,7 @@ def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
         if not file.resolve().is_relative_to(base):
             raise FolderError(f"{within!r} of {folder!r} is a link that leads out of the data root.")
         try:
-            Image.open(file).close()
+            Image.open(file, formats=FORMATS).close()
             return within, _content(file)
         except UNREADABLE as error:
             raise FolderError(f"{within!r} of {folder!r} is no image that can be read: mend or remove it.") from error

@@ -28,15 +28,18 @@ _BURSTS_A_MINUTE = 6  # a bucket holds ten seconds' worth
 _MOST_KEPT = 20_000
 _PATIENCE = 0.1  # seconds that a request waits for Redis, before all go on without it
 _TRIED_EVERY = 2.0  # seconds, beside the requests
+_FETCHED = 100  # a hundredth of a burst is fetched at a time, so that few requests wait for Redis
+_HELD_SECONDS = 5.0  # what is not used by then is lost
 _SCRIPT = """
 local time = redis.call('TIME')
 local now, interval = time[1] * 1000000 + time[2], tonumber(ARGV[1])
 local full = math.max(tonumber(redis.call('GET', KEYS[1])) or now, now)
-local excess = full + interval - now - interval * ARGV[2]
-if excess > 0 then return {full - now, excess} end
-full = full + interval
+local room = now + interval * ARGV[2] - full
+if room < interval then return {full - now, interval - room, 0} end
+local taken = math.min(tonumber(ARGV[3]), math.floor(room / interval))
+full = full + interval * taken
 redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000))
-return {full - now, 0}
+return {full - now, 0, taken}
 """
 
 
@@ -121,6 +124,7 @@ class RateLimits:
         self._url = settings.broker_url if settings.broker_url.startswith(("redis://", "rediss://")) else None
         self._redis: Redis | None = None
         self._there = False
+        self._held: OrderedDict[str, tuple[int, float, int]] = OrderedDict()  # tokens fetched, until when, `empty`
         self._return: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -151,13 +155,26 @@ class RateLimits:
             return None
         if self._there:
             try:
-                args = [policy.interval, policy.burst]
-                empty, wait = await self._script(keys=[f"rdw:limit:{policy.name}:{who}"], args=args)
-                return Verdict(policy, int(empty), int(wait))
+                return await self._shared(policy, f"rdw:limit:{policy.name}:{who}")
             except (RedisError, OSError) as error:
                 log.warning("Redis is away (%s): limits are by process until it is back", type(error).__name__)
                 self._lost()
         return self._here.take(policy, who)
+
+    async def _shared(self, policy: Policy, key: str) -> Verdict:
+        left, until, empty = self._held.get(key, (0, 0.0, 0))
+        if not left or time.monotonic() > until:
+            args = [policy.interval, policy.burst, max(1, policy.burst // _FETCHED)]
+            empty, wait, fetched = map(int, await self._script(keys=[key], args=args))
+            left = self._held.get(key, (0,))[0] + fetched  # others may have fetched meanwhile
+            until = time.monotonic() + _HELD_SECONDS
+            if not left:
+                return Verdict(policy, empty, wait)
+        self._held[key] = (left - 1, until, empty)
+        self._held.move_to_end(key)
+        while len(self._held) > _MOST_KEPT:
+            self._held.popitem(last=False)
+        return Verdict(policy, empty, 0)
 
     def _lost(self) -> None:
         self._there = False

@@ -100,6 +100,31 @@ def test_redis_counts_as_this_process_does_and_replicas_share_it(redis: str, tmp
         server.close()
 
 
+def test_of_a_large_bucket_a_few_tokens_are_fetched_at_a_time(redis: str, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, broker_url=redis, rate_limit=1800)
+    who, server = uuid.uuid4().hex, Redis.from_url(redis)
+    key = f"rdw:limit:requests:{who}"
+
+    async def ask() -> None:
+        limits = RateLimits(settings)
+        await limits.begin()
+        kept = []
+        for _ in range(4):
+            assert (await limits.take(limits.requests, who)).allowed
+            kept.append(int(server.get(key)))
+        assert kept[0] == kept[1] == kept[2] < kept[3]  # three of three hundred, and three more
+        for _ in range(5):  # what requests at the same time fetch is spent by others
+            taken = await asyncio.gather(*(limits.take(limits.requests, who) for _ in range(59)))
+            assert all(verdict.allowed for verdict in taken)
+        await limits.close()
+
+    try:
+        asyncio.run(ask())
+    finally:
+        server.delete(key)
+        server.close()
+
+
 def test_without_redis_limits_are_by_process_and_nobody_is_refused_for_that(settings: Settings) -> None:
     away = f"redis://127.0.0.1:{free_port()}/0"
     update = {"api_keys": DIGEST, "broker_url": away, "rate_limit": 12}

@@ -106,14 +106,20 @@ def test_an_image_that_would_unpack_to_too_much_is_refused(settings: Settings, r
         describe("own", "own", 64, settings.data_dir)
 
 
-def test_a_drawing_is_no_image(settings: Settings, root: Path) -> None:
-    """SVG is never parsed: neither by its own name, nor under another."""
+DRAWINGS = {
+    "svg": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
+    "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(/etc/passwd) run\n%%EOF\n",
+}
+
+
+@pytest.mark.parametrize("kind", DRAWINGS)
+def test_a_drawing_is_no_image(settings: Settings, root: Path, kind: str) -> None:
+    """What is a program to draw by is never run: neither by its own name, nor under another."""
     fill(root / "own")
-    svg = '<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
-    (root / "own" / "cats" / "6.svg").write_text(svg)
+    (root / "own" / "cats" / f"6.{kind}").write_bytes(DRAWINGS[kind])
     assert describe("own", "own", 64, settings.data_dir).num_classes == 2
 
-    (root / "own" / "cats" / "6.png").write_text(svg)
+    (root / "own" / "cats" / "6.png").write_bytes(DRAWINGS[kind])
     with pytest.raises(FolderError, match=r"cats/6\.png"):
         describe("own", "own", 64, settings.data_dir)
 
