@@ -163,7 +163,10 @@ class RateLimits:
 
     async def _shared(self, policy: Policy, key: str) -> Verdict:
         left, until, empty = self._held.get(key, (0, 0.0, 0))
-        if not left or time.monotonic() > until:
+        if time.monotonic() > until:
+            self._held.pop(key, None)
+            left = 0
+        if not left:
             args = [policy.interval, policy.burst, max(1, policy.burst // _FETCHED)]
             empty, wait, fetched = map(int, await self._script(keys=[key], args=args))
             left = self._held.get(key, (0,))[0] + fetched  # others may have fetched meanwhile
