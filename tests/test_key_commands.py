@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from app.db.session import engine_for
 from app.settings import get_settings
+from tests.support import free_port
 
 
 @pytest.fixture
@@ -70,3 +72,15 @@ def test_a_key_of_the_table_opens_the_service_to_others(rdw, monkeypatch: pytest
     rdw("keys", "revoke", "ci")  # nobody gets in, so there is nothing to refuse
     assert rdw("api")[0] == 0
     assert len(started) == 2
+
+
+def test_without_tables_or_a_database_no_key_is_known(
+    rdw, postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RDW_HOST", "0.0.0.0")
+    for url in (postgres, f"sqlite:///{tmp_path / 'empty'}", f"postgresql://nobody@127.0.0.1:{free_port()}/none"):
+        monkeypatch.setenv("RDW_DATABASE_URL", url)
+        get_settings.cache_clear()
+        code, _, beside = rdw("api")
+        assert code == 1 and "lets other machines in" in beside
+    engine_for(f"sqlite:///{tmp_path / 'empty'}").dispose()
