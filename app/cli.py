@@ -10,7 +10,8 @@ import sys
 from pydantic import ValidationError
 
 from app.db.session import DatabaseAway
-from app.logs import configure
+from app.key_commands import add_command as add_keys
+from app.logs import configure, redacted
 from app.reproduce import add_command as add_reproduce
 from app.settings import Settings, get_settings
 
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"RDW_{str(wrong['loc'][0]).upper()}: {wrong['msg']}", file=sys.stderr)
         return 2
     except DatabaseAway as error:
-        print(f"{error} (RDW_DATABASE_URL)", file=sys.stderr)
+        print(redacted(f"{error} (RDW_DATABASE_URL)"), file=sys.stderr)
         return 1
 
 
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         command.set_defaults(run=lambda _, run=run: run())
+    add_keys(commands)
     add_reproduce(commands)
     return parser
 
@@ -61,25 +63,28 @@ def _serve() -> int:
 
 def _refused(settings: Settings) -> bool:
     """Whether the service would be open to other machines without a key; says what to do about it."""
-    if settings.open_to_others:
+    from app.services import keys
+
+    try:
+        refused = settings.beyond_loopback and not keys.any_there(settings)
+    except Exception:  # the database is away, or has no tables yet: no key is known that would keep others out
+        refused = True
+    if refused:
         print(
-            f"RDW_HOST={settings.host} lets other machines in: set RDW_API_KEYS first (see the README).",
+            f"RDW_HOST={settings.host} lets other machines in: make a key first (`rdw keys create`), or set "
+            "RDW_API_KEYS (see the README).",
             file=sys.stderr,
         )
-    return settings.open_to_others
+    return refused
 
 
 def _api() -> int:
-    import uvicorn
+    from app.serving import run
 
     settings = get_settings()
     if _refused(settings):
         return 1
-    uvicorn.run(
-        "app.main:create_app", factory=True, host=settings.host, port=settings.port, access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=5,
-    )  # fmt: skip
+    run(settings)
     return 0
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
-from fastapi.security import HTTPBearer
 
 from app.db.unit_of_work import Keyed, UnitOfWork
-from app.errors import Unauthorized
 from app.services.catalogue import Catalogue
 from app.settings import Settings
 
@@ -47,34 +42,6 @@ def look(request: Request) -> Iterator[UnitOfWork]:
     """A transaction that only reads."""
     with UnitOfWork(request.app.state.settings.database, writes=False) as unit:
         yield unit
-
-
-@dataclass(frozen=True)
-class Caller:
-    id: str
-
-
-class KnownCaller(HTTPBearer):
-    """Where keys are configured, lets in who has one.
-
-    Raises: Unauthorized.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(auto_error=False, scheme_name="HTTPBearer")
-
-    async def __call__(self, request: Request) -> None:  # type: ignore[override]
-        known = request.app.state.settings.key_digests
-        bearer = await super().__call__(request)
-        digest = hashlib.sha256(bearer.credentials.encode()).hexdigest() if bearer else ""
-        request.state.caller = Caller(f"env:{digest[:8]}" if known else "anonymous")
-        if not known:
-            return
-        if not any([hmac.compare_digest(digest, one) for one in known]):
-            raise Unauthorized("This service asks for a key: send `Authorization: Bearer` with one.")
-
-
-known_caller = KnownCaller()
 
 
 async def request_id(request: Request) -> str:

@@ -8,7 +8,10 @@ ServiceError
  |-- KeyReused         an idempotency key that came with another request before
  |-- Stale             the resource is not the one that the caller has seen (If-Match)
  |-- UnknownDataset    no data set of that name, or a folder that is none
- |-- Unauthorized      no key, or one that is not known
+ |-- Unauthorized      no key, or one that does not count (any more)
+ |-- Forbidden         the key's scope does not reach so far, or a page of another site asks
+ |-- RateLimited       the caller has asked for too much; it says when to ask again
+ |-- Overloaded        all together have asked for too much
  `-- Invalid           a request that is well-formed and wrong, with a pointer to where
 """
 
@@ -58,7 +61,27 @@ class UnknownDataset(ServiceError):
 
 
 class Unauthorized(ServiceError):
-    """No key, or one that is not known."""
+    """No key, or one that does not count (any more): then `invalid`."""
+
+    def __init__(self, message: str, *, invalid: bool = False) -> None:
+        super().__init__(message)
+        self.invalid = invalid
+
+
+class Forbidden(ServiceError):
+    """The key's scope does not reach so far, or a page of another site asks."""
+
+
+class RateLimited(ServiceError):
+    """The caller has asked for too much; `seconds` from now it may ask again."""
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class Overloaded(ServiceError):
+    """All together have asked for too much."""
 
 
 class Invalid(ServiceError):

@@ -19,9 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.db.session import DatabaseAway
 from app.db.unit_of_work import Keyed
-from app.deps import known_caller
 from app.errors import ServiceError
-from app.problems import answered
+from app.problems import known
 from app.services import replays
 
 log = logging.getLogger("rdw.idempotency")
@@ -53,17 +52,16 @@ class Idempotency:
         if scope["type"] != "http" or scope["method"] != "POST":
             return await self.app(scope, receive, send)
         request = Request(scope, receive)
-        key = request.headers.get("idempotency-key", "")
-        if not re.fullmatch(_KEY, key):  # what is none the route refuses
+        key, caller = request.headers.get("idempotency-key", ""), getattr(request.state, "caller", None)
+        if caller is None or not re.fullmatch(_KEY, key):  # what is no key the route refuses
             return await self.app(scope, receive, send)
         body = await request.body()
         settings = request.app.state.settings
+        keyed = Keyed(caller.id, key)
         try:
-            await known_caller(request)
-            keyed = Keyed(request.state.caller.id, key)
             before = await run_in_threadpool(replays.begin, settings, keyed, _digest(request, body))
         except (ServiceError, DatabaseAway) as error:
-            return await answered(request, error)(scope, receive, send)
+            return await known(request, error)(scope, receive, send)
         if before is not None:
             return await _send(send, before, (b"idempotent-replayed", b"true"))
         request.state.keyed = keyed

@@ -17,6 +17,8 @@ from PIL import Image
 from app.datasets import Dataset, held_out
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+# What is decoded, whatever a file is called: PIL knows formats that are programs (EPS) or take others' decoders.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # all that PIL raises
 _VALIDATION = ("val", "valid", "validation")
 _READERS = 8  # files read at a time
@@ -46,10 +48,14 @@ def located(folder: str, data_dir: Path) -> Path:
     Raises: FolderError where it is none, or lies outside of the data root.
     """
     base = root(data_dir).resolve()
-    place = (base / folder).resolve()
+    try:
+        place = (base / folder).resolve()
+        there = place.is_dir()
+    except (OSError, ValueError):  # a name that no file can have
+        raise FolderError(f"{folder!r} is no name of a folder.") from None
     if not place.is_relative_to(base) or place == base:
         raise FolderError(f"{folder!r} lies outside of the data root.")
-    if not place.is_dir():
+    if not there:
         raise FolderError(f"There is no folder {folder!r} below the data root.")
     return place
 
@@ -87,7 +93,7 @@ def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
     Raises: FolderError for a folder that is missing, empty, of one class, with too few images in a part, or with a file
     that is no image.
     """
-    place = located(folder, data_dir)
+    place, base = located(folder, data_dir), root(data_dir).resolve()
     found = parts(place)
     by_class = images(found.train)
     if len(by_class) < 2:
@@ -101,8 +107,10 @@ def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
 
     def looked_into(file: Path) -> tuple[str, str]:
         within = file.relative_to(place).as_posix()
+        if not file.resolve().is_relative_to(base):
+            raise FolderError(f"{within!r} of {folder!r} is a link that leads out of the data root.")
         try:
-            Image.open(file).close()
+            Image.open(file, formats=FORMATS).close()
             return within, _content(file)
         except UNREADABLE as error:
             raise FolderError(f"{within!r} of {folder!r} is no image that can be read: mend or remove it.") from error

@@ -67,6 +67,8 @@ def make_celery(settings: Settings) -> Celery:
     celery = Celery("rdw", broker=settings.broker_url or "rdwfiles://", set_as_current=False)
     celery.conf.update(
         task_default_queue=QUEUE,
+        task_serializer="json",
+        accept_content=["json"],
         task_ignore_result=True,
         task_acks_late=True,
         task_reject_on_worker_lost=True,

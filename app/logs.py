@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+
+# A password in a URL, a key of ours, what follows `Bearer`.
+_SECRETS = re.compile(r"(?<=://)([^\s:/@]*):[^\s@]*(?=@)|rdw_[A-Za-z0-9_\-]{20,}|(?<=[Bb]earer )[^\s'\"]+")
 
 _ids: ContextVar[dict[str, str]] = ContextVar("ids", default={})  # noqa: B039 (never changed, only replaced)
 
@@ -20,6 +24,11 @@ def about(**ids: str | None) -> Iterator[None]:
         yield
     finally:
         _ids.reset(token)
+
+
+def redacted(text: str) -> str:
+    """The text without what must not be read in it."""
+    return _SECRETS.sub(lambda found: f"{found[1] or ''}:***" if found[1] is not None else "***", text)
 
 
 def configure(form: str) -> None:
@@ -42,7 +51,7 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return redacted(json.dumps(line, ensure_ascii=False))
 
 
 class _Text(logging.Formatter):
@@ -53,3 +62,6 @@ class _Text(logging.Formatter):
         ids = " ".join(f"{name}={value}" for name, value in _ids.get().items())
         record.ids = f" [{ids}]" if ids else ""
         return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))

@@ -11,23 +11,26 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import problems
+from app.bodies import BodyLimit
+from app.callers import Gate, known_caller
 from app.db.unit_of_work import UnitOfWork
-from app.deps import known_caller
 from app.idempotency import Idempotency
 from app.jobs import JobQueue, prune_processed
 from app.logs import about
 from app.metrics import Metrics
 from app.playground import describe
+from app.rate_limits import RateLimits
 from app.routers import (
     architectures,
     asking,
@@ -42,9 +45,11 @@ from app.routers import (
     trials,
     workers,
 )
+from app.security_headers import DOCS_POLICY, SecurityHeaders
 from app.services import predictors as predictor_service
 from app.services.advance import advance
 from app.services.catalogue import Catalogue
+from app.services.keyring import KeyRing
 from app.services.leases import reconcile
 from app.services.listeners import Listeners
 from app.services.retention import prune
@@ -52,9 +57,19 @@ from app.settings import Settings, get_settings
 
 log = logging.getLogger("rdw.api")
 
-_LARGEST_BODY = 8 * 1024 * 1024
-_LARGEST_IMPORT = 24 * 1024 * 1024  # 100,000 observations as JSON, with room
+_ASSETS = Path(__file__).parent / "assets"
 _PRUNE_SECONDS = 600.0
+_CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": [
+        "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID",
+        "X-Request-ID",
+    ],
+    "expose_headers": [
+        "ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Request-ID",
+    ],
+    "max_age": 600,
+}  # fmt: skip
 _DESCRIPTION = """Name a baseline network and a FLOPs budget, and get the resolution, depth and width that fit it, with
 the network itself; train it on real images; every training makes the next answer better. The method is that of *Model
 Rubik's Cube: Twisting Resolution, Depth and Width for TinyNets* (NeurIPS 2020).
@@ -90,18 +105,28 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.jobs = JobQueue(settings)
     app.state.catalogue = Catalogue(settings.database)
     app.state.listeners = Listeners(settings.database)
+    app.state.keys = KeyRing(settings)
+    app.state.limits = RateLimits(settings)
+    app.state.streams = {}
     app.state.metrics = Metrics(settings, lambda: len(app.state.listeners))
     for module in (scale, architectures, datasets, trials, studies, asking, observations, predictors, workers):
-        app.include_router(module.router, dependencies=[Depends(known_caller)])
+        app.include_router(module.router, dependencies=[Depends(known_caller)], responses=problems.REFUSED)
     app.include_router(health.router)
-    app.include_router(metrics.router)
+    if settings.metrics_open:
+        app.include_router(metrics.router)
+    else:
+        app.include_router(metrics.router, dependencies=[Depends(known_caller)], responses=problems.REFUSED)
     app.include_router(problem_pages.router)
-    app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"), name="assets")
+    app.mount("/assets", StaticFiles(directory=_ASSETS), name="assets")
     app.add_api_route("/docs", _docs, include_in_schema=False)
     describe(app)
     problems.add_handlers(app)
     app.add_middleware(Idempotency)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, seconds=settings.body_seconds)
+    app.add_middleware(Gate, metrics_open=settings.metrics_open)
+    if settings.allowed_origins:
+        app.add_middleware(CORSMiddleware, **_CORS, allow_origins=sorted(settings.allowed_origins))
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
     app.add_middleware(Measured, metrics=app.state.metrics)
     return app
@@ -113,9 +138,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     stop = threading.Event()
     watch = threading.Thread(target=_look_out, args=(settings, app.state.jobs, stop), name="reconcile", daemon=True)
     watch.start()
+    await app.state.limits.begin()
     yield
     stop.set()
     watch.join(timeout=5)
+    await app.state.limits.close()
+    await run_in_threadpool(app.state.keys.write_uses)
     await run_in_threadpool(app.state.jobs.close)
 
 
@@ -192,50 +220,5 @@ class Measured:
             raise
 
 
-class BodyLimit:
-    """Refuses bodies above the limit with a problem document (FastAPI's own limit answers in plain text)."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        request = Request(scope)
-        declared = request.headers.get("content-length", "0")
-        most = _LARGEST_IMPORT if scope["path"].endswith("/observations") else _LARGEST_BODY
-        if declared.isdigit() and int(declared) > most:
-            return await _too_large(request, most)(scope, receive, send)
-        body, more = b"", True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > most:
-                return await _too_large(request, most)(scope, receive, send)
-        return await self.app(scope, _replayed(body, receive), send)
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return whole.pop() if whole else await receive()
-
-    return replay
-
-
-def _too_large(request: Request, most: int) -> Response:
-    return problems.problem(request, 413, "too-large", f"A body has at most {most:,} bytes here.")
-
-
-async def _docs() -> HTMLResponse:
-    return get_swagger_ui_html(
-        openapi_url="/openapi.json",
-        title="rdw",
-        swagger_js_url="/assets/swagger-ui-bundle.js",
-        swagger_css_url="/assets/swagger-ui.css",
-        swagger_favicon_url="/assets/favicon.png",
-    )
+async def _docs() -> FileResponse:
+    return FileResponse(_ASSETS / "docs.html", headers={"Content-Security-Policy": DOCS_POLICY})

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app import scopes
 from app.scaling.published import PREDICTOR
 
 Spec = dict[str, Any]
@@ -207,6 +208,9 @@ def _described(spec: Spec) -> Spec:
             _add_examples(operation)
             _add_parameter_examples(path, operation)
             _add_links(spec, path, operation)
+    scopes.document(spec)
+    for operations in spec["paths"].values():
+        for operation in operations.values():
             if operation.get("security"):
                 operation["security"].append({})  # without a key where the service has none: it answers 401 where not
     return spec

@@ -87,6 +87,33 @@ KINDS = {
         "This service has API keys, and the request has none that is known.",
         "Send `Authorization: Bearer KEY`. Whoever runs the service makes keys: `rdw keys create`.",
     ),
+    "forbidden": Kind(
+        403,
+        "The key does not reach so far",
+        "The key is good, and its scope is too small for this operation; or, at a service without keys, a page of "
+        "another site asks.",
+        "Every operation says in the playground which scope it needs (`x-scope`). Whoever runs the service makes keys "
+        "of a larger one: `rdw keys create --scope`.",
+    ),
+    "timeout": Kind(
+        408,
+        "The request took too long to arrive",
+        "The body did not come within the time that the service waits for one. Nothing was done.",
+        "Send it again; over a slow line send less at once.",
+    ),
+    "rate-limited": Kind(
+        429,
+        "Too many requests",
+        "This key, or this address, has sent more than the service takes from one caller. Nothing was done.",
+        "Send it again after `Retry-After` seconds. `RateLimit` says how much is left, `RateLimit-Policy` what is "
+        "allowed.",
+    ),
+    "overloaded": Kind(
+        503,
+        "There is no room for more",
+        "This process has as many event streams open as it takes.",
+        "Ask again after `Retry-After` seconds, or read the trial now and then instead of following it.",
+    ),
     "database-unavailable": Kind(
         503,
         "The database does not answer",

@@ -14,7 +14,19 @@ from starlette.exceptions import HTTPException
 
 from app.db.pages import BadCursor
 from app.db.session import DatabaseAway
-from app.errors import Conflict, InFlight, Invalid, KeyReused, NotFound, Stale, Unauthorized, UnknownDataset
+from app.errors import (
+    Conflict,
+    Forbidden,
+    InFlight,
+    Invalid,
+    KeyReused,
+    NotFound,
+    Overloaded,
+    RateLimited,
+    Stale,
+    Unauthorized,
+    UnknownDataset,
+)
 from app.logs import about
 from app.problem_kinds import KINDS
 from app.scaling.errors import (
@@ -26,6 +38,7 @@ from app.scaling.errors import (
 )
 from app.schemas.architectures import config_json
 from app.schemas.common import Problem
+from app.security_headers import ALWAYS
 
 log = logging.getLogger("rdw.problems")
 
@@ -35,6 +48,7 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     NotFound: (404, "not-found"),
     UnknownArchitecture: (404, "not-found"),
     Unauthorized: (401, "unauthorized"),
+    Forbidden: (403, "forbidden"),
     Conflict: (409, "conflict"),
     InFlight: (409, "idempotency-in-flight"),
     KeyReused: (422, "idempotency-key-reused"),
@@ -46,6 +60,8 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     SpaceTooSmall: (422, "validation"),
     BadCursor: (422, "validation"),
     TargetOutOfRange: (422, "target-out-of-range"),
+    RateLimited: (429, "rate-limited"),
+    Overloaded: (503, "overloaded"),
     DatabaseAway: (503, "database-unavailable"),
 }
 
@@ -71,12 +87,27 @@ STALE: dict[int | str, dict[str, Any]] = {
 }
 
 
+OVERLOADED: dict[int | str, dict[str, Any]] = {
+    503: {"model": Problem, "description": "There are too many streams.", "content": {MEDIA_TYPE: {}}}
+}
+REFUSED: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": description, "content": {MEDIA_TYPE: {}}}
+    for status, description in (
+        (401, "A key is needed."),
+        (403, "The key's scope (`x-scope`) does not reach so far."),
+        (408, "The body took too long to arrive."),
+        (413, "The body is too large."),
+        (429, "Too many requests: `Retry-After` says when to ask again."),
+    )
+}
+
+
 def add_handlers(app: FastAPI) -> None:
     """Make every error that leaves a route a problem document."""
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     for kind in PROBLEMS:
-        app.add_exception_handler(kind, answered)
+        app.add_exception_handler(kind, known)
     app.add_exception_handler(Exception, _unknown)
 
 
@@ -94,8 +125,8 @@ def problem(request: Request, status: int, kind: str, detail: str, **more: Any) 
     return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def answered(request: Request, error: Exception) -> JSONResponse:
-    """The document of an error that is in the table."""
+def known(request: Request, error: Exception) -> JSONResponse:
+    """The document of an error of the table."""
     status, kind = next(PROBLEMS[k] for k in type(error).__mro__ if k in PROBLEMS)
     more: dict[str, Any] = {}
     if isinstance(error, TargetOutOfRange):
@@ -108,8 +139,12 @@ def answered(request: Request, error: Exception) -> JSONResponse:
             }
     if isinstance(error, Invalid | InvalidNetwork):
         more = {"errors": [{"pointer": error.pointer, "message": _printable(error.message)}]}
-    if status == 401:
-        more = {"headers": {"WWW-Authenticate": "Bearer"}}
+    if isinstance(error, Unauthorized):
+        more = {"headers": {"WWW-Authenticate": 'Bearer error="invalid_token"' if error.invalid else "Bearer"}}
+    if isinstance(error, Forbidden) and "authorization" in request.headers:
+        more = {"headers": {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}}
+    if isinstance(error, RateLimited):
+        more = {"headers": {"Retry-After": str(error.seconds)}}
     if isinstance(error, InFlight):
         more = {"headers": {"Retry-After": str(error.retry_after)}}
     if status == 503:
@@ -143,7 +178,7 @@ def _unknown(request: Request, error: Exception) -> JSONResponse:
     with about(request_id=request_id):
         log.exception("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
     detail = "An unexpected error; the log has it under this request's id."
-    return problem(request, 500, "internal", detail, headers={"X-Request-ID": request_id})
+    return problem(request, 500, "internal", detail, headers={"X-Request-ID": request_id, **ALWAYS})
 
 
 def _pointer(location: Sequence[int | str]) -> str:

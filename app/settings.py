@@ -7,6 +7,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,15 +16,30 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Every setting with its default; the README's table says the same."""
 
-    model_config = SettingsConfigDict(env_prefix="RDW_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="RDW_", extra="ignore", hide_input_in_errors=True)
 
     data_dir: Path = Field(Path("var"), description="Database, broker's files, checkpoints and data sets go below it.")
-    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data directory.")
-    broker_url: str = Field("", description="Celery broker (redis://…); empty: files in the data directory.")
+    database_url: str = Field("", repr=False, description="SQLAlchemy URL; empty: SQLite in the data directory.")
+    broker_url: str = Field(
+        "", repr=False, description="Celery broker (redis://…); empty: files in the data directory."
+    )
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_keys: str = Field(
         "", description="SHA-256 digests (hex) of the keys that are let in, comma-separated; empty: loopback only."
     )
+    metrics_open: bool = Field(False, description="Let Prometheus read /metrics without a key where there are keys.")
+    trusted_proxies: str = Field(
+        "", description="Addresses of proxies whose X-Forwarded-For and -Proto are believed, comma-separated."
+    )
+    cors_origins: str = Field("", description="Origins whose pages may call the API, comma-separated; empty: none.")
+    rate_limit: int = Field(6000, ge=0, le=10**7, description="Requests a minute and key; 0: no limit.")
+    train_rate_limit: int = Field(600, ge=0, le=10**7, description="Those that train, a minute and key; 0: no limit.")
+    failed_key_limit: int = Field(
+        60, ge=0, le=10**7, description="Requests without a valid key, a minute and address; 0: no limit."
+    )
+    max_streams: int = Field(1000, ge=1, le=100_000, description="Event streams a process serves at a time, …")
+    max_streams_per_caller: int = Field(200, ge=1, le=100_000, description="… and of those a key's.")
+    body_seconds: float = Field(30.0, ge=0.1, le=3600, description="A request's body has to arrive within.")
     port: int = Field(8000, ge=1, le=65535)
     workers: int = Field(0, ge=0, le=64, description="Workers that `rdw serve` starts; 0: one a core, at most 2.")
     threads: int = Field(0, ge=0, le=256, description="Torch threads a worker; 0: cores divided by workers.")
@@ -75,10 +91,31 @@ class Settings(BaseSettings):
     def key_digests(self) -> frozenset[str]:
         return frozenset(digest.strip() for digest in self.api_keys.split(",") if digest.strip())
 
+    @field_validator("database_url", "broker_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        try:
+            urlsplit(value).port  # noqa: B018 (reading it parses it)
+        except ValueError:  # what is raised has parts of a password that was not encoded
+            raise ValueError("this is no URL: is a character of its password to be percent-encoded?") from None
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for origin in filter(None, map(str.strip, value.split(","))):
+            if not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", origin):
+                raise ValueError(f"{origin!r} is no origin: https://HOST or https://HOST:PORT; there is no wildcard")
+        return value
+
     @property
-    def open_to_others(self) -> bool:
-        """Whether other machines could reach the API without a key: never allowed."""
-        return not self.key_digests and self.host not in ("127.0.0.1", "::1", "localhost")
+    def allowed_origins(self) -> frozenset[str]:
+        return frozenset(filter(None, map(str.strip, self.cors_origins.split(","))))
+
+    @property
+    def beyond_loopback(self) -> bool:
+        """Whether other machines can reach the API: never allowed without a key."""
+        return self.host not in ("127.0.0.1", "::1", "localhost")
 
     @property
     def database(self) -> str:

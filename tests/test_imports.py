@@ -11,14 +11,24 @@ ROOT = Path(__file__).parent.parent
 
 # A module may import from its own layer and from those after it.
 LAYERS = [
-    ("app.cli", "app.supervisor", "app.reproduce"),
+    ("app.cli", "app.supervisor", "app.reproduce", "app.key_commands", "app.serving"),
     ("app.main",),
     ("app.playground",),
-    ("app.safe_routes", "app.idempotency", "app.etags", "app.deps", "app.problems", "app.routers"),
+    (
+        "app.safe_routes",
+        "app.idempotency",
+        "app.etags",
+        "app.bodies",
+        "app.callers",
+        "app.deps",
+        "app.problems",
+        "app.routers",
+        "app.security_headers",
+    ),
     ("app.schemas", "app.services"),
-    ("app.metrics", "app.report"),
+    ("app.metrics", "app.report", "app.rate_limits"),
     ("app.figures", "app.jobs", "app.db", "app.image_folders", "app.typefaces"),
-    ("app.errors", "app.problem_kinds", "app.settings", "app.recipes", "app.datasets", "app.logs"),
+    ("app.errors", "app.problem_kinds", "app.settings", "app.recipes", "app.datasets", "app.logs", "app.scopes"),
     ("app.scaling",),
 ]
 
@@ -39,6 +49,7 @@ HOMES = {
     "fastapi": (
         "app.main",
         "app.playground",
+        "app.callers",
         "app.deps",
         "app.problems",
         "app.routers",
@@ -46,7 +57,16 @@ HOMES = {
         "app.idempotency",
         "app.etags",
     ),
-    "starlette": ("app.main", "app.problems", "app.idempotency"),
+    "starlette": (
+        "app.main",
+        "app.bodies",
+        "app.callers",
+        "app.idempotency",
+        "app.problems",
+        "app.security_headers",
+    ),
+    "uvicorn": ("app.serving",),
+    "redis": ("app.rate_limits",),
     "prometheus_client": ("app.metrics",),
     "matplotlib": ("app.figures",),
     "httpx": ("app.reproduce",),

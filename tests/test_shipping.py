@@ -79,7 +79,7 @@ def test_all_that_lies_beside_the_code_is_packaged() -> None:
 
 def test_every_subcommand_explains_itself() -> None:
     overview = rdw("--help").stdout
-    for command in ("serve", "api", "worker", "migrate", "alive"):
+    for command in ("serve", "api", "worker", "migrate", "alive", "keys"):
         assert command in overview
         assert rdw(command, "--help").returncode == 0
 

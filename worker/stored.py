@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from app.image_folders import UNREADABLE
+from app.image_folders import FORMATS, UNREADABLE
 
 Marks = NDArray[np.bytes_]
 """Of each image 16 bytes that only images of the same pixels share."""
@@ -129,7 +129,7 @@ def decoded(file: Path | BytesIO, px: int) -> NDArray[np.uint8]:
 
     Raises what PIL raises (`UNREADABLE`).
     """
-    with Image.open(file) as opened:
+    with Image.open(file, formats=FORMATS) as opened:
         opened.draft("RGB", (_FINER * px, _FINER * px))
         image = _upright(opened).convert("RGB")
     side = min(image.size)

@@ -29,6 +29,7 @@ from app.datasets import BUILT_IN, Task
 from app.db.pages import Page, by_creation
 from app.db.session import database_clock
 from app.db.tables import (
+    ApiKeyRow,
     ArchitectureRow,
     CounterRow,
     DatasetRow,
@@ -671,6 +672,30 @@ class Counters(Repository):
 
     def all(self) -> dict[str, float]:
         return {row.name: row.value for row in self.session.scalars(select(CounterRow))}
+
+
+class ApiKeys(Repository):
+    def all(self) -> list[ApiKeyRow]:
+        return list(self.session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.created_at, ApiKeyRow.id)))
+
+    def called(self, id_or_name: str) -> ApiKeyRow | None:
+        return self.session.scalars(
+            select(ApiKeyRow).where(or_(ApiKeyRow.id == id_or_name, ApiKeyRow.name == id_or_name))
+        ).first()
+
+    def add_unless_there(self, row: ApiKeyRow) -> bool:
+        """False where a key of that name is there."""
+        try:
+            with self.session.begin_nested():
+                self.add(row)
+        except IntegrityError:
+            return False
+        return True
+
+    def used(self, last: dict[str, datetime]) -> None:
+        """Each key's last use, by its id."""
+        for key_id, at in last.items():
+            self.session.execute(update(ApiKeyRow).where(ApiKeyRow.id == key_id).values(last_used_at=at))
 
 
 class Replays(Repository):

@@ -346,6 +346,22 @@ class CounterRow(Base):
     value: Mapped[float] = mapped_column(Float(53), default=0.0)
 
 
+class ApiKeyRow(Base):
+    """Who may call; of the key itself only its SHA-256. Revoked and expired ones stay: the service stays locked."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (UniqueConstraint("name"), UniqueConstraint("digest"))
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(100))
+    digest: Mapped[str] = mapped_column(String(64))
+    scope: Mapped[str] = mapped_column(String(20))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
 class ReplayRow(Base):
     """A write that its caller has named by an idempotency key, and its answer, once it has one.
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app.db.repositories import (
+    ApiKeys,
     Architectures,
     Counters,
     Datasets,
@@ -71,6 +72,7 @@ class UnitOfWork:
         self.workers = Workers(self.session)
         self.counters = Counters(self.session)
         self.replays = Replays(self.session)
+        self.keys = ApiKeys(self.session)
         return self
 
     def __exit__(

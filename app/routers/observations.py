@@ -60,7 +60,7 @@ _IMPORT = {
         "content": {
             "application/json": {"schema": _import_schema()},
             "text/csv": {
-                "schema": {"type": "string"},
+                "schema": {"type": "string", "maxLength": 24 * 2**20},
                 "example": "r,d,w,accuracy,seconds\n0.8,1.0,0.9,0.712,31.5\n0.6,0.9,0.7,0.668,19.0\n",
             },
         },
@@ -80,7 +80,7 @@ def read_observations(
     settings: Config,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     cursor: Cursor = None,
-    accept: Annotated[str, Header()] = "application/json",
+    accept: Annotated[str, Header(max_length=4000)] = "application/json",
 ) -> Any:
     """In the order in which they came, those that were taken back as well; all of them as CSV (`Accept: text/csv`)."""
     study = studies.find(work, id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from app.callers import allow, count_training
 from app.datasets import Dataset
 from app.deps import Known, writing
 from app.problems import RESPONSES
@@ -59,9 +60,14 @@ def cost(body: NetworkRef, known: Known) -> CostAnswer:
     responses={202: {"model": ScaleAnswer, "description": "The network is being trained: see `Location`."}},
 )
 async def scale(body: ScaleRequest, request: Request, response: Response) -> ScaleAnswer:
-    """The best resolution, depth and width for a budget, and the very network. With `train` it is trained as well."""
+    """The best resolution, depth and width for a budget, and the very network. With `train` it is trained as well.
+
+    That needs a key of scope `train`.
+    """
     known: Catalogue = request.app.state.catalogue
     if body.train is not None:
+        await allow(request, "train")
+        await count_training(request)
         return await run_in_threadpool(_scale_and_train, body, body.train, request, response)
     architecture = known.architecture_in_memory(body.architecture) if isinstance(body.architecture, str) else None
     chosen = None if architecture is None else known.predictor_in_memory(_wanted(architecture, body))

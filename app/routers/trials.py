@@ -10,11 +10,12 @@ from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app import deps
+from app.callers import stream_place
 from app.db.repositories import TERMINAL
 from app.db.tables import EventRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.deps import Cursor, Id, IdQuery, Known, Limit, Look, NameQuery, RequestId, Work
-from app.problems import RESPONSES
+from app.problems import OVERLOADED, RESPONSES
 from app.recipes import recipe_for
 from app.routers.scale import resolved, scaled
 from app.safe_routes import SafeRoute
@@ -113,7 +114,13 @@ def _known(id: Id, work: Look) -> TrialRow:
     return trials.find(work, id)
 
 
-@router.get("/{id}/events", response_class=EventSourceResponse, summary="Follow a trial")
+@router.get(
+    "/{id}/events",
+    response_class=EventSourceResponse,
+    summary="Follow a trial",
+    dependencies=[Depends(stream_place)],
+    responses=OVERLOADED,
+)
 async def follow_trial(
     request: Request,
     trial: Annotated[TrialRow, Depends(_known)],

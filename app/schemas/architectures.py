@@ -87,7 +87,7 @@ class ConfigSpec(Body):
     in_chans: int = Field(3, ge=1, le=16)
     num_classes: int = Field(1000, ge=2, le=100_000)
     timm: dict[str, Any] | None = Field(
-        None, description="How stock timm builds the network. In answers; of no effect in requests."
+        None, max_length=100, description="How stock timm builds the network. In answers; of no effect in requests."
     )
 
     @model_validator(mode="after")

@@ -11,6 +11,8 @@ from app.schemas.common import Accuracy, Answer, Body, Multiplier, RowId, Title
 
 Metric = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]{0,63}$")]
 
+Measured = Annotated[float, Field(ge=-1e30, le=1e30)]
+
 
 class Ask(Body):
     client: Title = Field("client", description="Who asks: asked again it gets what it has not answered yet.")
@@ -36,7 +38,7 @@ class Tell(Body):
     infeasible: Title | None = Field(None, description="Why it cannot be trained; it is not suggested again.")
     seconds: float | None = Field(None, ge=0, le=1e9)
     latency_ms: float | None = Field(None, ge=0, le=1e9)
-    metrics: dict[Metric, float] | None = Field(None, max_length=50, description="What else was measured.")
+    metrics: dict[Metric, Measured] | None = Field(None, max_length=50, description="What else was measured.")
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Tell:

@@ -23,13 +23,16 @@ StageWidths = Annotated[
 ]
 
 
+Deviation = Annotated[float, Field(ge=0, le=1e9)]
+
+
 class AsAnswered(Body):
     """Multipliers are taken as answers give them; what an answer says beside r, d and w is of no effect."""
 
     w_stages: StageWidths = None
-    r_sd: float | None = None
-    d_sd: float | None = None
-    w_interval: tuple[float, float] | None = None
+    r_sd: Deviation | None = None
+    d_sd: Deviation | None = None
+    w_interval: tuple[Deviation, Deviation] | None = None
 
 
 class MultipliersSpec(AsAnswered):

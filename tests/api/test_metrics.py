@@ -124,7 +124,8 @@ def test_open_event_streams_are_counted(client: TestClient, trial: str) -> None:
 
 def test_without_the_database_the_rest_is_still_there(tmp_path: Path) -> None:
     away = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
-    client = TestClient(create_app(Settings(data_dir=tmp_path, database_url=away, broker_url="")))
+    settings = Settings(data_dir=tmp_path, database_url=away, broker_url="", metrics_open=True)
+    client = TestClient(create_app(settings))
     client.get("/healthz")
 
     seen = scraped(client)

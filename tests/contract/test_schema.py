@@ -28,6 +28,9 @@ def app_on_a_new_database() -> FastAPI:
         database_url="",
         broker_url="",
         api_keys=hashlib.sha256(_KEY.encode()).hexdigest(),
+        rate_limit=0,
+        train_rate_limit=0,
+        failed_key_limit=0,
     )
     upgrade(settings.database)
     with UnitOfWork(settings.database) as work:

@@ -1,0 +1,134 @@
+"""A client's paths stay below the data root, and what lies there is looked at with care."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from app.image_folders import FolderError, describe
+from app.settings import Settings
+
+
+@pytest.fixture
+def root(settings: Settings) -> Path:
+    """The data root, with a set of images beside it that nobody is to reach."""
+    root = settings.data_dir / "datasets"
+    root.mkdir()
+    fill(settings.data_dir / "secret")
+    return root
+
+
+def fill(folder: Path) -> None:
+    for name in ("cats", "dogs"):
+        (folder / name).mkdir(parents=True)
+        for n in range(5):
+            Image.new("L", (8, 8), n).save(folder / name / f"{n}.png")
+
+
+OUTSIDE = [
+    "../secret",
+    "a/../../secret",
+    "./../secret",
+    "/etc",
+    "//etc",
+    "..",
+    ".",
+    "a\x00b",
+    "a" * 400,
+    "a/" * 240 + "a",
+    "a" * 501,
+    "..\\secret",
+    "\u2025/secret",
+    "\uff0e\uff0e/secret",
+    "..\u2215secret",
+    "%2e%2e/secret",
+    "~/secret",
+    "\udcff",
+]
+
+
+def test_no_folder_outside_of_the_data_root_is_taken(client: TestClient, root: Path) -> None:
+    for folder in OUTSIDE:
+        body = json.dumps({"name": "pets", "folder": folder})
+        answer = client.post("/v1/datasets", content=body, headers={"Content-Type": "application/json"})
+
+        assert answer.status_code == 422, (folder, answer.text)
+        assert str(root.parent) not in answer.text
+
+
+def test_no_link_leads_out_of_the_data_root(client: TestClient, root: Path) -> None:
+    (root / "link").symlink_to(root.parent / "secret")
+    fill(root / "own")
+    for n in range(5):
+        (root / "own" / "cats" / f"{n}.png").unlink()
+    (root / "own" / "cats").rmdir()
+    (root / "own" / "cats").symlink_to(root.parent / "secret" / "cats")
+
+    answers = [client.post("/v1/datasets", json={"name": "pets", "folder": name}) for name in ("link", "own")]
+
+    assert [answer.status_code for answer in answers] == [422, 422]
+    assert all(str(root.parent) not in answer.text for answer in answers)
+
+
+def test_no_linked_file_leads_out_of_the_data_root(client: TestClient, root: Path) -> None:
+    fill(root / "own")
+    (root / "own" / "cats" / "0.png").unlink()
+    (root / "own" / "cats" / "0.png").symlink_to(root.parent / "secret" / "cats" / "0.png")
+
+    answer = client.post("/v1/datasets", json={"name": "pets", "folder": "own"})
+
+    assert answer.status_code == 422
+    assert "cats/0.png" in answer.json()["detail"]
+
+
+ELSEWHERE = ["..%2f..%2frdw.sqlite3", "../../rdw.sqlite3", "weights.safetensors%00", "checkpoint.pt", "weights.pt"]
+
+
+def test_only_an_artifacts_own_name_is_served(client: TestClient) -> None:
+    for file in ELSEWHERE:
+        answer = client.get(f"/v1/trials/{'0' * 32}/artifacts/{file}")
+
+        assert answer.status_code in (404, 422), file
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_an_image_that_would_unpack_to_too_much_is_refused(settings: Settings, root: Path) -> None:
+    fill(root / "own")
+    (root / "own" / "cats" / "0.png").write_bytes(bomb(30_000))
+
+    with pytest.raises(FolderError, match=r"cats/0\.png"):
+        describe("own", "own", 64, settings.data_dir)
+
+
+DRAWINGS = {
+    "svg": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
+    "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(/etc/passwd) run\n%%EOF\n",
+}
+
+
+@pytest.mark.parametrize("kind", DRAWINGS)
+def test_a_drawing_is_no_image(settings: Settings, root: Path, kind: str) -> None:
+    """What is a program to draw by is never run: neither by its own name, nor under another."""
+    fill(root / "own")
+    (root / "own" / "cats" / f"6.{kind}").write_bytes(DRAWINGS[kind])
+    assert describe("own", "own", 64, settings.data_dir).num_classes == 2
+
+    (root / "own" / "cats" / "6.png").write_bytes(DRAWINGS[kind])
+    with pytest.raises(FolderError, match=r"cats/6\.png"):
+        describe("own", "own", 64, settings.data_dir)
+
+
+def bomb(side: int) -> bytes:
+    """A PNG that says it is very large."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
