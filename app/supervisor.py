@@ -21,6 +21,7 @@ from app.settings import Settings
 log = logging.getLogger("rdw.serve")
 
 _LONGEST_BACKOFF = 30.0
+_BEHIND = 10  # the niceness of workers: whoever asks does not wait for those that train on the same cores
 _SETTLED = 20.0  # a process that ran for so long starts afresh: its next restart is immediate
 _TERM_SECONDS = 10.0
 _MIGRATE_EVERY = 2.0
@@ -34,6 +35,7 @@ class Child:
     name: str
     command: list[str]
     environment: dict[str, str]
+    niceness: int = 0
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     failures: int = 0
@@ -48,8 +50,12 @@ class Child:
             log.warning("%s ended with code %s; again in %.1f s", self.name, self.process.returncode, delay)
             self.process, self.restart_at = None, now + delay
         if self.process is None and now >= self.restart_at:
-            self.process = subprocess.Popen(self.command, env=self.environment, preexec_fn=die_with_parent)
+            self.process = subprocess.Popen(self.command, env=self.environment, preexec_fn=self._begin)
             self.started = now
+
+    def _begin(self) -> None:
+        die_with_parent()
+        os.nice(self.niceness)
 
 
 def serve(settings: Settings) -> int:
@@ -91,7 +97,8 @@ def _children(settings: Settings) -> list[Child]:
         return [api]
     threads = str(settings.thread_count)
     trained = {**environment, "OMP_NUM_THREADS": threads, "RDW_THREADS": threads}
-    return [api, *(Child(f"worker {n + 1}", [*rdw, "worker"], trained) for n in range(settings.worker_count))]
+    workers = (Child(f"worker {n + 1}", [*rdw, "worker"], trained, _BEHIND) for n in range(settings.worker_count))
+    return [api, *workers]
 
 
 def _end(children: list[Child]) -> None:

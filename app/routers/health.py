@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from app.db.unit_of_work import UnitOfWork
@@ -33,13 +34,27 @@ async def healthz() -> Health:
     return Health(status="ok")
 
 
+Need = Literal["database", "broker", "workers"]
+_NEEDS: list[Need] = ["database", "broker", "workers"]
+
+
 @router.get("/readyz", summary="Readiness", responses={503: {"model": Readiness}})
-def readyz(request: Request, response: Response) -> Readiness:
-    """Whether the database and the broker answer and a worker lives."""
+def readyz(
+    request: Request,
+    response: Response,
+    needs: Annotated[
+        list[Need], Query(max_length=3, description="What has to be there; all, where none is named.")
+    ] = _NEEDS,
+) -> Readiness:
+    """Whether the database and the broker answer and a worker lives.
+
+    With `needs=database` alone it says whether this process can answer: it scales, and takes trials for later.
+    """
     settings: Settings = request.app.state.settings
     workers, database = _workers(settings)
     broker = _broker(request)
-    ready = database == broker == "ok" and workers > 0
+    there = {"database": database == "ok", "broker": broker == "ok", "workers": workers > 0}
+    ready = all(there[need] for need in needs)
     response.status_code = 200 if ready else 503
     return Readiness(ready=ready, database=database, broker=broker, workers=workers)
 

@@ -336,3 +336,11 @@ def finish(work: Open, settings: Settings, trial: str, accuracy: float) -> None:
     claim = claim_of(work, trial, settings)
     with work() as unit:
         assert leases.complete(unit, claim, result)
+
+
+def test_readiness_may_be_asked_for_of_what_matters(client: TestClient) -> None:
+    answer = client.get("/readyz?needs=database&needs=broker")
+
+    assert (answer.status_code, answer.json()["ready"], answer.json()["workers"]) == (200, True, 0)
+    assert client.get("/readyz?needs=workers").status_code == 503
+    assert client.get("/readyz?needs=luck").status_code == 422
