@@ -47,9 +47,8 @@ class Measured:
 
     def table(self, title: str, lasted: float) -> None:
         count = sum(map(len, self.seconds.values()))
-        print(
-            f"\n{title}: {count:,} requests in {lasted:.0f} s, {count / lasted:,.0f} a second, {len(self.errors)} errors"
-        )
+        rate, errors = count / lasted, len(self.errors)
+        print(f"\n{title}: {count:,} requests in {lasted:.0f} s, {rate:,.0f} a second, {errors} errors")
         for kind, seconds in sorted(self.seconds.items()):
             print(f"  {kind:<8}{len(seconds):>8,}   p50 {at(seconds, 0.5):>7}   p99 {at(seconds, 0.99):>7}")
         for error in self.errors[:5]:
@@ -243,9 +242,7 @@ async def measure(args: argparse.Namespace, api: int) -> int:
     loaded.table(f"{args.clients} clients, two workers train", args.seconds)
     third = len(memory.seen) // 3
     first, last = (sorted(part)[len(part) // 2] for part in (memory.seen[third : 2 * third], memory.seen[2 * third :]))
-    print(
-        f"\nmemory of the API: {first:.0f} MB in the second third of it, {last:.0f} MB in the last ({last - first:+.1f})"
-    )
+    print(f"\nmemory of the API: {first:.0f} MB in its second third, {last:.0f} MB in the last ({last - first:+.1f})")
     training = sum(worker["trial"] is not None for worker in call(args.port, "/v1/workers")["items"])
     print(f"workers training at the end: {training}")
     return 1 if loaded.errors or idle.errors or training < 2 else 0
