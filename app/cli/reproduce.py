@@ -1,0 +1,20 @@
+"""`rdw reproduce`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.reproduce import add_command as add
+
+
+def add_command(commands: Any) -> None:
+    """It logs as the service does, whose settings it passes on."""
+    command = add(commands)
+    run = command.get_default("run")
+    command.set_defaults(run=lambda arguments: _logging(run, arguments))
+
+
+def _logging(run: Any, arguments: Any) -> int:
+    from app.cli.server import with_settings
+
+    return with_settings(lambda _: int(run(arguments)))
