@@ -1,4 +1,4 @@
-"""Following a training or a study: a bar on a terminal, a line an epoch elsewhere; on stderr: stdout is the answer's."""
+"""Following a training or a study: a bar on a terminal, a line an epoch elsewhere; on stderr."""
 
 from __future__ import annotations
 
