@@ -32,12 +32,10 @@ def port(settings: Settings) -> Finding:
     theirs, ours = str(spec["info"].get("version")), _installed()
     if ours not in (None, theirs):
         return warn("service", f"version {theirs} runs, {ours} is installed", "Restart it.")
-    ready = _json(f"{where}/readyz")
-    lacks = (
-        [f"{part}: {ready.get(part)}" for part in ("database", "broker") if ready.get(part) != "ok"] if ready else []
-    )
-    if ready is None or lacks:
-        return fail("service", f"{where} is not ready: {', '.join(lacks) or 'no answer'}", "See its log.")
+    said = _json(f"{where}/readyz") or {}
+    lacks = [f"{part}: {said.get(part)}" for part in ("database", "broker") if said.get(part) != "ok"]
+    if lacks:
+        return fail("service", f"{where} is not ready: {', '.join(lacks)}", "See its log.")
     return ok("service", f"{where}, version {theirs}")
 
 

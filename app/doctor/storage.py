@@ -34,10 +34,8 @@ def space(settings: Settings) -> Finding:
 
 def room(free: int, folder: Path) -> Finding:
     """Checkpoints and weights need it: a full disk stops trainings."""
-    said, cure = (
-        f"{free / 1e9:.1f} GB in {folder}",
-        "Make room, or set RDW_DATA_DIR and RDW_KEEP_DAYS (docs/operations.md).",
-    )
+    said = f"{free / 1e9:.1f} GB in {folder}"
+    cure = "Make room, or set RDW_DATA_DIR and RDW_KEEP_DAYS (docs/operations.md)."
     if free < _TOO_LITTLE:
         return fail("free space", said, cure)
     return warn("free space", said, cure) if free < _LITTLE else ok("free space", said)
