@@ -71,7 +71,8 @@ class AsyncClient:
     """rdw at `url` (default: RDW_URL, or this machine), known by `key` (default: RDW_API_KEY).
 
     `timeout`: seconds of silence after which an attempt has failed. What fails by accident is sent again, at most
-    `retries` times and for `patience` seconds in all. Its methods are described in `rdw_client.calls`.
+    `retries` times and for `patience` seconds in all, after at most `backoff` seconds, then twice that, and so on.
+    Its methods are described in `rdw_client.calls`.
     """
 
     def __init__(
@@ -82,9 +83,10 @@ class AsyncClient:
         timeout: float = 60.0,
         retries: int = 6,
         patience: float = 60.0,
+        backoff: float = 0.25,
     ) -> None:
         self._timeout = timeout
-        self._patience = Patience(retries=retries, seconds=patience)
+        self._patience = Patience(retries, patience, backoff)
         self._chance = random.Random()
         self._http = httpx.AsyncClient(**options(url, key, timeout))
 

@@ -18,9 +18,9 @@ _IN_FLIGHT = "/problems/idempotency-in-flight"
 class Patience:
     """How often a call is sent again, and for how long in all; waits double from `first` up to `longest` seconds."""
 
-    retries: int = 6
-    seconds: float = 60.0
-    first: float = 0.25
+    retries: int
+    seconds: float
+    first: float
     longest: float = 10.0
 
 
