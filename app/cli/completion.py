@@ -24,7 +24,7 @@ def add_command(commands: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from app.cli.parser import parser
 
-    print(_SCRIPTS[arguments.shell](list(_levels(parser(), "rdw"))), end="")
+    print(_SCRIPTS[arguments.shell](list(levels(parser(), "rdw"))), end="")
     return 0
 
 
@@ -50,7 +50,7 @@ class _Level:
         return [*self.commands, *self.words, *(name for option in self.options for name in option.names)]
 
 
-def _levels(parser: argparse.ArgumentParser, path: str) -> Iterator[_Level]:
+def levels(parser: argparse.ArgumentParser, path: str) -> Iterator[_Level]:
     options, words = [], []
     below: dict[str, argparse.ArgumentParser] = {}
     said: dict[str, str] = {}
@@ -66,7 +66,7 @@ def _levels(parser: argparse.ArgumentParser, path: str) -> Iterator[_Level]:
             words += [str(choice) for choice in action.choices or ()]
     yield _Level(path, {name: said.get(name, "") for name in below}, tuple(options), tuple(words))
     for name, one in below.items():
-        yield from _levels(one, f"{path} {name}")
+        yield from levels(one, f"{path} {name}")
 
 
 def _bash(levels: list[_Level]) -> str:
