@@ -64,13 +64,13 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Served]:
-    """The baseline `small` is registered."""
+def served(folder: Path, api_keys: str = "") -> Iterator[Served]:
+    """The baseline `small` is registered, where no key is asked for."""
     database = f"sqlite:///{folder / 'rdw.sqlite3'}"
     upgrade(database)
     with UnitOfWork(database) as work:
         install_published(work)
-    settings = Settings(data_dir=folder, database_url=database, broker_url="")
+    settings = Settings(data_dir=folder, database_url=database, broker_url="", api_keys=api_keys)
     port = free_port()
     config = uvicorn.Config(create_app(settings), port=port, log_level="error", ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
@@ -81,7 +81,8 @@ def served(folder: Path) -> Iterator[Served]:
             assert thread.is_alive()
             time.sleep(0.02)
         url = f"http://127.0.0.1:{port}"
-        httpx.post(f"{url}/v1/architectures", json=SMALL).raise_for_status()
+        if not api_keys:
+            httpx.post(f"{url}/v1/architectures", json=SMALL).raise_for_status()
         yield Served(url, settings)
     finally:
         server.should_exit = True

@@ -41,11 +41,16 @@ def asked(run: Run, arguments: argparse.Namespace) -> int:
     try:
         with Client(arguments.url, arguments.key, retries=3, patience=_PATIENCE) as client:
             return run(client, arguments)
+    except RdwError as error:
+        return _said(error, arguments.json)
     except ValueError as error:
         note(str(error))
         return INVALID
-    except RdwError as error:
-        return _said(error, arguments.json)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a file of ours, to be written
+        note(f"{error.filename}: {error.strerror}")
+        return FAILED
 
 
 def _said(error: RdwError, as_json: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from app.cli.exits import FAILED, INTERRUPTED
@@ -12,9 +13,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; its exit code."""
     chosen = parser().parse_args(arguments)
     try:
-        return int(chosen.run(chosen))
+        code = int(chosen.run(chosen))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # `rdw trials list | head`: who reads has had enough
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is not worth an error
         return FAILED

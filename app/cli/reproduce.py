@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.cli.local import with_settings
 from app.reproduce import add_command as add
 
 
@@ -15,6 +16,4 @@ def add_command(commands: Any) -> None:
 
 
 def _logging(run: Any, arguments: Any) -> int:
-    from app.cli.server import with_settings
-
     return with_settings(lambda _: int(run(arguments)))

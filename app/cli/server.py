@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from app.cli.exits import FAILED, INVALID
+from app.cli.exits import FAILED
+from app.cli.local import with_settings
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -24,26 +24,6 @@ def add_command(commands: Any) -> None:
     ):
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         command.set_defaults(run=lambda _, run=run: with_settings(run))
-
-
-def with_settings(run: Callable[[Settings], int]) -> int:
-    """Run on the machine of the service; wrong settings and a database that is away are said in a line."""
-    from pydantic import ValidationError
-
-    from app.db.session import DatabaseAway
-    from app.logs import configure
-    from app.settings import get_settings
-
-    try:
-        configure(get_settings().log_format)
-        return run(get_settings())
-    except ValidationError as error:
-        for wrong in error.errors():
-            print(f"RDW_{str(wrong['loc'][0]).upper()}: {wrong['msg']}", file=sys.stderr)
-        return INVALID
-    except DatabaseAway as error:
-        print(f"{error} (RDW_DATABASE_URL)", file=sys.stderr)
-        return FAILED
 
 
 def _serve(settings: Settings) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -14,7 +15,7 @@ import httpx
 import pytest
 
 from tests.cli.conftest import Rdw
-from tests.serving import Served
+from tests.serving import Served, served
 from tests.support import free_port
 
 TRAIN = ("train", "small", "--dataset", "digits", "--recipe", "digits-smoke")
@@ -140,6 +141,38 @@ def test_on_a_terminal_there_is_colour_and_no_color_turns_it_off(service: Served
     assert b"\033[" not in shown(NO_COLOR="1")
 
 
+def test_on_a_terminal_a_training_is_a_bar(service: Served) -> None:
+    trial = httpx.post(
+        f"{service.url}/v1/trials",
+        json={"architecture": "small", "dataset": "digits", "recipe": "digits-smoke", "seed": 12},
+    ).json()["id"]
+    with service.work() as work:
+        done = {"phase": "training", "epoch": 1, "epochs": 2, "step": 0, "steps": 21, "train_loss": 1.5}
+        work.events.record(trial, "progress", done)
+        work.commit()
+    service.finish(trial)
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "app.cli", "trials", "watch", trial],
+        stderr=theirs, stdout=subprocess.DEVNULL, check=True, env={**service.environment, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+
+    assert f"{'█' * 12}{'░' * 12}  50%  training  epoch 1 of 2  loss 1.500" in shown
+    assert shown.count("\n") == 1  # one line, written over
+
+
+def test_who_has_no_key_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rdw = Rdw(capsys)
+    with served(tmp_path, api_keys=hashlib.sha256(b"the key").hexdigest()) as closed:
+        out, err = rdw.both("queue", "--url", closed.url, code=4)
+        assert out == ""
+        assert "RDW_API_KEY" in err
+        assert json.loads(rdw("queue", "--url", closed.url, "--key", "the key", "--json"))["queued"] == 0
+
+
 def test_a_study_by_hand(rdw: Rdw, tmp_path: Path) -> None:
     space = tmp_path / "space.json"
     space.write_text('{"ratio": [0.3, 1.0]}')
@@ -205,6 +238,19 @@ def test_problems_are_in_words_or_as_documents(rdw: Rdw) -> None:
 
     assert "no trial" in rdw.both("trials", "show", "0" * 32, code=1)[1]
     assert "http" in rdw.both("queue", "--url", "here", code=2)[1]
+
+
+def test_a_file_that_cannot_be_written_is_named(rdw: Rdw, tmp_path: Path) -> None:
+    err = rdw.both("scale", "small", "--ratio", ".5", "--config", str(tmp_path / "none" / "n.json"), code=1)[1]
+
+    assert err == f"{tmp_path}/none/n.json: No such file or directory\n"
+
+
+def test_who_reads_may_have_had_enough(service: Served) -> None:
+    rdw = f'"{sys.executable}" -m app.cli architectures'
+    ran = subprocess.run(["bash", "-c", f"{rdw} | true"], capture_output=True, text=True, env=service.environment)
+
+    assert ran.stderr == ""
 
 
 def test_one_client_command_starts_without_the_server_s_packages(service: Served) -> None:
