@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -238,6 +239,14 @@ def test_what_answers_on_the_port(
 
     assert found["state"] == state
     assert words in found["detail"]
+
+
+def test_a_service_that_asks_for_a_key_is_known_as_one(doctor: Doctor, tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"the key").hexdigest()
+    with served(tmp_path, api_keys=digest) as closed:
+        found = doctor(data_dir=tmp_path, port=closed.url.rpartition(":")[2], api_keys=digest)
+
+    assert (found["service"]["state"], found["keys"]["state"]) == ("ok", "ok")
 
 
 def test_a_port_that_says_nothing_of_the_kind(doctor: Doctor, migrated: Path) -> None:

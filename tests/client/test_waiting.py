@@ -68,8 +68,15 @@ def test_behind_a_proxy_that_drops_and_keeps_streams_back(rdw: Client, service: 
     with unreliable(port, share=0.5, seed=3) as proxy, Client(proxy.url, retries=30, backoff=0.001) as far:
         assert far.wait(trial).accuracy == 0.9
         states = [event.data["state"] for event in far.events(trial)]
-    assert states == ["queued", "running", "completed"]
+        again = asyncio.run(_likewise(proxy.url, trial))
+    assert states == again == ["queued", "running", "completed"]
     assert sum(proxy.dropped[way] for way in proxy.dropped if way) > 0
+
+
+async def _likewise(url: str, trial: str) -> list[str]:
+    async with AsyncClient(url, retries=30, backoff=0.001) as far:
+        assert (await far.wait(trial)).accuracy == 0.9
+        return [event.data["state"] async for event in far.events(trial)]
 
 
 def test_a_stream_is_taken_up_after_the_last_event_that_was_seen(rdw: Client, service: Served, trial: str) -> None:
