@@ -169,10 +169,9 @@ def _refit(rdw: Client, arguments: argparse.Namespace) -> int:
     if a.json:
         document(fitted.raw)
         return 0
-    gate = fitted.gate or {}
     facts([("predictor", fitted.id), ("in use", "yes" if fitted.active else "no"), ("networks", fitted.observations)])
-    for reason in gate.get("reasons") or []:
-        note(str(reason))
+    if fitted.gate:
+        note(f"The gate: {fitted.gate['why']}")
     return 0
 
 

@@ -196,6 +196,9 @@ def test_a_study_by_hand(rdw: Rdw, tmp_path: Path) -> None:
     assert len(rdw("study", "front", other).splitlines()) == 1 + len(rdw.json("study", "front", other)["items"])
     rdw("study", "figure", other, "accuracy-against-flops", "--to", str(tmp_path / "f.png"))
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+    out, err = rdw.both("study", "refit", other, "--k", "8", "--gate")
+    assert "predictor" in out
+    assert err.startswith("The gate: ")
     predictor = rdw.json("study", "refit", other, "--k", "8")["id"]
     assert rdw.json("predictor", "activate", predictor)["active"]
     assert "known from" in rdw.both("predictor", "curve", predictor)[1].lower()
@@ -263,6 +266,18 @@ print(sorted({"fastapi", "sqlalchemy", "pydantic", "numpy", "celery", "sklearn",
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=service.environment)
 
     assert ran.stdout.splitlines()[-1] == "[]", ran.stdout + ran.stderr
+
+
+def test_what_can_be_chosen_is_what_the_service_knows() -> None:
+    """The commands list it themselves, so that they start without the server's packages."""
+    from app import figures
+    from app.cli import scale, study, trials
+    from app.scaling.recommend import RULES
+    from app.services.artifacts import Artifact
+
+    assert scale.RULES == RULES
+    assert study.FIGURES == tuple(figures.FIGURES)
+    assert set(trials.FILES) == {artifact.value for artifact in Artifact}
 
 
 def test_help_lists_the_exit_codes(rdw: Rdw) -> None:
