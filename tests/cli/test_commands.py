@@ -276,7 +276,7 @@ def test_what_can_be_chosen_is_what_the_service_knows() -> None:
     from app.services.artifacts import Artifact
 
     assert scale.RULES == RULES
-    assert study.FIGURES == tuple(figures.FIGURES)
+    assert tuple(figures.FIGURES) == study.FIGURES
     assert set(trials.FILES) == {artifact.value for artifact in Artifact}
 
 
