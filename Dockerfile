@@ -12,6 +12,7 @@ RUN groupadd --system --gid 10001 rdw \
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md ./
 COPY app app
+COPY client client
 COPY migrations migrations
 COPY worker worker
 VOLUME /data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ ROOT = Path(__file__).parent.parent
 
 # A module may import from its own layer and from those after it.
 LAYERS = [
-    ("app.cli", "app.supervisor", "app.reproduce", "app.key_commands", "app.serving"),
+    ("app.cli", "app.supervisor", "app.reproduce", "app.serving"),
+    ("app.doctor",),
     ("app.main",),
     ("app.playground",),
     (
@@ -44,6 +46,7 @@ HOMES = {
     "pycocotools": ("worker.detection",),
     "sqlalchemy": ("app.db", "migrations"),
     "alembic": ("app.db.migrate", "migrations"),
+    "redis": ("app.rate_limits", "app.doctor.broker"),
     "celery": ("app.jobs", "worker"),
     "kombu": ("app.jobs",),
     "fastapi": (
@@ -66,10 +69,10 @@ HOMES = {
         "app.security_headers",
     ),
     "uvicorn": ("app.serving",),
-    "redis": ("app.rate_limits",),
     "prometheus_client": ("app.metrics",),
     "matplotlib": ("app.figures",),
-    "httpx": ("app.reproduce",),
+    "httpx": ("app.reproduce", "rdw_client"),
+    "rdw_client": ("app.cli", "rdw_client"),
     "sklearn": ("app.scaling.predictor", "worker.datasets"),
     "pymoo": ("app.scaling.front",),
     "threadpoolctl": ("app.scaling.blas",),
@@ -77,9 +80,9 @@ HOMES = {
 }
 
 MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for folder in ("app", "worker", "migrations")
-    for path in sorted((ROOT / folder).rglob("*.py"))
+    ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+    for root, folder in ((ROOT, "app"), (ROOT, "worker"), (ROOT, "migrations"), (ROOT / "client", "rdw_client"))
+    for path in sorted((root / folder).rglob("*.py"))
 }
 
 
@@ -116,6 +119,13 @@ def test_each_framework_stays_in_its_place(module: str) -> None:
     for name in imported(MODULES[module]):
         homes = HOMES.get(name.partition(".")[0])
         assert homes is None or within(module, homes), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if within(m, ("rdw_client",))])
+def test_the_client_stands_on_the_standard_library_and_httpx_alone(module: str) -> None:
+    for name in imported(MODULES[module]):
+        top = name.partition(".")[0]
+        assert top in ("rdw_client", "httpx") or top in sys.stdlib_module_names, f"{module} imports {name}"
 
 
 def test_every_module_of_the_app_has_its_layer() -> None:

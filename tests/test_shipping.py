@@ -154,6 +154,14 @@ def test_the_images_run_as_a_user_of_their_own_and_the_api_has_no_torch() -> Non
     assert ".[worker]" in worker
 
 
+def test_the_images_have_every_package() -> None:
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    folders = {name.rstrip("*") for name in found["include"]} - {"rdw_client"} | {"client"}
+
+    assert found["where"] == [".", "client"]
+    assert all(f"COPY {folder} {folder}\n" in (ROOT / "Dockerfile").read_text() for folder in folders)
+
+
 def test_the_readme_lists_every_setting() -> None:
     from app.settings import Settings
 

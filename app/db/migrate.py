@@ -6,6 +6,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
@@ -33,6 +35,19 @@ def downgrade(url: str, revision: str = "base") -> None:
     """Take migrations back down to `revision`."""
     with engine_for(url).begin() as connection:
         command.downgrade(alembic_config(connection), revision)
+
+
+def versions(url: str) -> tuple[str | None, str | None]:
+    """The schema's revision, none before the first, and the one that this code wants.
+
+    Raises: DatabaseAway.
+    """
+    try:
+        with engine_for(url).connect() as connection:
+            wanted = ScriptDirectory.from_config(alembic_config(connection)).get_current_head()
+            return MigrationContext.configure(connection).get_current_revision(), wanted
+    except OperationalError as error:
+        raise DatabaseAway(f"The database does not answer: {error.orig}") from error
 
 
 def alembic_config(connection: Connection) -> Config:

@@ -1,45 +1,20 @@
-"""The `rdw` command."""
+"""`rdw serve`, `api`, `worker`, `migrate`, `alive`: what runs the service. Settings come from the environment."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
 import sys
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from app.cli.exits import FAILED
+from app.cli.local import with_settings
 
-from app.db.session import DatabaseAway
-from app.key_commands import add_command as add_keys
-from app.logs import configure, redacted
-from app.reproduce import add_command as add_reproduce
-from app.settings import Settings, get_settings
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run a subcommand; its exit code."""
-    parser = _parser()
-    chosen = parser.parse_args(arguments)
-    try:
-        configure(get_settings().log_format)
-        return chosen.run(chosen)
-    except KeyboardInterrupt:
-        return 130
-    except ValidationError as error:
-        for wrong in error.errors():
-            print(f"RDW_{str(wrong['loc'][0]).upper()}: {wrong['msg']}", file=sys.stderr)
-        return 2
-    except DatabaseAway as error:
-        print(redacted(f"{error} (RDW_DATABASE_URL)"), file=sys.stderr)
-        return 1
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="rdw",
-        description="Scale a network to a FLOPs budget. Settings come from the environment (RDW_*), see the README.",
-    )
-    commands = parser.add_subparsers(required=True, metavar="command")
+def add_command(commands: Any) -> None:
     for name, run, text in (
         ("serve", _serve, "migrate, then run API and workers together and stay up"),
         ("api", _api, "run the API alone"),
@@ -48,17 +23,13 @@ def _parser() -> argparse.ArgumentParser:
         ("alive", _alive, "exit with 0 if a worker on this host sent a heartbeat lately"),
     ):
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
-        command.set_defaults(run=lambda _, run=run: run())
-    add_keys(commands)
-    add_reproduce(commands)
-    return parser
+        command.set_defaults(run=lambda _, run=run: with_settings(run))
 
 
-def _serve() -> int:
+def _serve(settings: Settings) -> int:
     from app.supervisor import serve
 
-    settings = get_settings()
-    return 1 if _refused(settings) else serve(settings)
+    return FAILED if _refused(settings) else serve(settings)
 
 
 def _refused(settings: Settings) -> bool:
@@ -78,17 +49,16 @@ def _refused(settings: Settings) -> bool:
     return refused
 
 
-def _api() -> int:
+def _api(settings: Settings) -> int:
     from app.serving import run
 
-    settings = get_settings()
     if _refused(settings):
-        return 1
+        return FAILED
     run(settings)
     return 0
 
 
-def _worker() -> int:
+def _worker(_: Settings) -> int:
     """Becomes Celery's own worker: one trial at a time, in the process itself (a pool child's death would block it)."""
     command = [
         sys.executable,
@@ -107,25 +77,20 @@ def _worker() -> int:
     os.execv(sys.executable, command)
 
 
-def _migrate() -> int:
+def _migrate(settings: Settings) -> int:
     from app.db.migrate import upgrade
 
-    upgrade(get_settings().database)
+    upgrade(settings.database)
     print("the schema is up to date")
     return 0
 
 
-def _alive() -> int:
+def _alive(settings: Settings) -> int:
     from app.db.unit_of_work import UnitOfWork
 
-    settings = get_settings()
     with UnitOfWork(settings.database, writes=False) as work:
         here = [
             w.name for w in work.workers.alive(settings.lease_seconds) if w.name.startswith(f"{socket.gethostname()}:")
         ]
     print(f"alive: {', '.join(here) or 'none'}")
-    return 0 if here else 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return 0 if here else FAILED

@@ -19,7 +19,7 @@ def rdw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv("RDW_DATA_DIR", str(tmp_path))
     for name in ("RDW_DATABASE_URL", "RDW_API_KEYS", "RDW_BROKER_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("app.cli.configure", lambda form: None)
+    monkeypatch.setattr("app.logs.configure", lambda form: None)
     get_settings.cache_clear()
 
     def run(*arguments: str) -> tuple[int, str, str]:

@@ -7,14 +7,14 @@ import json
 import re
 import sys
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from app.db.tables import ApiKeyRow, utc_now
-from app.db.unit_of_work import UnitOfWork
-from app.errors import Conflict, NotFound
+from app.cli.local import with_settings
 from app.scopes import SCOPES
-from app.services import keys
-from app.settings import get_settings
+
+if TYPE_CHECKING:
+    from app.db.tables import ApiKeyRow
+    from app.settings import Settings
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.@\-]{0,99}"
@@ -32,22 +32,27 @@ def add_command(commands: Any) -> None:
     create.add_argument(
         "--expires", type=_span, metavar="90d", help="after so many hours, days or weeks; left out: never"
     )
-    create.set_defaults(run=_create)
+    create.set_defaults(run=lambda chosen: with_settings(lambda settings: _create(chosen, settings)))
 
     listing = actions.add_parser("list", help="all keys that were ever made, without their secrets")
-    listing.set_defaults(run=_list)
+    listing.set_defaults(run=lambda chosen: with_settings(lambda settings: _list(chosen, settings)))
 
     revoke = actions.add_parser("revoke", help="let a key in no more, within five seconds")
     revoke.add_argument("key", metavar="ID|NAME")
-    revoke.set_defaults(run=_revoke)
+    revoke.set_defaults(run=lambda chosen: with_settings(lambda settings: _revoke(chosen, settings)))
     for action in (create, listing, revoke):
         action.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _create(chosen: argparse.Namespace) -> int:
+def _create(chosen: argparse.Namespace, settings: Settings) -> int:
+    from app.db.tables import utc_now
+    from app.db.unit_of_work import UnitOfWork
+    from app.errors import Conflict
+    from app.services import keys
+
     expires_at = utc_now() + chosen.expires if chosen.expires else None
     try:
-        with UnitOfWork(get_settings().database) as work:
+        with UnitOfWork(settings.database) as work:
             row, secret = keys.create(work, chosen.name, chosen.scope, expires_at)
     except Conflict as error:
         print(error, file=sys.stderr)
@@ -57,8 +62,10 @@ def _create(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _list(chosen: argparse.Namespace) -> int:
-    with UnitOfWork(get_settings().database, writes=False) as work:
+def _list(chosen: argparse.Namespace, settings: Settings) -> int:
+    from app.db.unit_of_work import UnitOfWork
+
+    with UnitOfWork(settings.database, writes=False) as work:
         rows = [_plain(row) for row in work.keys.all()]
     if chosen.json:
         print(json.dumps(rows))
@@ -69,9 +76,13 @@ def _list(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _revoke(chosen: argparse.Namespace) -> int:
+def _revoke(chosen: argparse.Namespace, settings: Settings) -> int:
+    from app.db.unit_of_work import UnitOfWork
+    from app.errors import NotFound
+    from app.services import keys
+
     try:
-        with UnitOfWork(get_settings().database) as work:
+        with UnitOfWork(settings.database) as work:
             row = keys.revoke(work, chosen.key)
     except NotFound as error:
         print(error, file=sys.stderr)
@@ -81,6 +92,8 @@ def _revoke(chosen: argparse.Namespace) -> int:
 
 
 def _plain(row: ApiKeyRow) -> dict[str, str | None]:
+    from app.services import keys
+
     return {
         "id": row.id,
         "name": row.name,

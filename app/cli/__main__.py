@@ -1,0 +1,5 @@
+"""`python -m app.cli` is `rdw`."""
+
+from app.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,63 @@
+"""Tables for people, JSON for programs; colour only where a terminal shows it and NO_COLOR is not set."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+_BOLD, _DIM, _RED, _YELLOW, _GREEN, _PLAIN = "\033[1m", "\033[2m", "\033[31m", "\033[33m", "\033[32m", "\033[0m"
+_COLOURS = {
+    "completed": _GREEN, "ok": _GREEN, "running": _BOLD, "failed": _RED, "fail": _RED, "cancelled": _YELLOW,
+    "warn": _YELLOW, "warning": _YELLOW, "dim": _DIM, "head": _BOLD,
+}  # fmt: skip
+
+
+def coloured(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, kind: str, stream: TextIO | None = None) -> str:
+    """The text in the colour of a state, where it is to have one."""
+    colour = _COLOURS.get(kind)
+    return f"{colour}{text}{_PLAIN}" if colour and coloured(stream or sys.stdout) else text
+
+
+def document(value: Any) -> None:
+    """One JSON document, and nothing else."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Aligned; columns of numbers to the right. States have their colours."""
+    lines = [list(head), *([str(cell) for cell in row] for row in rows)]
+    if len(lines) == 1:
+        print(paint("none", "dim"))
+        return
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    right = [all(_number(line[column]) for line in lines[1:]) for column in range(len(head))]
+    for number, line in enumerate(lines):
+        cells = [
+            paint(cell.rjust(width) if to_right else cell.ljust(width), "head" if number == 0 else cell)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> None:
+    """A name and a value a line; those that have none are left out."""
+    known = [(name, str(value)) for name, value in pairs if value not in (None, "", "-")]
+    width = max((len(name) for name, _ in known), default=0)
+    for name, value in known:
+        print(f"{paint(name.ljust(width), 'dim')}  {paint(value, value)}")
+
+
+def note(text: str) -> None:
+    """For people, beside what the command answers: on stderr."""
+    print(text, file=sys.stderr)
+
+
+def _number(cell: str) -> bool:
+    return cell in ("-", "") or cell.lstrip("+-±.").removesuffix("%")[:1].isdigit()

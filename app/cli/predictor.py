@@ -1,0 +1,91 @@
+"""`rdw predictor`: the versions of r(c) and d(c), and which one is in use."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from app.cli import asking
+from app.cli.output import document, facts, note, table
+from app.cli.units import percent
+
+if TYPE_CHECKING:
+    from rdw_client import Client, Predictor
+
+
+def add_command(commands: Any) -> None:
+    text = "predictors: versions, curves, which one is in use"
+    group = commands.add_parser("predictor", help=text, description=text.capitalize() + ".")
+    within = group.add_subparsers(required=True, metavar="command")
+    listing = asking.add(within, "list", _list, "every version, newest first")
+    listing.add_argument("--architecture", help="of this baseline alone")
+    listing.add_argument("--limit", type=int, default=50, help="(default: %(default)s)")
+    asking.add(within, "show", _show, "a version and how well it fits").add_argument("predictor")
+    curve = asking.add(within, "curve", _curve, "r(c) and d(c) with their uncertainty")
+    curve.add_argument("predictor")
+    curve.add_argument("--least", type=float, metavar="C")
+    curve.add_argument("--most", type=float, metavar="C")
+    curve.add_argument("--steps", type=int, default=12, help="(default: %(default)s)")
+    activate = asking.add(within, "activate", _activate, "use this version from now on; also the way back")
+    activate.add_argument("predictor")
+
+
+def _list(rdw: Client, arguments: argparse.Namespace) -> int:
+    a = arguments
+    found = list(islice(rdw.predictors(architecture=a.architecture), a.limit))
+    if a.json:
+        document([one.raw for one in found])
+        return 0
+    table(
+        ("predictor", "baseline", "data", "version", "networks", "in use"),
+        (
+            (p.id, p.architecture, p.dataset, str(p.version), str(p.observations), "yes" if p.active else "")
+            for p in found
+        ),
+    )
+    return 0
+
+
+def _show(rdw: Client, arguments: argparse.Namespace) -> int:
+    return _said(rdw.predictor(arguments.predictor), arguments)
+
+
+def _activate(rdw: Client, arguments: argparse.Namespace) -> int:
+    """What we saw is what we activate: where another has changed it meanwhile, it is said."""
+    seen = rdw.predictor(arguments.predictor)
+    return _said(rdw.activate(seen, if_match=seen.etag), arguments)
+
+
+def _curve(rdw: Client, arguments: argparse.Namespace) -> int:
+    a = arguments
+    curve = rdw.curve(a.predictor, least=a.least, most=a.most, steps=a.steps)
+    if a.json:
+        document(curve.raw)
+        return 0
+    table(
+        ("c", "r", "±", "d", "±", "accuracy"),
+        (
+            (f"{p.c:.3f}", f"{p.r:.3f}", f"{p.r_sd:.3f}", f"{p.d:.3f}", f"{p.d_sd:.3f}", percent(p.accuracy))
+            for p in curve.items
+        ),
+    )
+    note(f"Known from {curve.least:.3f} to {curve.most:.3f}; beyond it is a guess.")
+    return 0
+
+
+def _said(predictor: Predictor, arguments: argparse.Namespace) -> int:
+    if arguments.json:
+        document(predictor.raw)
+        return 0
+    facts(
+        [
+            ("predictor", predictor.id),
+            ("baseline", f"{predictor.architecture} on {predictor.dataset}"),
+            ("version", predictor.version),
+            ("in use", "yes" if predictor.active else "no"),
+            ("networks", predictor.observations),
+            ("from", predictor.provenance),
+        ]
+    )
+    return 0

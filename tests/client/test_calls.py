@@ -1,0 +1,224 @@
+"""Every call of the client, against a service."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rdw_client
+from app.services import artifacts
+from rdw_client import AsyncClient, Client, calls
+from tests.serving import Served
+
+CONFIG_OF = {"r": 1.0, "d": 1.0, "w": 1.0}
+TRIAL: dict[str, Any] = {"dataset": "digits", "recipe": "digits-smoke"}
+
+
+@pytest.fixture
+def study(rdw: Client) -> str:
+    return rdw.create_study("mine", "small", "digits", trials=3, space={"ratio": [0.3, 1.0]}).id
+
+
+@pytest.fixture
+def known(rdw: Client, study: str) -> str:
+    """A study with results."""
+    results = [
+        {"r": r, "d": 1.0, "w": w, "accuracy": 0.5 + 0.2 * r * w} for r in (0.6, 0.8, 1.0) for w in (0.5, 0.8, 1.1)
+    ]
+    assert rdw.import_observations(study, results, source="elsewhere").imported == 9
+    return study
+
+
+def test_a_budget_becomes_a_network(rdw: Client) -> None:
+    found = rdw.scale("efficientnet_b0", flops=200_000_000, budget={"mode": "at_most"})
+
+    assert found.cost.flops <= 200_000_000 < 1.01 * found.cost.flops
+    assert found.config["resolution"] == found.raw["config"]["resolution"]
+    assert found.predicted_accuracy is not None and 0.7 < found.predicted_accuracy.mean < 0.8
+    assert found.predictor is not None and found.predictor.id == "published-tinynets"
+    assert found.multipliers.w_interval is None or found.multipliers.w_interval[0] <= found.multipliers.w
+
+
+def test_families_and_rules(rdw: Client) -> None:
+    family = rdw.family("efficientnet_b0", ratios=[0.5], flops=[100_000_000])
+    assert [round(one.cost.flops / 1e6) for one in family.items] == [100, 193]
+
+    compared = rdw.compare("small", ratio=0.6, rules=["width", "surrogate"])
+    assert [one.rule for one in compared.items] == ["width", "surrogate"]
+    assert compared.items[0].answer is not None
+    assert compared.items[1].problem
+
+
+def test_costs_are_exact(rdw: Client) -> None:
+    whole = rdw.cost("small")
+    assert rdw.cost(config=whole.config).cost == whole.cost
+    assert sum(stage["flops"] for stage in whole.cost.stages) == whole.cost.flops
+
+
+def test_baselines(rdw: Client) -> None:
+    assert {"efficientnet_b0", "small"} <= {one.name for one in rdw.architectures()}
+    small = rdw.architecture("small")
+    assert not small.built_in
+    assert small.baseline is not None and small.rules is not None
+    again = rdw.register_architecture({"name": "small", "baseline": small.baseline, "rules": {"divisor": 4}})
+    assert again.flops == small.flops
+
+
+def test_data_sets(rdw: Client, service: Served) -> None:
+    assert "digits" in {one.name for one in rdw.datasets()}
+    with pytest.raises(rdw_client.Invalid) as refused:
+        rdw.register_dataset("pets", "nowhere")
+    assert refused.value.kind == "unknown-dataset"
+
+
+def test_a_trial_from_beginning_to_end(rdw: Client, service: Served, tmp_path: Path) -> None:
+    estimate = rdw.estimate("small", **TRIAL)
+    assert estimate.low <= estimate.seconds <= estimate.high
+    trial = rdw.train("small", **TRIAL, multipliers=CONFIG_OF)
+    assert trial.state == "queued"
+    assert rdw.train("small", **TRIAL).id == trial.id
+    assert rdw.queue().queued == 1
+    assert rdw.cancel_trial(trial).state == "cancelled"
+    assert rdw.retry_trial(trial.id).state == "queued"
+
+    service.finish(trial.id)
+
+    done = rdw.trial(trial)
+    assert (done.state, done.accuracy) == ("completed", 0.9)
+    assert [event.data["state"] for event in rdw.events(trial)] == [
+        "queued",
+        "cancelled",
+        "queued",
+        "running",
+        "completed",
+    ]
+    assert [one.id for one in rdw.trials(state="completed", architecture="small")] == [trial.id]
+    with pytest.raises(rdw_client.NotFound):
+        rdw.download(trial, "log.csv", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+    left = artifacts.folder(service.settings.data_dir, trial.id)
+    left.mkdir(parents=True)
+    (left / "log.csv").write_text("epoch\n1\n")
+    assert rdw.download(trial, "log.csv", tmp_path).read_text() == "epoch\n1\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["log.csv"]
+
+
+def test_lists_go_over_pages(rdw: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "_PAGE", 2)
+    wanted = {rdw.train("small", **TRIAL, seed=seed, multipliers={"r": 0.7}).id for seed in range(5)}
+
+    assert wanted <= {trial.id for trial in rdw.trials()}
+
+
+def test_a_study_is_run(rdw: Client, study: str) -> None:
+    assert rdw.start_study(study).state == "running"
+    assert rdw.pause_study(study).state == "paused"
+    assert rdw.resume_study(study).state == "running"
+    assert rdw.cancel_study(study).state == "cancelled"
+    assert rdw.study(study).trials["cancelled"] == 3
+    assert study in {one.id for one in rdw.studies(architecture="small")}
+
+
+def test_ask_and_tell(rdw: Client, study: str) -> None:
+    suggestion, other = rdw.ask(study, client="me", n=2)
+    heard = rdw.tell(study, suggestion, accuracy=0.7, seconds=3, metrics={"f1": 0.6})
+    assert heard.suggestion is not None and heard.suggestion.state == "told"
+    assert rdw.tell(study, other.id, infeasible="it does not fit").observation is None
+    assert rdw.tell(study, multipliers={"r": 0.9, "d": 1.0, "w": 0.9}, accuracy=0.71).observation
+    assert [one.role for one in rdw.observations(study)] == ["told", "told"]
+    assert "told" in rdw.observations_csv(study)
+
+
+def test_what_a_study_has_found(rdw: Client, known: str) -> None:
+    assert rdw.import_csv(known, "r,d,w,accuracy\n0.7,1.0,0.7,0.66\n", source="a table").imported == 1
+    bad = rdw.tell(known, multipliers={"r": 0.5, "d": 1.0, "w": 0.5}, accuracy=1.0).observation
+    assert bad is not None
+    assert rdw.retract(known, bad, "a slip of the pen").retraction == "a slip of the pen"
+    front = rdw.front(known, k=5)
+    assert [n.flops for n in front.items] == sorted(n.flops for n in front.items)
+    assert rdw.correlations(known).r.pearson is not None
+    assert rdw.calibration(known).trials == 0
+    assert rdw.figure(known, "accuracy-against-flops", "png").startswith(b"\x89PNG")
+
+
+def test_predictors(rdw: Client, known: str) -> None:
+    fitted = rdw.refit(known, k=9)
+    assert not fitted.active
+    assert fitted.id in {one.id for one in rdw.predictors(architecture="small")}
+    assert rdw.predictor(fitted).points
+    seen = rdw.predictor(fitted)
+    assert rdw.activate(seen, if_match=seen.etag).active
+    curve = rdw.curve(fitted, steps=4)
+    assert len(curve.items) == 4
+    assert curve.items[0].r_sd > 0
+    assert rdw.predictor_calibration(fitted).trials == 0
+    assert rdw.train_family(known, ratios=[0.6], rules=["tiny_formula"], predictor=fitted.id).items[0].trials
+    assert rdw.trained_family(known).items[0].rule == "tiny_formula"
+
+
+def test_health_and_workers(rdw: Client, service: Served) -> None:
+    assert rdw.health().status == "ok"
+    with service.work() as work:
+        work.workers.beat("a-host:7", 2, None)
+        work.commit()
+    assert [(w.name, w.alive) for w in rdw.workers()] == [("a-host:7", True)]
+    assert rdw.ready().ready
+
+
+def test_both_clients_have_every_call(service: Served) -> None:
+    described = {
+        name for name, one in vars(calls).items()
+        if inspect.isfunction(one) and not name.startswith("_") and one.__module__ == calls.__name__
+    }  # fmt: skip
+    streamed = {"artifact"}  # `download` sends it
+    for kind in (Client, AsyncClient):
+        assert described - streamed - set(dir(kind)) == set()
+
+
+def test_the_same_asynchronously(service: Served, tmp_path: Path) -> None:
+    async def all_of_it() -> None:
+        async with AsyncClient(service.url) as rdw:
+            scaled = rdw.scale("small", ratio=0.5)
+            assert isinstance(scaled, Awaitable)
+            assert (await scaled).cost.flops > 0
+            trial = await rdw.train("small", **TRIAL, seed=77)
+            assert trial.id in [one.id async for one in rdw.trials()]
+            waiting = asyncio.create_task(rdw.wait(trial))
+            await asyncio.to_thread(service.finish, trial.id)
+            assert (await waiting).accuracy == 0.9
+            assert [e.data["state"] async for e in rdw.events(trial)] == ["queued", "running", "completed"]
+            study = await rdw.create_study("async", "small", "digits", trials=1)
+            await rdw.start_study(study)
+            await rdw.cancel_study(study)
+            with pytest.raises(rdw_client.StudyCancelled):
+                await rdw.wait_for_study(study)
+            with pytest.raises(rdw_client.NotFound):
+                await rdw.download(trial, "log.csv", tmp_path)
+
+    asyncio.run(all_of_it())
+
+
+def test_problems_have_their_kinds(rdw: Client) -> None:
+    with pytest.raises(rdw_client.TargetOutOfRange) as unreachable:
+        rdw.scale("efficientnet_b0", flops=2)
+    assert unreachable.value.least is not None and unreachable.value.least > 2
+    assert unreachable.value.nearest is not None and "config" in unreachable.value.nearest
+    with pytest.raises(rdw_client.Invalid, match="/target/flops") as invalid:
+        rdw.scale("small", flops=-1)
+    assert invalid.value.errors[0]["pointer"] == "/target/flops"
+    with pytest.raises(rdw_client.NotFound):
+        rdw.trial("0" * 32)
+    trial = rdw.train("small", **TRIAL, seed=5)
+    with pytest.raises(rdw_client.Conflict):
+        rdw.retry_trial(trial)
+
+
+def test_an_address_that_is_none_is_said() -> None:
+    with pytest.raises(ValueError, match="RDW_URL"):
+        Client("127.0.0.1:8000")
