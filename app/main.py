@@ -143,7 +143,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     stop.set()
     watch.join(timeout=5)
     await app.state.limits.close()
-    await run_in_threadpool(app.state.keys.write_uses)
+    await run_in_threadpool(app.state.keys.close)
     await run_in_threadpool(app.state.jobs.close)
 
 

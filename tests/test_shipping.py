@@ -129,13 +129,14 @@ def compose() -> dict:
 def test_compose_starts_in_order_and_watches_everything(compose: dict) -> None:
     services = compose["services"]
 
-    assert set(services) == {"migrate", "api", "worker", "postgres", "redis"}
+    assert set(services) == {"migrate", "api", "proxy", "worker", "postgres", "redis"}
+    assert services["proxy"]["depends_on"]["api"] == {"condition": "service_healthy"}
     for name in ("api", "worker"):
         assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert services["migrate"]["depends_on"]["postgres"] == {"condition": "service_healthy"}
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert dockerfile.count("HEALTHCHECK") == 2
-    assert all("healthcheck" in services[name] for name in ("postgres", "redis"))
+    assert all("healthcheck" in services[name] for name in ("proxy", "postgres", "redis"))
 
 
 def test_compose_has_no_default_secrets_and_opens_loopback_only(compose: dict) -> None:
@@ -143,7 +144,9 @@ def test_compose_has_no_default_secrets_and_opens_loopback_only(compose: dict) -
 
     assert "${POSTGRES_PASSWORD:?" in text
     assert "${RDW_API_KEYS:?" in text
-    assert all(port.startswith("127.0.0.1:") for port in compose["services"]["api"]["ports"])
+    published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
+    assert set(published) == {"proxy"}
+    assert all(port.startswith("127.0.0.1:") for port in published["proxy"])
 
 
 def test_the_images_run_as_a_user_of_their_own_and_the_api_has_no_torch() -> None:

@@ -55,6 +55,7 @@ class KeyRing:
         self._rows: dict[str, list[ApiKeyRow]] | None = None  # by the digest's first digits
         self._seen = 0.0
         self._looking = threading.Lock()
+        self._renewal: threading.Thread | None = None
         self._uses: dict[str, datetime] = {}
         self._written = clock()
 
@@ -64,7 +65,8 @@ class KeyRing:
         if self._rows is None or age >= _USED_FOR:
             return False
         if age >= _RENEWED_AFTER and not self._looking.locked():
-            threading.Thread(target=self._renew, name="keys", daemon=True).start()
+            self._renewal = threading.Thread(target=self._renew, name="keys", daemon=True)
+            self._renewal.start()
         return True
 
     def look(self) -> None:
@@ -108,6 +110,12 @@ class KeyRing:
         if not any([_same(digest, one) for one in self._given]):  # all of them, whichever it is
             raise Unauthorized(_UNKNOWN, invalid=True)
         return Caller(f"env:{digest[:_SHOWN]}", "RDW_API_KEYS", covered("admin"))
+
+    def close(self) -> None:
+        """End what goes on beside, and keep when keys were last used."""
+        if self._renewal is not None:
+            self._renewal.join(timeout=5)
+        self.write_uses()
 
     def write_uses(self) -> None:
         """Keep when each key was last used; where that fails the next time has it."""

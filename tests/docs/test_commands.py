@@ -32,7 +32,8 @@ def test_the_commands_of_a_document(document: str, tmp_path: Path) -> None:
     for tool in ("jq", "curl"):
         if shutil.which(tool) is None:
             absent(tool)
-    start = f'set -euo pipefail\nrdw() {{ "{sys.executable}" -m app.cli "$@"; }}\npython3() {{ "{sys.executable}" "$@"; }}\n'
+    python = f'"{sys.executable}"'
+    start = f'set -euo pipefail\nrdw() {{ {python} -m app.cli "$@"; }}\npython3() {{ {python} "$@"; }}\n'
     with served(tmp_path / "data") as service, worker(service):
         commands = "\n".join(blocks(document, "sh")).replace("http://127.0.0.1:8000", service.url)
         environment = {**service.environment, "NO_COLOR": "1"}
@@ -57,7 +58,8 @@ def test_no_document_is_left_out() -> None:
         if blocks(str(path.relative_to(ROOT)), "sh")
     }
 
-    assert with_commands == {*DOCUMENTS, *ELSEWHERE}
+    assert with_commands <= {*DOCUMENTS, *ELSEWHERE}
+    assert with_commands >= {*DOCUMENTS}
 
 
 @pytest.mark.parametrize("document", sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md")))
