@@ -29,6 +29,7 @@ from app.metrics import Metrics
 from app.routers import (
     architectures,
     asking,
+    dashboard,
     datasets,
     health,
     metrics,
@@ -90,6 +91,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(module.router, dependencies=[Depends(known_caller)])
     app.include_router(health.router)
     app.include_router(metrics.router)
+    app.include_router(dashboard.router)
+    app.mount("/dashboard", dashboard.Assets(directory=dashboard.ASSETS), name="dashboard")
     app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"), name="assets")
     app.add_api_route("/docs", _docs, include_in_schema=False)
     problems.add_handlers(app)

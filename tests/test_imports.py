@@ -36,7 +36,7 @@ HOMES = {
     "celery": ("app.jobs", "worker"),
     "kombu": ("app.jobs",),
     "fastapi": ("app.main", "app.deps", "app.problems", "app.routers"),
-    "starlette": ("app.main", "app.problems"),
+    "starlette": ("app.main", "app.problems", "app.routers.dashboard"),
     "prometheus_client": ("app.metrics",),
     "matplotlib": ("app.figures",),
     "httpx": ("app.reproduce",),

@@ -1,0 +1,25 @@
+// Tables with a caption and named columns; they scroll by themselves where the screen is narrow.
+
+import { h } from "./dom.js";
+
+// columns: { label, cell(row), number, head }; the one with `head` names its row.
+export function table(caption, columns, rows, { shown = true } = {}) {
+  const body = rows.map((row) =>
+    h(
+      "tr",
+      { class: row.chosen ? "chosen" : null },
+      columns.map((c) => h(c.head ? "th" : "td", { scope: c.head ? "row" : null, class: c.number ? "number" : null }, c.cell(row))),
+    ),
+  );
+  return h(
+    "div",
+    { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" },
+    h(
+      "table",
+      {},
+      h("caption", { class: shown ? null : "unseen" }, caption),
+      h("thead", {}, h("tr", {}, columns.map((c) => h("th", { scope: "col", class: c.number ? "number" : null }, c.label)))),
+      h("tbody", {}, body),
+    ),
+  );
+}
