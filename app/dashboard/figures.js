@@ -38,12 +38,24 @@ export function figures(path, signal) {
       free: () => url && URL.revokeObjectURL(url),
     };
   });
+  let wanted = false;
+  let drawing = false;
   signal.addEventListener("abort", () => cards.forEach((card) => card.free()));
   return {
     node: h("div", { class: "drawings" }, cards.map((card) => card.node)),
-    // One after the other: drawing takes the service a while, and others ask it too.
+    // One after the other: drawing takes the service a while, and others ask it too. What is asked for meanwhile comes after.
     async again() {
-      for (const card of cards) await card.again();
+      wanted = true;
+      if (drawing) return;
+      drawing = true;
+      try {
+        while (wanted) {
+          wanted = false;
+          for (const card of cards) await card.again();
+        }
+      } finally {
+        drawing = false;
+      }
     },
   };
 }

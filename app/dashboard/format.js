@@ -1,6 +1,6 @@
 // Numbers, times and ids, as people read them.
 
-export const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+export const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−"));
 
 export const whole = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
 

@@ -8,7 +8,7 @@ export function learningCurve() {
   let epochs = [];
   let all = 1;
   const figure = chart(
-    "Accuracy by epoch",
+    "Accuracy by epoch: on validation (full line) and on training (dashed)",
     220,
     (canvas, width, height) => {
       const box = plot(width, height, { left: 46 });

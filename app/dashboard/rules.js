@@ -1,6 +1,5 @@
 // The rules side by side, for one budget.
 
-import { h } from "./dom.js";
 import { fixed, millions, percent, signedPercent } from "./format.js";
 import { table } from "./table.js";
 
@@ -16,7 +15,7 @@ export const RULES = {
 };
 
 export function rulesTable(items, chosen) {
-  const has = (pick) => (item) => (item.answer ? pick(item.answer) : "–");
+  const has = (pick) => (item) => pick(item.answer);
   const columns = [
     { label: "Rule", head: true, cell: (item) => RULES[item.rule] ?? item.rule },
     { label: "r", number: true, cell: has((a) => fixed(a.multipliers.r, 3)) },
@@ -28,13 +27,12 @@ export function rulesTable(items, chosen) {
     { label: "Parameters", number: true, cell: has((a) => millions(a.cost.params)) },
     {
       label: "Predicted accuracy",
+      number: true,
       cell: (item) =>
-        item.problem
-          ? h("span", { class: "why" }, item.problem)
-          : item.answer.predicted_accuracy
-            ? `${percent(item.answer.predicted_accuracy.mean)} ± ${percent(item.answer.predicted_accuracy.sd)}`
-            : "–",
+        item.answer.predicted_accuracy
+          ? `${percent(item.answer.predicted_accuracy.mean)} ± ${percent(item.answer.predicted_accuracy.sd)}`
+          : "–",
     },
   ];
-  return table("Rules side by side", columns, items.map((item) => ({ ...item, chosen: item.rule === chosen })), { shown: false });
+  return table("Rules side by side", columns, items.map((item) => ({ ...item, chosen: item.rule === chosen, instead: item.problem })), { shown: false });
 }

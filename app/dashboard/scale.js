@@ -68,7 +68,7 @@ export async function scale(page) {
   function ofArchitecture() {
     const own = predictors.filter((p) => p.architecture === state.architecture || p.id === PUBLISHED);
     if (!own.some((p) => p.id === state.predictor)) state.predictor = "";
-    options(predictor, [["", "the active one"], ...own.map((p) => [p.id, `${p.dataset}, version ${p.version}`])], state.predictor);
+    options(predictor, [["", "active"], ...own.map((p) => [p.id, `${p.dataset}, version ${p.version}`])], state.predictor);
   }
 
   const controls = h(
@@ -84,7 +84,7 @@ export async function scale(page) {
         move();
       }),
       select("rule", "Rule", Object.entries(RULES), "rule"),
-      select("mode", "Meet the budget", [["nearest", "as near as can be"], ["at_most", "never above"]], "mode"),
+      select("mode", "Meet the budget", [["nearest", "nearest"], ["at_most", "never above"]], "mode"),
       select("multiple", "Pixels", ["1", "8", "16", "32"].map((n) => [n, n === "1" ? "any" : `multiples of ${n}`]), "multiple"),
       field("Predictor", predictor),
     ),

@@ -22,8 +22,9 @@ const COLUMNS = [
 
 export function studies(page) {
   page.title("Studies");
-  page.root.append(newStudy(page));
-  listing(page, {
+  const card = h("section", { class: "card" });
+  page.root.append(newStudy(page), card);
+  listing({ ...page, root: card }, {
     path: "v1/studies",
     render: (rows) => table("Studies, newest first", COLUMNS, rows),
     empty: "There are none yet.",

@@ -88,7 +88,7 @@ export async function study(page) {
     const of = (name, show) => get(`${path}/${name}`, signal).then(show, (error) => (error.status ? show({ problem: error.message }) : Promise.reject(error)));
     const [now] = await Promise.all([of("front", (f) => (showFront(f), f)), of("correlations", showCorrelations)]);
     const known = JSON.stringify([one.trials.completed, now]);
-    if (known !== seen) await drawings.again();
+    if (known !== seen) drawings.again().catch(page.fail);
     seen = known;
     return one;
   }

@@ -3,12 +3,16 @@
 import { h } from "./dom.js";
 
 // columns: { label, cell(row), number, head }; the one with `head` names its row.
+// A row with `instead` has that text in place of its other cells.
 export function table(caption, columns, rows, { shown = true } = {}) {
+  const cell = (row) => (c) => h(c.head ? "th" : "td", { scope: c.head ? "row" : null, class: c.number ? "number" : null }, c.cell(row));
   const body = rows.map((row) =>
     h(
       "tr",
       { class: row.chosen ? "chosen" : null },
-      columns.map((c) => h(c.head ? "th" : "td", { scope: c.head ? "row" : null, class: c.number ? "number" : null }, c.cell(row))),
+      row.instead
+        ? [columns.filter((c) => c.head).map(cell(row)), h("td", { colspan: columns.length - 1, class: "instead" }, row.instead)]
+        : columns.map(cell(row)),
     ),
   );
   return h(

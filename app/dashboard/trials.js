@@ -33,7 +33,9 @@ export function trials(page) {
     STATES.includes(given) ? given : "",
   );
   page.root.append(h("div", { class: "fields bar" }, field("State", filter)));
-  const list = listing(page, {
+  const card = h("section", { class: "card" });
+  page.root.append(card);
+  const list = listing({ ...page, root: card }, {
     path: "v1/trials",
     filters: () => ({ state: filter.value }),
     render: trialsTable("Trials, newest first"),

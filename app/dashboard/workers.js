@@ -20,7 +20,7 @@ const COLUMNS = [
 export async function workers(page) {
   page.title("Workers");
   const line = h("div", {});
-  const list = h("div", {});
+  const list = h("section", { class: "card" });
   page.root.append(line, list);
   const showLine = live(line, (queue) =>
     h(
