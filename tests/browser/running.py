@@ -28,7 +28,7 @@ from app.services.predictors import install_published
 from app.settings import Settings
 from tests.support import absent, free_port
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 _LISTEN = """
 window.violations = [];
@@ -48,7 +48,7 @@ class Service:
         upgrade(self.settings.database)
         with UnitOfWork(self.settings.database) as work:
             install_published(work)
-        self.client = httpx.Client(base_url=self.url, timeout=60)
+        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE)
         self.start()
 
     def start(self) -> None:

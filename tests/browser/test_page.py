@@ -32,8 +32,8 @@ CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "slider", "spi
 FAINT = """
 const parse = (c) => { const x = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   x.fillStyle = c; x.fillRect(0, 0, 1, 1); return [...x.getImageData(0, 0, 1, 1).data]; };
-const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+const linear = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
 const ground = (node) => { for (; node; node = node.parentElement) {
   const c = parse(getComputedStyle(node).backgroundColor); if (c[3] === 255) return c; } return [255, 255, 255, 255]; };
 const faint = [];
@@ -45,7 +45,8 @@ for (const node of document.querySelectorAll("body *")) {
   const [a, b] = [light(ink), light(ground(node))].sort((x, y) => y - x);
   const size = parseFloat(style.fontSize);
   const needed = size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5;
-  if ((a + 0.05) / (b + 0.05) < needed) faint.push(`${node.tagName} ${node.textContent.slice(0, 40)}: ${(a + 0.05) / (b + 0.05)}`);
+  const contrast = (a + 0.05) / (b + 0.05);
+  if (contrast < needed) faint.push(`${node.tagName} ${node.textContent.slice(0, 40)}: ${contrast}`);
 }
 return faint;
 """
