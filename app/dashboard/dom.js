@@ -17,9 +17,16 @@ export const h = (name, attributes, ...children) => fill(document.createElement(
 
 export const svg = (name, attributes, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 
-// A labelled control. The label wraps it, so that a click on either does the same.
-export const field = (label, control, hint) =>
-  h("label", { class: "field" }, h("span", { class: "label" }, label), control, typeof hint === "string" ? h("span", { class: "hint" }, hint) : hint);
+// A control with its label, and a hint that describes it.
+export function field(label, control, hint) {
+  control.id ||= uniqueId("field");
+  const described = typeof hint === "string" ? h("span", { class: "hint" }, hint) : hint;
+  if (described) {
+    described.id ||= uniqueId("hint");
+    control.setAttribute("aria-describedby", described.id);
+  }
+  return h("div", { class: "field" }, h("label", { class: "label", for: control.id }, label), control, described);
+}
 
 export const options = (select, items, chosen) => {
   select.replaceChildren(...items.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));

@@ -5,7 +5,7 @@ import { get, respond } from "./api.js";
 import { away } from "./banner.js";
 import { pause } from "./pause.js";
 
-const ENDED = ["completed", "failed", "cancelled"];
+export const ENDED = ["completed", "failed", "cancelled"];
 
 export async function* events(id, signal) {
   let last = 0;

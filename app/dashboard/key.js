@@ -1,6 +1,6 @@
 // The API key, where the service asks for one: kept for this tab alone, asked for in a dialog.
 
-import { h } from "./dom.js";
+import { field, h } from "./dom.js";
 
 const KEPT = "rdw-key";
 let asking = null;
@@ -35,7 +35,7 @@ function ask(why) {
       { method: "dialog" },
       h("h2", { id: "key-title" }, "A key is needed"),
       h("p", {}, why),
-      h("label", { class: "field" }, h("span", { class: "label" }, "API key"), input),
+      field("API key", input),
       h("p", { class: "hint" }, "It stays in this tab, and is gone when the tab is closed."),
       h(
         "p",

@@ -2,7 +2,7 @@
 
 import { blob, change, get } from "./api.js";
 import { h, live } from "./dom.js";
-import { events } from "./events.js";
+import { ENDED, events } from "./events.js";
 import { brief, duration, fixed, millions, percent, when, whole } from "./format.js";
 import { currentKey } from "./key.js";
 import { learningCurve } from "./learning.js";
@@ -75,7 +75,7 @@ export async function trial(page) {
     for (const epoch of one.result?.history ?? []) byEpoch.set(epoch.epoch, epoch);
     showHead({ state: one.state, held: one.held, architecture: one.architecture, dataset: one.dataset, cancel_requested: one.cancel_requested });
     showBody(one);
-    showProgress(one.progress);
+    if (ENDED.includes(one.state)) showProgress(one.progress); // else the events tell it, from the start
   }
 
   function showProgress(at) {
@@ -115,6 +115,7 @@ export async function trial(page) {
   }
 
   await read();
+  showProgress(null);
   await follow();
 }
 

@@ -19,8 +19,8 @@ def trained_elsewhere(n: int, better: float = 0.0) -> list[dict[str, float]]:
     ]
 
 
-def test_a_study_from_the_form_to_its_figures(page: Page, service: Service) -> None:
-    page.open(service, "#/studies")
+def test_a_study_from_the_form_to_its_figures(page: Page, alone: Service) -> None:
+    page.open(alone, "#/studies")
     page.one("#new-study summary").click()
     page.choose("#study-architecture", "tinynet_e")
     page.choose("#study-dataset", "digits")
@@ -35,13 +35,13 @@ def test_a_study_from_the_form_to_its_figures(page: Page, service: Service) -> N
 
     page.until(lambda: page.text("h1") == HOSTILE, "the study's own page")
     assert page.driver.title == f"{HOSTILE} · rdw"
-    page.says("observations", "#figure-predictor-curve")
+    page.says("different costs or more", "#figure-predictor-curve")
     study = page.driver.current_url.rpartition("/")[2]
     page.press("Start")
-    page.until(lambda: service.get(f"/v1/studies/{study}")["state"] == "running", "it runs")
+    page.until(lambda: alone.get(f"/v1/studies/{study}")["state"] == "running", "it runs")
     page.press("Pause")
     page.press("Resume")
-    service.post(f"/v1/studies/{study}/observations", {"observations": trained_elsewhere(8)})
+    alone.post(f"/v1/studies/{study}/observations", {"observations": trained_elsewhere(8)})
 
     drawn = "return document.querySelector('#figure-accuracy-against-flops img').naturalWidth"
     page.until(lambda: page.run(drawn) > 100, "the figure is there, without a reload")
@@ -52,7 +52,7 @@ def test_a_study_from_the_form_to_its_figures(page: Page, service: Service) -> N
     page.press("Cancel")
     page.press("Stop it")
     page.until(lambda: "cancelled" in page.text(".bar .state"), "it is cancelled")
-    page.open(service, "#/studies")
+    page.open(alone, "#/studies")
     page.says(HOSTILE, "tbody")
     assert page.run("return window.owned") is None
     assert page.all("img[src=x]") == []
