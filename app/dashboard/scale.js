@@ -269,7 +269,7 @@ function facts(answer, cost) {
     ["fvcore counts", millions(cost.fvcore_total)],
     ["Peak activations", `${(cost.peak_activation_bytes / 2 ** 20).toFixed(2)} MiB`],
     [
-      accuracy ? `Accuracy on ${accuracy.dataset}` : "Predicted accuracy",
+      accuracy ? `Top-1, ${accuracy.dataset}` : "Predicted accuracy",
       accuracy ? `${percent(accuracy.mean)} ± ${percent(accuracy.sd)}` : "not predicted",
       "fact-accuracy",
     ],
