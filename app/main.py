@@ -34,6 +34,7 @@ from app.rate_limits import RateLimits
 from app.routers import (
     architectures,
     asking,
+    dashboard,
     datasets,
     health,
     metrics,
@@ -117,6 +118,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     else:
         app.include_router(metrics.router, dependencies=[Depends(known_caller)], responses=problems.REFUSED)
     app.include_router(problem_pages.router)
+    app.include_router(dashboard.router)
+    app.mount("/dashboard", dashboard.Assets(directory=dashboard.ASSETS), name="dashboard")
     app.mount("/assets", StaticFiles(directory=_ASSETS), name="assets")
     app.add_api_route("/docs", _docs, include_in_schema=False)
     describe(app)

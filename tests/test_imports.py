@@ -66,6 +66,7 @@ HOMES = {
         "app.callers",
         "app.idempotency",
         "app.problems",
+        "app.routers.dashboard",
         "app.security_headers",
     ),
     "uvicorn": ("app.serving",),

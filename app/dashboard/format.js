@@ -1,0 +1,42 @@
+// Numbers, times and ids, as people read them.
+
+export const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−"));
+
+export const whole = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
+
+export function millions(value) {
+  if (value === null || value === undefined) return "–";
+  const m = value / 1e6;
+  const digits = m >= 1000 ? 0 : m >= 100 ? 1 : m >= 10 ? 2 : 3;
+  return `${m.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })} M`;
+}
+
+export const percent = (share, digits = 1) =>
+  share === null || share === undefined ? "–" : `${(100 * share).toFixed(digits)} %`;
+
+export function signedPercent(share) {
+  if (share === null || share === undefined) return "–";
+  const text = Math.abs(100 * share).toFixed(3);
+  return Number(text) === 0 ? "0.000 %" : `${share < 0 ? "−" : "+"}${text} %`;
+}
+
+// Four significant digits, without an exponent or trailing zeros.
+export const short = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(4))));
+
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172800) return `${(seconds / 3600).toFixed(1)} h`;
+  return `${Math.round(seconds / 86400)} days`;
+}
+
+export const when = (time) =>
+  time ? new Date(time).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" }) : "–";
+
+export const bytes = (n) => (n === null || n === undefined ? "–" : `${(n / 2 ** 20).toFixed(1)} MiB`);
+
+export const letterOf = (name) => /^tinynet_([a-e])$/.exec(name ?? "")?.[1].toUpperCase() ?? "";
+
+export const brief = (id) => id.slice(0, 8);

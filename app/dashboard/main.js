@@ -1,0 +1,29 @@
+// The dashboard: views by address, nothing that the public API does not say.
+
+import { setUpKey } from "./key.js";
+import { predictor } from "./predictor.js";
+import { predictors } from "./predictors.js";
+import { start } from "./router.js";
+import { scale } from "./scale.js";
+import { studies } from "./studies.js";
+import { study } from "./study.js";
+import { setUpTheme } from "./theme.js";
+import { trial } from "./trial.js";
+import { trials } from "./trials.js";
+import { workers } from "./workers.js";
+
+setUpTheme(document.getElementById("theme"));
+setUpKey(document.getElementById("key"));
+start(
+  {
+    scale,
+    studies,
+    "studies/": study,
+    trials,
+    "trials/": trial,
+    predictors,
+    "predictors/": predictor,
+    workers,
+  },
+  document.getElementById("main"),
+);

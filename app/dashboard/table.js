@@ -1,0 +1,29 @@
+// Tables with a caption and named columns; they scroll by themselves where the screen is narrow.
+
+import { h } from "./dom.js";
+
+// columns: { label, cell(row), number, head }; the one with `head` names its row.
+// A row with `instead` has that text in place of its other cells.
+export function table(caption, columns, rows, { shown = true } = {}) {
+  const cell = (row) => (c) => h(c.head ? "th" : "td", { scope: c.head ? "row" : null, class: c.number ? "number" : null }, c.cell(row));
+  const body = rows.map((row) =>
+    h(
+      "tr",
+      { class: row.chosen ? "chosen" : null },
+      row.instead
+        ? [columns.filter((c) => c.head).map(cell(row)), h("td", { colspan: columns.length - 1, class: "instead" }, row.instead)]
+        : columns.map(cell(row)),
+    ),
+  );
+  return h(
+    "div",
+    { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" },
+    h(
+      "table",
+      {},
+      h("caption", { class: shown ? null : "unseen" }, caption),
+      h("thead", {}, h("tr", {}, columns.map((c) => h("th", { scope: "col", class: c.number ? "number" : null }, c.label)))),
+      h("tbody", {}, body),
+    ),
+  );
+}

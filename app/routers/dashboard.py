@@ -1,0 +1,35 @@
+"""The dashboard: a page and its assets. All that it shows it asks the public API for, as any client."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.types import Scope
+
+ASSETS = Path(__file__).parent.parent / "dashboard"
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",  # asked for anew after an upgrade, answered 304 else: the modules fit together
+}
+
+router = APIRouter()
+
+
+@router.get("/", include_in_schema=False)
+def page() -> FileResponse:
+    return FileResponse(ASSETS / "index.html", headers=_HEADERS)
+
+
+class Assets(StaticFiles):
+    """The page's style and modules, under the page's own policy."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update(_HEADERS)
+        return response

@@ -1,0 +1,53 @@
+"""One Chromium and one service for all tests of a process; a worker from the first test on that wants one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.db.session import engine_for
+from tests.browser.running import Page, Service, chromium
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Page]:
+    with chromium() as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    running = Service(tmp_path_factory.mktemp("browser"))
+    yield running
+    running.close()
+    engine_for(running.settings.database).dispose()
+
+
+@pytest.fixture(scope="session")
+def worker(service: Service) -> Iterator[None]:
+    with service.worker():
+        yield
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Service]:
+    """A service for this test alone, without a worker."""
+    running = Service(tmp_path)
+    yield running
+    running.close()
+    engine_for(running.settings.database).dispose()
+
+
+@pytest.fixture
+def page(browser: Page) -> Iterator[Page]:
+    """The browser, 1280 px wide and light; afterwards nothing stands in its console and no policy was violated."""
+    browser.wide(1280)
+    browser.colours("light")
+    browser.forgiven = ()
+    browser.complaints()
+    yield browser
+    complaints = browser.complaints()
+    browser.run("sessionStorage.clear(); localStorage.clear()")
+    assert complaints == []

@@ -1,0 +1,98 @@
+"""The README's screenshots, from a real small study on digits: `python -m tests.browser.screenshots [folder]`.
+
+With a folder the service's data stay there, and a study that was interrupted is gone on with.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tests.browser.running import Page, Service, chromium
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+LARGEST = 250_000
+
+STUDY: dict[str, Any] = {
+    "name": "Digits, twelve small networks",
+    "architecture": "tinynet_e",
+    "dataset": "digits",
+    "recipe": {"epochs": 4, "batch_size": 64},
+    "space": {"r": [0.15, 0.4], "d": [0.4, 1.2], "w": [0.1, 0.6], "ratio": [0.008, 0.1]},
+    "trials": 12,
+    "compound": 2,
+    "refit": {"every": 6},
+}
+
+
+def finished_study(service: Service) -> str:
+    """Creates it where it is not there yet, trains it all, and answers its id."""
+    known = [s["id"] for s in service.get("/v1/studies")["items"] if s["name"] == STUDY["name"]]
+    study = known[0] if known else service.post("/v1/studies", STUDY)["id"]
+    if service.get(f"/v1/studies/{study}")["state"] == "created":
+        service.post(f"/v1/studies/{study}/start")
+    with service.worker():
+        while service.get(f"/v1/studies/{study}")["state"] == "running":
+            time.sleep(2)
+    return study
+
+
+def keep(page: Page, name: str, height: int | None = None) -> None:
+    """The page down to `height`, all of it by default, with as few colours as look the same."""
+    width = page.run("return innerWidth")
+    page.wide(width, height or page.run("return document.documentElement.scrollHeight"))
+    page.run("document.activeElement.blur()")
+    shot = page.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})["data"]
+    image = Image.open(io.BytesIO(base64.b64decode(shot))).convert("RGB")
+    small = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    small.save(DOCS / name, optimize=True)
+    size = (DOCS / name).stat().st_size
+    print(f"{DOCS / name}: {image.width} x {image.height}, {size:,} bytes")
+    assert size < LARGEST
+
+
+def scale_is_shown(page: Page) -> None:
+    page.until(lambda: page.all(".letter") and page.all(".rules tbody tr") and page.all("rect.bar"), "all is there")
+
+
+def main(folder: Path) -> None:
+    with chromium() as page:
+        service = Service(folder)
+        try:
+            page.wide(1280)
+            page.colours("light")
+            page.open(service, "#/scale?ratio=0.258")
+            scale_is_shown(page)
+            keep(page, "dashboard.png")
+
+            page.wide(390, 844)
+            page.colours("dark")
+            page.open(service, "#/scale?ratio=0.258")
+            scale_is_shown(page)
+            keep(page, "dashboard-phone.png", height=1560)
+
+            study = finished_study(service)
+            page.wide(1280)
+            page.colours("light")
+            page.open(service, f"#/studies/{study}")
+            drawn = "return [...document.querySelectorAll('.drawing img')].filter((i) => i.naturalWidth).length"
+            page.until(lambda: page.run(drawn) >= 6, "the figures are drawn")
+            page.until(lambda: "Drawing" not in page.text("main"), "all were asked for")
+            keep(page, "dashboard-study.png", height=1900)
+        finally:
+            service.close()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        main(Path(sys.argv[1]))
+    else:
+        with tempfile.TemporaryDirectory() as of_this_run:
+            main(Path(of_this_run))

@@ -1,0 +1,99 @@
+"""Trials are started, followed as they happen, cancelled and retried."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.browser.running import Page, Service
+
+SMALL: dict[str, Any] = {
+    "architecture": "tinynet_e",
+    "multipliers": {"r": 0.3, "d": 0.5, "w": 0.2},
+    "dataset": "digits",
+    "recipe": "digits-smoke",
+}
+
+RECORD = """
+window.seen = [];
+const record = () => seen.push(Number(document.querySelector("[role=progressbar]").ariaValueNow));
+new MutationObserver(record).observe(document.querySelector("[role=progressbar]"), { attributes: true });
+"""
+
+
+def state(page: Page) -> str:
+    return page.text(".bar .state")
+
+
+def test_progress_as_it_happens(page: Page, service: Service, worker: None) -> None:
+    trial = service.post("/v1/trials", SMALL)["id"]
+    page.open(service, f"#/trials/{trial}")
+    page.one("[role=progressbar]")
+    page.run(RECORD)
+
+    page.until(lambda: state(page) == "completed", "the trial has completed")
+    seen = page.run("return seen")
+    assert seen == sorted(seen)
+    assert any(0 < share < 100 for share in seen)
+    assert seen[-1] == 100
+    result = service.get(f"/v1/trials/{trial}")["result"]
+    page.says(f"{100 * result['accuracy']:.1f} %", "#fact-accuracy")
+    assert len(page.all("circle.point.validation_accuracy")) == len(result["history"])
+    log = page.one("a[download='log.csv']").get_property("href")
+    assert service.client.get(log).text.startswith("epoch")
+    page.open(service, "#/workers")
+    page.says("idle", "tbody")
+
+
+def test_train_this_then_cancel_and_retry(page: Page, alone: Service) -> None:
+    page.open(alone, "#/scale?architecture=tinynet_e&ratio=0.3")
+    page.until(lambda: page.text("#value-px") not in ("", "–"), "there is a network")
+    page.one("#train summary").click()
+    page.choose("#train-dataset", "digits")
+    page.choose("#train-recipe", "digits-smoke")
+    page.says("It would take about", "#train")
+    page.press("Train this")
+
+    page.until(lambda: "#/trials/" in page.driver.current_url, "the trial's own page")
+    trial = page.driver.current_url.rpartition("/")[2]
+    page.says("It waits for a worker.", "#now")
+    page.press("Cancel")
+    page.until(lambda: state(page) == "cancelled", "it is cancelled")
+    page.press("Retry")
+    page.until(lambda: state(page) == "queued", "it waits again")
+    assert alone.get(f"/v1/trials/{trial}")["state"] == "queued"
+    page.open(alone, "#/trials?state=cancelled")
+    page.says("There are none.")
+    page.choose("#state", "queued")
+    page.says(trial[:8], "tbody")
+
+
+def test_what_happens_elsewhere_is_seen_after_the_service_was_away(page: Page, alone: Service) -> None:
+    page.forgiven = (
+        "ERR_CONNECTION_REFUSED",
+        "ERR_INCOMPLETE_CHUNKED_ENCODING",
+        "ERR_CONNECTION_RESET",
+        "ERR_EMPTY_RESPONSE",
+    )
+    trial = alone.post("/v1/trials", SMALL)["id"]
+    page.open(alone, f"#/trials/{trial}")
+    page.until(lambda: state(page) == "queued", "the trial waits")
+
+    alone.stop()
+    page.says("The service does not answer; trying again.", "#banner")
+    alone.start()
+
+    page.until(lambda: not page.one("#banner").is_displayed(), "the banner is gone")
+    alone.post(f"/v1/trials/{trial}/cancel")
+    page.until(lambda: state(page) == "cancelled", "the event was read")
+
+
+def test_more_is_read_by_the_cursor(page: Page, alone: Service) -> None:
+    for seed in range(27):
+        alone.post("/v1/trials", {**SMALL, "seed": seed})
+    page.open(alone, "#/trials")
+    page.until(lambda: len(page.all("tbody tr")) == 25, "the first page")
+
+    page.press("More")
+
+    page.until(lambda: len(page.all("tbody tr")) == 27, "all of them")
+    page.until(lambda: not page.run("return document.querySelector('.actions button').offsetParent"), "no more")
