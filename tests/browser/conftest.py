@@ -32,10 +32,11 @@ def worker(service: Service) -> Iterator[None]:
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Iterator[Service]:
+def alone(tmp_path: Path, browser: Page) -> Iterator[Service]:
     """A service for this test alone, without a worker."""
     running = Service(tmp_path)
     yield running
+    browser.leave()
     running.close()
     engine_for(running.settings.database).dispose()
 
@@ -47,7 +48,7 @@ def page(browser: Page) -> Iterator[Page]:
     browser.colours("light")
     browser.forgiven = ()
     browser.complaints()
+    browser.complained.clear()
     yield browser
-    complaints = browser.complaints()
-    browser.run("sessionStorage.clear(); localStorage.clear()")
-    assert complaints == []
+    browser.leave()
+    assert browser.complained == []

@@ -28,7 +28,7 @@ from app.services.predictors import install_published
 from app.settings import Settings
 from tests.support import absent, free_port
 
-PATIENCE = 120.0
+PATIENCE = 40.0
 
 _LISTEN = """
 window.violations = [];
@@ -105,6 +105,7 @@ class Page:
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
         self.forgiven: tuple[str, ...] = ()
+        self.complained: list[str] = []
         driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _LISTEN})
 
     def open(self, service: Service, address: str = "") -> None:
@@ -172,7 +173,16 @@ class Page:
         """What the console says, but for answers of 4xx, which are part of the conversation, and what is forgiven."""
         said = [entry["message"] for entry in self.driver.get_log("browser")]
         forgiven = ("the server responded with a status of 4", *self.forgiven)
-        return [m for m in said if not any(f in m for f in forgiven)] + (self.run("return window.violations") or [])
+        self.complained += [m for m in said if not any(f in m for f in forgiven)]
+        self.complained += self.run("return window.violations") or []
+        return self.complained
+
+    def leave(self) -> None:
+        """Before its service ends: what the page asks for after that is nobody's fault."""
+        if self.driver.current_url != "about:blank":
+            self.complaints()
+            self.run("sessionStorage.clear(); localStorage.clear()")
+            self.driver.get("about:blank")
 
 
 def until(true: Callable[[], Any], what: str, seen: Callable[[], str] = lambda: "") -> None:
