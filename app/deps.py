@@ -26,7 +26,7 @@ def writing(request: Request) -> Callable[[], UnitOfWork]:
     """Opens a transaction that may write, for routes that do so only now and then."""
     state = request.app.state
     keyed: Keyed | None = getattr(request.state, "keyed", None)
-    return lambda: UnitOfWork(state.settings.database, state.jobs.send, keyed=keyed)
+    return lambda: UnitOfWork(state.settings.database, state.jobs.send, once=True, keyed=keyed)
 
 
 def looking(request: Request) -> Callable[[], UnitOfWork]:

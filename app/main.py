@@ -158,8 +158,9 @@ def _look_out(settings: Settings, jobs: JobQueue, stop: threading.Event) -> None
     next_prune = time.monotonic()
     while not stop.is_set():
         try:
-            with UnitOfWork(settings.database, jobs.send) as work:
+            with UnitOfWork(settings.database) as work:
                 predictor_service.install_published(work)
+            with UnitOfWork(settings.database, jobs.send) as work:
                 reconcile(work, settings)
             advance(settings, jobs.send)
             if settings.embedded_broker:

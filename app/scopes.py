@@ -31,6 +31,11 @@ _TRAINING = frozenset(
 )
 
 
+def reads(route: str) -> bool:
+    """Whether a POST there computes and changes nothing, unless it is asked to train."""
+    return route in _READING
+
+
 def needed(method: str, route: str) -> Scope:
     """The scope for an operation, by its method and its route's template."""
     if method in ("GET", "HEAD") or route in _READING:

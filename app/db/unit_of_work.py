@@ -46,13 +46,20 @@ class Keyed:
 class UnitOfWork:
     """`with UnitOfWork(url) as work: …; work.commit()`: without the commit nothing has happened.
 
-    `writes=False` promises to change nothing: on SQLite it then waits for no writer. `keyed` is the request that it
-    serves, where that may be sent again.
+    `writes=False` promises to change nothing: on SQLite it then waits for no writer. `once` promises to commit once and
+    only to read after that. `keyed` is the request that it serves, where that may be sent again.
     """
 
     def __init__(
-        self, url: str, send: Send = _send_nothing, *, writes: bool = True, keyed: Keyed | None = None
+        self,
+        url: str,
+        send: Send = _send_nothing,
+        *,
+        writes: bool = True,
+        once: bool = False,
+        keyed: Keyed | None = None,
     ) -> None:
+        self._then_reads = engine_for(url).execution_options(writes=False) if once else None
         self._engine = engine_for(url).execution_options(writes=writes)
         self._send = send
         self._keyed = keyed
@@ -102,10 +109,12 @@ class UnitOfWork:
         if row:
             row.outcome = outcome
 
-    def commit(self) -> None:
+    def commit(self, *, last: bool = True) -> None:
         counts, self._counts = self._counts, {}
         self.counters.add_to(counts)
         self.session.commit()
+        if last and self._then_reads:
+            self.session.bind = self._then_reads
         to_send, self._to_send = self._to_send, []
         if to_send:
             self._send(to_send)

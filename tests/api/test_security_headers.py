@@ -50,7 +50,8 @@ def test_an_unexpected_error_carries_them_too(client: TestClient, monkeypatch: p
 
 
 def test_what_a_caller_sees_is_kept_by_no_cache(client: TestClient) -> None:
-    assert client.get("/v1/queue").headers["cache-control"] == "no-store"
+    assert client.get("/v1/queue").headers["cache-control"] == "private, no-cache"  # asked for anew each time
+    assert client.post("/v1/cost", json={"architecture": "tinynet_e"}).headers["cache-control"] == "no-store"
     assert "no-store" not in client.get("/assets/docs.js").headers.get("cache-control", "")
 
 
