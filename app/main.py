@@ -13,6 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from anyio import to_thread
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
@@ -60,6 +61,7 @@ log = logging.getLogger("rdw.api")
 
 _ASSETS = Path(__file__).parent / "assets"
 _PRUNE_SECONDS = 600.0
+_THREADS = 12  # more of them only hold the database longer, each waiting for its turn at the interpreter
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST"],
     "allow_headers": [
@@ -142,6 +144,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watch = threading.Thread(target=_look_out, args=(settings, app.state.jobs, stop), name="reconcile", daemon=True)
     watch.start()
     await app.state.limits.begin()
+    to_thread.current_default_thread_limiter().total_tokens = _THREADS
     yield
     stop.set()
     watch.join(timeout=5)
