@@ -26,11 +26,12 @@ class Unreachable(Exception):
 class Client:
     """A service at `url`. What it answers as a problem is raised as Refused.
 
-    `transport`: httpx's, where it is not the network's.
+    `key` is an API key, where it asks for one; `transport` httpx's, where it is not the network's.
     """
 
-    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
-        self._http = httpx.Client(base_url=url, timeout=60, transport=transport)
+    def __init__(self, url: str, key: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(base_url=url, timeout=60, transport=transport, headers=headers)
 
     def get(self, path: str, **query: Any) -> Any:
         return self._answer("GET", path, params=query)

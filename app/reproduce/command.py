@@ -50,7 +50,9 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_count, default=usual.seeds, help="of each network of the family (%(default)s)")
     parser.add_argument("--architecture", help="a baseline's name, or a .json file with one; else a small MBConv")
     parser.add_argument("--recipe", help="a preset's name, or a .json file with a recipe; else 6 short epochs")
-    parser.add_argument("--url", help="a service that runs already; else one is started with its data in --out")
+    parser.add_argument(
+        "--url", help="a service that runs already (its key: RDW_API_KEY); else one is started with its data in --out"
+    )
     parser.set_defaults(run=_run)
     return parser
 

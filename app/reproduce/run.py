@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ def _state(arguments: argparse.Namespace) -> State:
 @contextmanager
 def _client(arguments: argparse.Namespace) -> Iterator[Client]:
     if arguments.url:
-        client = Client(arguments.url)
+        client = Client(arguments.url, os.environ.get("RDW_API_KEY"))
         try:
             yield client
         finally:

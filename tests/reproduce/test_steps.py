@@ -26,7 +26,7 @@ def go(
     """A run over what an earlier one left in the folder: the state it leaves, what is missing, and what it said."""
     said = io.StringIO()
     state = load(folder) or State({**CHOICES, **choices})
-    run = Run(Client("http://service", service), state, folder, WANTED, minutes, Progress(said))
+    run = Run(Client("http://service", transport=service), state, folder, WANTED, minutes, Progress(said))
     try:
         run.go()
     finally:
@@ -113,7 +113,7 @@ def test_a_report_is_left_whatever_was_finished(tmp_path: Path, stuck: tuple[str
     service = FakeService(stuck)
     minutes = 0.53 if stuck else None
     state, missing, _ = go(service, tmp_path, minutes)
-    results = gather(Client("http://service", service), state, missing, minutes)
+    results = gather(Client("http://service", transport=service), state, missing, minutes)
     page, values, figures = write_files(results, tmp_path)
 
     assert all(sentence in page.read_text() for sentence in missing)
