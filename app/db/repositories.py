@@ -83,6 +83,15 @@ class Repository:
         self.session.add(row)
         self.session.flush()
 
+    def add_if_new(self, row: Any) -> bool:
+        """False where what has to be unique of it is there already."""
+        try:
+            with self.session.begin_nested():
+                self.add(row)
+        except IntegrityError:
+            return False
+        return True
+
 
 class Architectures(Repository):
     def get(self, name: str) -> ArchitectureRow | None:
@@ -563,15 +572,6 @@ class Suggestions(Repository):
         query = select(s.network, s.state, s.r, s.d, s.w, s.ratio, s.flops, s.params).where(s.study_id == study_id)
         return self.session.execute(query).all()
 
-    def add_unless_there(self, row: SuggestionRow) -> bool:
-        """False where the study has suggested that network before."""
-        try:
-            with self.session.begin_nested():
-                self.add(row)
-        except IntegrityError:
-            return False
-        return True
-
     def told(self, study_id: str) -> list[SuggestionRow]:
         """Those whose accuracy was told, in the order in which they were made."""
         query = select(SuggestionRow).where(SuggestionRow.study_id == study_id, SuggestionRow.state == "told")
@@ -698,15 +698,6 @@ class ApiKeys(Repository):
             select(ApiKeyRow).where(or_(ApiKeyRow.id == id_or_name, ApiKeyRow.name == id_or_name))
         ).first()
 
-    def add_unless_there(self, row: ApiKeyRow) -> bool:
-        """False where a key of that name is there."""
-        try:
-            with self.session.begin_nested():
-                self.add(row)
-        except IntegrityError:
-            return False
-        return True
-
     def used(self, last: dict[str, datetime]) -> None:
         """Each key's last use, by its id."""
         for key_id, at in last.items():
@@ -714,15 +705,6 @@ class ApiKeys(Repository):
 
 
 class Replays(Repository):
-    def add_unless_there(self, row: ReplayRow) -> bool:
-        """False where the caller has used that key before."""
-        try:
-            with self.session.begin_nested():
-                self.add(row)
-        except IntegrityError:
-            return False
-        return True
-
     def lock(self, caller: str, key: str) -> ReplayRow | None:
         """As it is now, nobody else's to change until the commit."""
         query = select(ReplayRow).where(ReplayRow.caller == caller, ReplayRow.key == key).with_for_update()

@@ -44,7 +44,7 @@ def ask(work: UnitOfWork, study_id: str, client: str, n: int, lease_seconds: flo
     while len(mine) < n:
         found = proposing.proposals(work, study, n - len(mine))
         rows = _rows(study, client, found, until)
-        mine += [row for row in rows if work.suggestions.add_unless_there(row)]
+        mine += [row for row in rows if work.suggestions.add_if_new(row)]
     work.commit()
     return mine
 

@@ -28,7 +28,7 @@ def create(work: UnitOfWork, name: str, scope: Scope, expires_at: datetime | Non
     """
     secret = PREFIX + secrets.token_urlsafe(_BYTES)
     row = ApiKeyRow(name=name, digest=digest_of(secret), scope=scope, expires_at=expires_at)
-    if not work.keys.add_unless_there(row):
+    if not work.keys.add_if_new(row):
         raise Conflict(f"There is a key named {name!r} already.")
     work.commit()
     return row, secret

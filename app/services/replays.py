@@ -29,7 +29,7 @@ def begin(settings: Settings, keyed: Keyed, asked: str) -> Answer | None:
     with UnitOfWork(settings.database) as work:
         now = work.replays.clock()
         row = ReplayRow(caller=keyed.caller, key=keyed.key, asked=asked, answered_by=now + _ANSWERED_WITHIN)
-        if not work.replays.add_unless_there(row):
+        if not work.replays.add_if_new(row):
             row = work.replays.lock(keyed.caller, keyed.key)
             if row is None:  # given up a moment ago
                 raise InFlight(1)
