@@ -140,12 +140,13 @@ def _scale_and_train(body: ScaleRequest, train: TrainSpec, request: Request, res
             work, plan, study_id=train.study, request_id=request.state.request_id, priority=train.priority
         )
         work.commit()
+        look_again = trials.look_again(work, row)
     trial = TrialItem.model_validate(row)
     answer.trial = trial.model_dump(mode="json")
     if trial.state != "completed":
         response.status_code = 202
         response.headers["Location"] = f"/v1/trials/{trial.id}"
-        response.headers["Retry-After"] = "2"
+        response.headers["Retry-After"] = str(look_again)
     return answer
 
 

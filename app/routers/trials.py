@@ -57,7 +57,7 @@ def create_trial(
     if trial.state == "completed":
         response.status_code = 200
     else:
-        response.headers["Retry-After"] = "2"
+        response.headers["Retry-After"] = str(trials.look_again(work, trial))
     return _detail(work, trial)
 
 

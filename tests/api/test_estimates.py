@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -87,3 +88,14 @@ def test_how_far_an_estimate_was_off_is_kept_when_the_trial_ends(
 
     assert ended["seconds"] == pytest.approx(estimated, abs=1e-3)
     assert ended["error"] == pytest.approx(-0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(("epochs", "least", "most"), [(1, 1, 59), (1000, 60, 60)])
+def test_the_answer_says_when_to_look_again(client: TestClient, epochs: int, least: int, most: int) -> None:
+    body = {**TRIAL, "recipe": {"epochs": epochs, "batch_size": 64}}
+    estimated = client.post("/v1/trials", json={**body, "validate_only": True}).json()["estimate"]["seconds"]
+
+    answer = client.post("/v1/trials", json=body)
+
+    assert int(answer.headers["retry-after"]) == math.ceil(min(60, max(1, estimated)))
+    assert least <= int(answer.headers["retry-after"]) <= most

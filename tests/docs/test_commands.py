@@ -46,7 +46,11 @@ def test_the_commands_of_a_document(document: str, tmp_path: Path) -> None:
             env=environment,
         )
 
+        snippets = [sys.executable, "-c", "\n".join(blocks(document, "python"))]
+        shown = subprocess.run(snippets, capture_output=True, text=True, timeout=100, cwd=tmp_path, env=environment)
+
     assert ran.returncode == 0, ran.stderr[-2000:] + ran.stdout[-2000:]
+    assert shown.returncode == 0, shown.stderr[-2000:]
     answers = [line for line in ran.stdout.splitlines() if line.startswith('{"type":"/problems/')]
     assert len(answers) == (1 if document == "docs/api.md" else 0), answers  # curl tells no error by itself
 
