@@ -18,7 +18,7 @@ from app.services.predictors import install_published
 from app.settings import Settings
 
 _EXAMPLES = 15
-_KEY = "a key for the contract"
+KEY = "a key for the contract"
 _FOLDER = tempfile.TemporaryDirectory(prefix="rdw-contract-")
 
 
@@ -27,7 +27,7 @@ def app_on_a_new_database() -> FastAPI:
         data_dir=Path(_FOLDER.name),
         database_url="",
         broker_url="",
-        api_keys=hashlib.sha256(_KEY.encode()).hexdigest(),
+        api_keys=hashlib.sha256(KEY.encode()).hexdigest(),
         rate_limit=0,
         train_rate_limit=0,
         failed_key_limit=0,
@@ -48,4 +48,4 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", app_on_a_new_database()
     max_examples=_EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
 )
 def test_every_operation_keeps_to_the_spec(case: schemathesis.Case) -> None:
-    case.call_and_validate(headers={"Authorization": f"Bearer {_KEY}"})
+    case.call_and_validate(headers={"Authorization": f"Bearer {KEY}"})
