@@ -110,6 +110,7 @@ def test_interrupted_it_stops_watching_and_says_how_to_go_on(service: Served) ->
         stderr=subprocess.PIPE,
         text=True,
         env=service.environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs in the background ignores it
     )
     assert watching.stderr is not None
     assert watching.stderr.readline() == "queued\n"

@@ -95,7 +95,7 @@ def test_a_surrogate_predicts_what_scikit_learn_predicts(
     mean, sd = by_scikit_learn(surrogate, x, y, np.column_stack([np.log(HELD_OUT[:, 0]), HELD_OUT[:, 1:]]))
     own_mean, own_sd = surrogate.over(*HELD_OUT.T)
 
-    assert own_mean == pytest.approx(mean, abs=1e-8)
+    assert own_mean == pytest.approx(mean.clip(0, 1), abs=1e-8)  # an accuracy
     assert own_sd == pytest.approx(sd, abs=1e-8)
 
 
