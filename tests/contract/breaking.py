@@ -1,14 +1,63 @@
-"""What of an API would break its clients, by two OpenAPI specs: of before and of now."""
+"""What of an API would break its clients, by two OpenAPI specs: of before and of now.
+
+Fields, routes and what requests may say are added freely. Whatever was taken has to be taken still, and whatever is
+answered has to be among what was answered before: one containment of schemas, looked at from either side.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 Spec = dict[str, Any]
 
-_NARROWING = {"maximum": min, "exclusiveMaximum": min, "maxLength": min, "maxItems": min}
-_WIDENING = {"minimum": max, "exclusiveMinimum": max, "minLength": max, "minItems": max}
+_LARGEST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
+_SMALLEST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
+_EXACT = ("pattern", "format", "multipleOf", "uniqueItems")
+
+
+@dataclass(frozen=True)
+class Side:
+    """A schema, and the spec that its references are of."""
+
+    spec: Spec
+    schema: Spec
+
+    def choices(self) -> list[Side]:
+        """The plain schemas that it is a choice of; of a plain one itself."""
+        schema = self.schema
+        while "$ref" in schema:
+            schema = self.spec["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        either = schema.get("anyOf") or schema.get("oneOf")
+        if either:
+            return [plain for one in either for plain in Side(self.spec, one).choices()]
+        if isinstance(schema.get("type"), list):
+            return [Side(self.spec, {**schema, "type": one}) for one in schema["type"]]
+        return [Side(self.spec, schema)]
+
+    def values(self) -> list[Any] | None:
+        """All that it can be, where they are few."""
+        return [self.schema["const"]] if "const" in self.schema else self.schema.get("enum")
+
+    def within(self, key: str) -> Side:
+        return Side(self.spec, self.schema[key])
+
+    def properties(self) -> dict[str, Side]:
+        return {name: Side(self.spec, schema) for name, schema in self.schema.get("properties", {}).items()}
+
+
+@dataclass(frozen=True)
+class Words:
+    """How what is found is said: of a request, that it is no longer taken; of an answer, that it is something else."""
+
+    value: Callable[[Any], str]
+    bound: Callable[[str, Any], str]
+    required: Callable[[str], str]
+
+
+_REQUEST = Words("{} is not taken".format, "{} is {}".format, "{} is required".format)
+_ANSWER = Words("may be {}".format, "{} is no longer {}".format, "{} may be missing".format)
 
 
 def breaking(before: Spec, now: Spec) -> list[str]:
@@ -26,13 +75,19 @@ def breaking(before: Spec, now: Spec) -> list[str]:
 
 
 def _operation(before: Spec, now: Spec, old: Spec, new: Spec) -> Iterator[str]:
+    def request(was: Spec, schema: Spec, where: str) -> list[str]:
+        return _gone_or_outside(Side(before, was), Side(now, schema), where, _REQUEST)
+
+    def answer(was: Spec, schema: Spec, where: str) -> list[str]:
+        return _gone_or_outside(Side(before, was), Side(now, schema), where, _ANSWER)
+
     parameters = {(p["in"], p["name"].lower()): p for p in new.get("parameters", ())}
     known = {(p["in"], p["name"].lower()): p for p in old.get("parameters", ())}
     for key, parameter in known.items():
         if key not in parameters:
             yield f"parameter {key[1]} is gone"
         else:
-            yield from _request(before, now, parameter["schema"], parameters[key]["schema"], f"parameter {key[1]}", ())
+            yield from request(parameter["schema"], parameters[key]["schema"], f"parameter {key[1]}")
     for key, parameter in parameters.items():
         if parameter.get("required") and not known.get(key, {}).get("required"):
             yield f"parameter {key[1]} is required"
@@ -41,82 +96,85 @@ def _operation(before: Spec, now: Spec, old: Spec, new: Spec) -> Iterator[str]:
         if other is None:
             yield f"a body of {media} is not taken"
         else:
-            yield from _request(before, now, content["schema"], other["schema"], "the body", ())
+            yield from request(content["schema"], other["schema"], "the body")
     if new.get("requestBody", {}).get("required") and not old.get("requestBody", {}).get("required"):
         yield "a body is required"
-    for status, answer in old["responses"].items():
+    for status, was in old["responses"].items():
         if status not in new["responses"]:
             if status.startswith("2"):
                 yield f"answer {status} is gone"
             continue
-        for media, content in answer.get("content", {}).items():
+        for media, content in was.get("content", {}).items():
             other = new["responses"][status].get("content", {}).get(media)
             if other is None:
                 yield f"answer {status} is no longer {media}"
-            elif content.get("schema") is not None:
-                there = other.get("schema", {})
-                yield from _answer(before, now, content["schema"], there, f"answer {status}", ())
+            else:
+                yield from answer(content.get("schema", {}), other.get("schema", {}), f"answer {status}")
 
 
-def _request(before: Spec, now: Spec, old: Spec, new: Spec, where: str, seen: tuple[str, ...]) -> Iterator[str]:
-    """What was taken and is not any more."""
-    if old.get("$ref") in seen:
-        return
-    seen += (old.get("$ref", ""),)
-    old, new = _resolved(before, old), _resolved(now, new)
-    for required in sorted(set(new.get("required", ())) - set(old.get("required", ()))):
-        yield f"{where}: {required} is required"
-    for name, schema in old.get("properties", {}).items():
-        if name not in new.get("properties", {}):
-            yield f"{where}: {name} is gone"
+def _gone_or_outside(old: Side, new: Side, where: str, words: Words) -> list[str]:
+    """Of a request what was taken and is not; of an answer what may come and could not; of both what is gone."""
+    wide, narrow = (old, new) if words is _REQUEST else (new, old)
+    return _outside(wide, narrow, where, words, ())
+
+
+def _outside(wide: Side, narrow: Side, where: str, words: Words, seen: tuple[tuple[str, str], ...]) -> list[str]:
+    """What the wide schema allows and the narrow one does not; [] where it is contained."""
+    pair = (wide.schema.get("$ref", ""), narrow.schema.get("$ref", ""))
+    if all(pair):
+        if pair in seen:
+            return []
+        seen = (*seen, pair)
+    found = []
+    for one in wide.choices():
+        others = [other for other in narrow.choices() if _same_type(one.schema.get("type"), other.schema.get("type"))]
+        if others:
+            found += min((_of_plain(one, other, where, words, seen) for other in others), key=len)
         else:
-            yield from _request(before, now, schema, new["properties"][name], f"{where}.{name}", seen)
-    if "enum" in new:
-        for value in old.get("enum", ["others"]):
-            if value not in new["enum"]:
-                yield f"{where}: {value} is not taken"
-    for bounds, tighter in ((_NARROWING, min), (_WIDENING, max)):
-        for bound in bounds:
-            if bound in new and (bound not in old or tighter(old[bound], new[bound]) != old[bound]):
-                yield f"{where}: {bound} is {new[bound]}"
-    if _types(old) - _types(new):
-        yield f"{where}: {', '.join(sorted(_types(old) - _types(new)))} is not taken"
-    if "items" in old and "items" in new:
-        yield from _request(before, now, old["items"], new["items"], f"{where}[]", seen)
-
-
-def _answer(before: Spec, now: Spec, old: Spec, new: Spec, where: str, seen: tuple[str, ...]) -> Iterator[str]:
-    """What was answered and is not any more, or may be something else."""
-    if old.get("$ref") in seen:
-        return
-    seen += (old.get("$ref", ""),)
-    old, new = _resolved(before, old), _resolved(now, new)
-    for name, schema in old.get("properties", {}).items():
-        if name not in new.get("properties", {}):
-            yield f"{where}: {name} is gone"
-        else:
-            yield from _answer(before, now, schema, new["properties"][name], f"{where}.{name}", seen)
-    if _types(new) - _types(old) and _types(old):
-        yield f"{where}: may be {', '.join(sorted(_types(new) - _types(old)))}"
-    if "items" in old and "items" in new:
-        yield from _answer(before, now, old["items"], new["items"], f"{where}[]", seen)
-
-
-def _types(schema: Spec) -> set[str]:
-    """Of a plain schema, or of a choice of plain ones; a choice of objects counts as object."""
-    choices = schema.get("anyOf") or schema.get("oneOf") or [schema]
-    found = set()
-    for choice in choices:
-        if "$ref" in choice:
-            found.add("object")
-        elif "type" in choice:
-            found.add(choice["type"])
+            found.append(f"{where}: {words.value(one.schema.get('type', 'anything'))}")
     return found
 
 
-def _resolved(spec: Spec, schema: Spec) -> Spec:
-    """Behind its reference; of a choice between one schema and null, that one (with null among its types)."""
-    while "$ref" in schema:
-        *_, name = schema["$ref"].split("/")
-        schema = spec["components"]["schemas"][name]
-    return schema
+def _of_plain(wide: Side, narrow: Side, where: str, words: Words, seen: tuple[tuple[str, str], ...]) -> list[str]:
+    found = [f"{where}: {change}" for change in (*_values(wide, narrow, words), *_bounds(wide, narrow, words))]
+    there, here = wide.properties(), narrow.properties()
+    missing = set(narrow.schema.get("required", ())) - set(wide.schema.get("required", ()))
+    old, new = (there, here) if words is _REQUEST else (here, there)
+    found += [f"{where}: {name} is gone" for name in old if name not in new]
+    found += [f"{where}: {words.required(name)}" for name in sorted(missing) if name in new]
+    for name in there:
+        if name in here:
+            found += _outside(there[name], here[name], f"{where}.{name}", words, seen)
+    for key, mark in (("items", "[]"), ("additionalProperties", ".*")):
+        if isinstance(wide.schema.get(key), dict) and isinstance(narrow.schema.get(key), dict):
+            found += _outside(wide.within(key), narrow.within(key), f"{where}{mark}", words, seen)
+    places = zip(wide.schema.get("prefixItems", ()), narrow.schema.get("prefixItems", ()), strict=False)
+    for index, (one, other) in enumerate(places):
+        found += _outside(Side(wide.spec, one), Side(narrow.spec, other), f"{where}[{index}]", words, seen)
+    return found
+
+
+def _same_type(wide: str | None, narrow: str | None) -> bool:
+    return narrow is None or wide == narrow or (wide, narrow) == ("integer", "number")
+
+
+def _values(wide: Side, narrow: Side, words: Words) -> list[str]:
+    allowed = narrow.values()
+    if allowed is None:
+        return []
+    given = wide.values()
+    return [words.value(value) for value in (["anything"] if given is None else given) if value not in allowed]
+
+
+def _bounds(wide: Side, narrow: Side, words: Words) -> list[str]:
+    found = []
+    for bounds, tighter in ((_LARGEST, min), (_SMALLEST, max)):
+        for bound in bounds:
+            if bound in narrow.schema:
+                limit = narrow.schema[bound]
+                if bound not in wide.schema or tighter(wide.schema[bound], limit) != wide.schema[bound]:
+                    found.append(words.bound(bound, limit))
+    for key in _EXACT:
+        if key in narrow.schema and wide.schema.get(key) != narrow.schema[key]:
+            found.append(words.bound(key, narrow.schema[key]))
+    return found

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from tests.contract.breaking import breaking
 from tests.contract.spec import COMMITTED, committed, present, refused, text
@@ -66,6 +69,22 @@ BREAKING: dict[str, tuple[Callable[[Spec], None], str]] = {
         put(10, *SCHEMAS, "NewStudy", "properties", "trials", "maximum"),
         "POST /v1/studies: the body.trials: maximum is 10",
     ),
+    "a field of one choice of a request goes": (
+        without(*SCHEMAS, "StageSpec", "properties", "kernel"),
+        "POST /v1/scale: the body.architecture.baseline.stages[]: kernel is gone",
+    ),
+    "a field of an answer may be missing": (
+        put(["architecture"], *SCHEMAS, "ScaleAnswer", "required"),
+        "POST /v1/scale: answer 200: budget_error may be missing",
+    ),
+    "a value of a request goes": (
+        put({"type": "string", "enum": ["nearest"]}, *SCHEMAS, "BudgetSpec", "properties", "mode"),
+        "POST /v1/scale: the body.budget.mode: at_most is not taken",
+    ),
+    "an answer has a value that none had": (
+        put({"type": "string"}, *SCHEMAS, "TrialItem", "properties", "state"),
+        "GET /v1/trials: answer 200.items[].state: may be anything",
+    ),
     "an answer goes": (
         without("paths", "/v1/trials", "post", "responses", "202"),
         "POST /v1/trials: answer 202 is gone",
@@ -87,6 +106,23 @@ def test_what_breaks_clients_is_refused_until_the_version_changes(case: str) -> 
     assert said in refused(before, now)
     now["info"]["version"] = "9.0.0"
     assert refused(before, now) == []
+
+
+FIELDS = [
+    (name, field)
+    for name, schema in committed()["components"]["schemas"].items()
+    for field in schema.get("properties", ())
+]
+
+
+@hypothesis_settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(st.sampled_from(FIELDS))
+def test_whatever_field_goes_is_missed_wherever_it_is(field: tuple[str, str]) -> None:
+    before = committed()
+    now = copy.deepcopy(before)
+    without(*SCHEMAS, field[0], "properties", field[1])(now)
+
+    assert any(change.endswith(f"{field[1]} is gone") for change in refused(before, now))
 
 
 def test_what_is_added_breaks_nobody() -> None:
