@@ -69,3 +69,24 @@ def test_our_processes_run_as_a_user_of_their_own_with_bounds() -> None:
         spec = one["spec"]["template"]["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert all("memory" in container["resources"]["limits"] for container in spec["containers"])
+
+
+def test_the_ingress_leads_to_all_but_the_metrics() -> None:
+    (ingress,) = of_kind("Ingress")
+    (rule,) = ingress["spec"]["rules"]
+
+    def led(path: str) -> bool:
+        exact = {p["path"] for p in rule["http"]["paths"] if p["pathType"] == "Exact"}
+        prefixes = [p["path"] for p in rule["http"]["paths"] if p["pathType"] == "Prefix"]
+        return path in exact or any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
+
+    pages = {
+        "/",
+        "/docs",
+        "/openapi.json",
+        "/problems",
+        "/problems/validation",
+        "/dashboard/main.js",
+        "/assets/docs.js",
+    }
+    assert {path for path in {*pages, *committed()["paths"]} if not led(path)} == {"/metrics"}
