@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,11 @@ class Page:
             self.complaints()
             self.run("sessionStorage.clear(); localStorage.clear()")
             self.driver.get("about:blank")
+
+
+def percent(share: float) -> str:
+    """As the page has it: halves go up."""
+    return f"{Decimal(100 * share).quantize(Decimal('0.1'), ROUND_HALF_UP)} %"
 
 
 def until(true: Callable[[], Any], what: str, seen: Callable[[], str] = lambda: "") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.browser.running import Page, Service
+from tests.browser.running import Page, Service, percent
 
 SMALL: dict[str, Any] = {
     "architecture": "tinynet_e",
@@ -36,7 +36,7 @@ def test_progress_as_it_happens(page: Page, service: Service, worker: None) -> N
     assert any(0 < share < 100 for share in seen)
     assert seen[-1] == 100
     result = service.get(f"/v1/trials/{trial}")["result"]
-    page.says(f"{100 * result['accuracy']:.1f} %", "#fact-accuracy")
+    page.says(percent(result["accuracy"]), "#fact-accuracy")
     assert len(page.all("circle.point.validation_accuracy")) == len(result["history"])
     log = page.one("a[download='log.csv']").get_property("href")
     assert service.client.get(log).text.startswith("epoch")
