@@ -72,7 +72,7 @@ class Idempotency:
         done = False
         try:
             await self.app(scope, _again(body, receive), _collected_in(messages))
-            done = bool(messages) and messages[0]["status"] < 400
+            done = bool(messages) and messages[0]["status"] < 300
         finally:
             with suppress(DatabaseAway):  # what was done is known by its own transaction
                 if done:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
+from app.db.unit_of_work import UnitOfWork
 from app.etags import tagged, takes_tag
 from app.idempotency import takes_key
 from app.problems import CONFLICT
@@ -22,7 +25,7 @@ class SafeRoute(APIRoute):
         writes = "POST" in (options.get("methods") or ())
         options["dependencies"] = [*(options.get("dependencies") or ()), Depends(takes_key if writes else takes_tag)]
         options["responses"] = {**(CONFLICT if writes else _UNCHANGED), **(options.get("responses") or {})}
-        super().__init__(path, endpoint, **options)
+        super().__init__(path, endpoint if iscoroutinefunction(endpoint) else _letting_go(endpoint), **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
@@ -33,3 +36,21 @@ class SafeRoute(APIRoute):
             return tagged(request, await handler(request))
 
         return handle
+
+
+def _letting_go(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """The endpoint, which holds the database no longer than until it has its answer.
+
+    What comes after that waits for threads, and those may all be waiting for the database.
+    """
+
+    @wraps(endpoint)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return endpoint(*args, **kwargs)
+        finally:
+            for given in kwargs.values():
+                if isinstance(given, UnitOfWork):
+                    given.let_go()
+
+    return call

@@ -34,7 +34,7 @@ def by_creation(session: Session, query: Select[Any], table: Any, limit: int, cu
     """
     query = query.order_by(table.created_at.desc(), table.id.desc()).limit(limit + 1)
     if cursor is not None:
-        query = query.where(tuple_(table.created_at, table.id) < tuple_(*_decoded(cursor)))
+        query = query.where(tuple_(table.created_at, table.id) < tuple_(*_decoded(cursor, table)))
     rows = list(session.scalars(query))
     more = len(rows) > limit
     rows = rows[:limit]
@@ -42,16 +42,16 @@ def by_creation(session: Session, query: Select[Any], table: Any, limit: int, cu
 
 
 def _encoded(row: Any) -> str:
-    plain = json.dumps([row.created_at.isoformat(), row.id])
+    plain = json.dumps([row.__tablename__, row.created_at.isoformat(), row.id])
     return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
 
-def _decoded(cursor: str) -> tuple[datetime, str]:
+def _decoded(cursor: str, table: Any) -> tuple[datetime, str]:
     try:
-        plain = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        created_at, row_id = plain
-        if not isinstance(row_id, str) or "\0" in row_id:
-            raise BadCursor(cursor)
+        plain = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        name, created_at, row_id = plain
+        if name != table.__tablename__ or not isinstance(row_id, str) or "\0" in row_id:
+            raise ValueError(cursor)
         row_id.encode()
         return datetime.fromisoformat(created_at), row_id
     except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:

@@ -634,8 +634,16 @@ class Predictors(Repository):
         )
         return (self.session.execute(query).scalar() or 0) + 1
 
+    def lock_line(self, row: PredictorRow) -> None:
+        """All versions of its line are as they are now, and nobody else's to change until the commit."""
+        query = select(PredictorRow).where(
+            PredictorRow.architecture == row.architecture, PredictorRow.dataset == row.dataset
+        )
+        query = query.order_by(PredictorRow.version).with_for_update()
+        self.session.scalars(query, execution_options={"populate_existing": True}).all()
+
     def activate(self, row: PredictorRow) -> None:
-        """Make this the active one of its architecture and data set."""
+        """Make this the active one of its architecture and data set; where it was read before, after `lock_line`."""
         self.session.execute(
             update(PredictorRow)
             .where(PredictorRow.architecture == row.architecture, PredictorRow.dataset == row.dataset)

@@ -119,6 +119,10 @@ class UnitOfWork:
         if to_send:
             self._send(to_send)
 
+    def let_go(self) -> None:
+        """Roll back what is not committed, and hold the database no longer."""
+        self.session.close()
+
     def ping(self) -> None:
         """Raises where the database does not answer."""
         self.session.execute(text("SELECT 1"))

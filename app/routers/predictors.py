@@ -70,7 +70,7 @@ def activate_predictor(
     ] = None,
 ) -> PredictorDetail:
     """From now on recommendations for its architecture and data set come from it; also the way back."""
-    same(detail(predictors.find(work, id)), if_match)
+    same(detail(predictors.locked(work, id)), if_match)
     row = predictors.activate(work, id)
     known.forget_predictors()
     return detail(row)

@@ -33,12 +33,10 @@ def register(work: UnitOfWork, architecture: Architecture) -> bool:
     """
     families.check(architecture.baseline)
     name = architecture.name
-    row = work.architectures.get(name)
-    known = families.baselines().get(name) or (Architecture.from_json(row.spec) if row else None)
-    if known is None:
-        work.architectures.add(ArchitectureRow(name=name, spec=architecture.to_json()))
+    is_new = name not in families.baselines() and work.architectures.get(name) is None
+    if is_new and work.architectures.add_if_new(ArchitectureRow(name=name, spec=architecture.to_json())):
         work.commit()
         return True
-    if known != architecture:
+    if find(work, name) != architecture:
         raise Conflict(f"There is another architecture named {name!r} already.")
     return False

@@ -79,12 +79,10 @@ def register(work: UnitOfWork, name: str, folder: str, native_px: int, data_dir:
         found = describe(name, folder, native_px, data_dir)
     except FolderError as error:
         raise UnknownDataset(str(error)) from error
-    row = work.datasets.get(name)
-    known = BUILT_IN.get(name) or (Dataset(**row.spec) if row else None)
-    if known is None:
-        work.datasets.add(DatasetRow(name=name, spec=asdict(found)))
+    is_new = name not in BUILT_IN and work.datasets.get(name) is None
+    if is_new and work.datasets.add_if_new(DatasetRow(name=name, spec=asdict(found))):
         work.commit()
         return found, True
-    if known != found:
+    if find(work, name) != found:
         raise Conflict(f"There is another data set named {name!r} already, or its images have changed since.")
-    return known, False
+    return found, False

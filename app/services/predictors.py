@@ -32,6 +32,16 @@ def find(work: UnitOfWork, predictor_id: str) -> PredictorRow:
     return row
 
 
+def locked(work: UnitOfWork, predictor_id: str) -> PredictorRow:
+    """The predictor as it is now; until the commit nobody else puts a version of it to use.
+
+    Raises: NotFound.
+    """
+    row = find(work, predictor_id)
+    work.predictors.lock_line(row)
+    return row
+
+
 def choose(
     work: UnitOfWork, architecture: str, dataset: str | None, predictor_id: str | None, version: int | None = None
 ) -> Chosen:
@@ -120,7 +130,7 @@ def activate(work: UnitOfWork, predictor_id: str) -> PredictorRow:
 
     Raises: NotFound.
     """
-    row = find(work, predictor_id)
+    row = locked(work, predictor_id)
     work.predictors.activate(row)
     work.commit()
     return row

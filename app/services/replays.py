@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -31,6 +32,7 @@ def begin(settings: Settings, keyed: Keyed, asked: str) -> Answer | None:
         row = ReplayRow(caller=keyed.caller, key=keyed.key, asked=asked, answered_by=now + _ANSWERED_WITHIN)
         if not work.replays.add_if_new(row):
             row = work.replays.lock(keyed.caller, keyed.key)
+            now = work.replays.clock()  # the other's row may have been waited for
             if row is None:  # given up a moment ago
                 raise InFlight(1)
             if row.created_at < utc_now() - KEPT:
@@ -41,10 +43,15 @@ def begin(settings: Settings, keyed: Keyed, asked: str) -> Answer | None:
             if row.status is not None and row.body is not None:
                 return Answer(row.status, row.headers or {}, row.body)
             if now < row.answered_by <= now + _ANSWERED_WITHIN:
-                raise InFlight(1)
+                raise InFlight(_worth_waiting(row.answered_by - now))
             row.answered_by = now + _ANSWERED_WITHIN
         work.commit()
     return None
+
+
+def _worth_waiting(left: float) -> int:
+    """Seconds to wait for an answer that is given up in `left`: as long as it has taken already, and no longer."""
+    return max(1, math.ceil(min(_ANSWERED_WITHIN - left, left)))
 
 
 def keep(settings: Settings, keyed: Keyed, answer: Answer) -> None:

@@ -202,3 +202,19 @@ def test_answers_are_kept_for_a_day(client: TestClient, work: Open, settings: Se
         unit.commit()
     prune(settings)
     assert count(work, ReplayRow) == 0
+
+
+@pytest.mark.parametrize(("seconds", "wait"), [(0.0, 1), (8.0, 8), (20.0, 10), (29.5, 1)])
+def test_the_longer_an_answer_takes_the_later_it_is_asked_for(
+    client: TestClient, work: Open, seconds: float, wait: int
+) -> None:
+    client.post("/v1/studies", json=STUDY, headers=keyed("a"))
+    with work() as unit:  # as if it were carried out still, since so many seconds
+        answered_by = unit.replays.clock() + 30 - seconds
+        unit.session.execute(update(ReplayRow).values(status=None, body=None, outcome=None, answered_by=answered_by))
+        unit.commit()
+
+    answer = client.post("/v1/studies", json=STUDY, headers=keyed("a"))
+
+    assert answer.status_code == 409
+    assert abs(int(answer.headers["retry-after"]) - wait) <= 1
