@@ -69,7 +69,8 @@ async def scale(body: ScaleRequest, request: Request, response: Response) -> Sca
         await allow(request, "train")
         await count_training(request)
         return await run_in_threadpool(_scale_and_train, body, body.train, request, response)
-    architecture = known.architecture_in_memory(body.architecture) if isinstance(body.architecture, str) else None
+    at_once = isinstance(body.architecture, str) and body.budget.quickly_met
+    architecture = known.architecture_in_memory(body.architecture) if at_once else None
     chosen = None if architecture is None else known.predictor_in_memory(_wanted(architecture, body))
     if architecture is None or chosen is None:
         return await run_in_threadpool(_scale, body, known)

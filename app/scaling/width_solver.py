@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from app.scaling.rounding import Floats, round_resolution, short_decimal
 from app.scaling.stage_widths import Between, between
 
 CLOSE = 5e-4  # a budget error this little (relative) is none: what moves least is then the best
+MOST_PLACES = 512  # so many input sizes and repeats are looked at, the nearest first: a bound on the time it takes
 _LEEWAY = 0.005  # a target this little (relative) beyond the least or the most is taken for it
 
 Mode = Literal["nearest", "at_most"]
@@ -89,7 +91,8 @@ def solve(
     """The network at or near (r, d) that costs `target` multiply-adds (`at_most`: never more).
 
     Of those within `close` (relative) of the target the one that moves least from (r, d), with stages in step rather
-    than apart; where there is none, the nearest in cost. With `width` that one is kept: only px and depth may move.
+    than apart; where there is none, the nearest in cost. The `MOST_PLACES` nearest pairs of px and repeats are looked at.
+    With `width` that one is kept: only px and depth may move.
 
     Raises: TargetOutOfRange where the target lies beyond what is reachable.
     """
@@ -168,7 +171,11 @@ class _Search:
         raise TargetOutOfRange(self.target, least, most, culprits, None if nearest is None else self.solution(nearest))
 
     def _places(self) -> Iterator[_Place]:
-        """Where to look, the rule's own place first, then the nearest.
+        """Where to look."""
+        return islice(self._by_distance(), MOST_PLACES)
+
+    def _by_distance(self) -> Iterator[_Place]:
+        """Every place there is, the rule's own first, then the nearest.
 
         A px more can make every feature map a pixel wider, which is as many as it would take to cost that much evenly.
         """

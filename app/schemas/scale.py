@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from app.scaling.constraints import Constraints
 from app.scaling.recommend import RULES, Budget, Recommendation, Rule, SolvedRule
+from app.scaling.width_solver import CLOSE
 from app.schemas.architectures import ArchitectureRef, config_json
 from app.schemas.common import Answer, Body, Flops, Multiplier, Name, Priority, Ratio, RecipeOrPreset, RowId, Seed
 from app.schemas.cost import AsAnswered, CostSummary
@@ -82,7 +83,10 @@ class ConstraintsSpec(Body):
 
 
 class MovementSpec(Body):
-    """How far the network may be from what the rule says, so that it meets the budget: as little as it takes."""
+    """How far the network may be from what the rule says, so that it meets the budget: as little as it takes.
+
+    Of all input sizes and repeats within it the 512 nearest are looked at.
+    """
 
     resolution: int | None = Field(
         None, ge=0, le=512, description="In px. None: 8 of 224, in proportion, or the rule's two standard deviations."
@@ -101,6 +105,12 @@ class BudgetSpec(Body):
     )
 
     movement: MovementSpec = MovementSpec()
+
+    @property
+    def quickly_met(self) -> bool:
+        """Whether few places have to be looked at."""
+        near = self.movement.resolution is None and self.movement.d is None
+        return near and (self.tolerance is None or self.tolerance >= CLOSE)
 
     def to_budget(self) -> Budget:
         return Budget(self.mode, self.tolerance, self.movement.resolution, self.movement.d, self.movement.stages)

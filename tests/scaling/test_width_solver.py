@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from app.scaling import cost, families
+from app.scaling import cost, families, width_solver
 from app.scaling.architecture import Architecture, Multipliers
 from app.scaling.cost_table import WIDEST, cost_table
 from app.scaling.errors import TargetOutOfRange
@@ -255,6 +255,18 @@ def test_latitude_never_makes_the_budget_error_greater(
     if still is not None:
         assert moving is not None
         assert abs(moving.cost.flops - target) <= max(CLOSE * target, abs(still.cost.flops - target))
+
+
+def test_the_nearest_places_are_looked_at_and_no_more_than_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide, missed = Latitude(px=512, depth=2.0), 100_000_123
+    monkeypatch.setattr(width_solver, "MOST_PLACES", 1)
+    at_the_rules_own = solve(B0, 0.8, 1.0, missed, latitude=wide, close=0.0)
+    monkeypatch.undo()
+    near = solve(B0, 0.8, 1.0, missed, latitude=wide, close=0.0)
+
+    assert at_the_rules_own.moved == Moved(0, 0.0)
+    assert abs(near.cost.flops - missed) < abs(at_the_rules_own.cost.flops - missed)
+    assert abs(near.moved.px) <= width_solver.MOST_PLACES
 
 
 @settings(deadline=None)
