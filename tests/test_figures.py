@@ -224,6 +224,13 @@ def test_what_was_not_drawn_at_random_is_not_called_random() -> None:
     assert texts(figure) == ["32 networks", "4 compound-shrunk networks"]
 
 
+@pytest.mark.parametrize("latency", [0.0, 5e-324])
+def test_what_takes_no_time_was_not_measured(latency: float) -> None:
+    nothing = [replace(o, latency_ms=latency) for o in observed(3)]
+
+    assert figures.accuracy_against_latency(nothing, nothing).svg() == figures.accuracy_against_latency([], []).svg()
+
+
 def test_the_front_of_latency_is_its_own_and_what_was_not_measured_is_left_out() -> None:
     def network(flops: int, accuracy: float, latency_ms: float | None) -> Observation:
         return Observation(1, 1, 1, 0.1, flops, 1, accuracy, latency_ms=latency_ms)

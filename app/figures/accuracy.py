@@ -13,6 +13,7 @@ from app.scaling.front import non_dominated
 from app.scaling.observations import Observation
 
 _COLUMNS = ("mark", *COLUMNS)
+_LEAST_LATENCY = 1e-6  # ms
 _LATENCY = "milliseconds an image (onnxruntime, one thread, median)"
 
 
@@ -40,8 +41,8 @@ def accuracy_against_latency(observations: list[Observation], front: list[Observ
     Low FLOPs are not low latency: what NSGA-III keeps by FLOPs is marked, and need not lie on that line. Data: as of
     `accuracy_against_flops`.
     """
-    timed = [o for o in observations if o.latency_ms is not None]
-    kept = [o for o in front if o.latency_ms is not None]
+    timed = [o for o in observations if _timed(o)]
+    kept = [o for o in front if _timed(o)]
     if not timed:
         return note("no network's latency has been measured yet", _COLUMNS)
     figure, (axes,) = panels(1)
@@ -81,6 +82,11 @@ def _draw(
 def _rows(observations: list[Observation], kept: list[Observation], best: list[Observation]) -> list[tuple[Value, ...]]:
     marks = {"network": observations, "kept": kept, "joined": best}
     return [(mark, *row(o)) for mark, those in marks.items() for o in those]
+
+
+def _timed(o: Observation) -> bool:
+    """Whether its latency was measured: nothing takes no time, and a logarithmic axis has no place for it."""
+    return o.latency_ms is not None and o.latency_ms >= _LEAST_LATENCY
 
 
 def _latency(o: Observation) -> float:
