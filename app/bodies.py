@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import problems
 
-_LARGEST = 8 * 1024 * 1024
+_LARGEST = 256 * 1024  # what is validated in the event loop is validated soon
 _LARGEST_IMPORT = 24 * 1024 * 1024  # 100,000 observations as JSON, with room
 
 

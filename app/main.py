@@ -14,9 +14,8 @@ from time import perf_counter
 from typing import Any
 
 from anyio import to_thread
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
@@ -26,10 +25,12 @@ from app import problems
 from app.bodies import BodyLimit
 from app.callers import Gate, known_caller
 from app.db.unit_of_work import UnitOfWork
+from app.etags import page
 from app.idempotency import Idempotency
 from app.jobs import JobQueue, prune_processed
 from app.logs import about
 from app.metrics import Metrics
+from app.plain_http import PlainHttp
 from app.playground import describe
 from app.rate_limits import RateLimits
 from app.routers import (
@@ -65,11 +66,12 @@ _THREADS = 12  # more of them only hold the database longer, each waiting for it
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST"],
     "allow_headers": [
-        "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID",
+        "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID", "Range",
         "X-Request-ID",
     ],
     "expose_headers": [
-        "ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Request-ID",
+        "Content-Disposition", "Content-Range", "ETag", "Idempotent-Replayed", "Location", "RateLimit",
+        "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Request-ID",
     ],
     "max_age": 600,
 }  # fmt: skip
@@ -102,6 +104,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
@@ -134,6 +137,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
     app.add_middleware(Measured, metrics=app.state.metrics)
+    app.add_middleware(PlainHttp)
     return app
 
 
@@ -227,5 +231,5 @@ class Measured:
             raise
 
 
-async def _docs() -> FileResponse:
-    return FileResponse(_ASSETS / "docs.html", headers={"Content-Security-Policy": DOCS_POLICY})
+def _docs(request: Request) -> Response:
+    return page(request, _ASSETS / "docs.html", {"Content-Security-Policy": DOCS_POLICY})

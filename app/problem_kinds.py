@@ -81,6 +81,12 @@ KINDS = {
         "The body has more bytes than this address takes. Nothing was done.",
         "Send less at once: an import of observations may be split.",
     ),
+    "range-not-satisfiable": Kind(
+        416,
+        "The range lies beyond the end",
+        "The part of the file that `Range` asks for begins after its end.",
+        "`Content-Range` says how long the file is; without `Range` the whole of it comes.",
+    ),
     "unauthorized": Kind(
         401,
         "A key is needed",

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -43,6 +44,8 @@ from app.security_headers import ALWAYS
 log = logging.getLogger("rdw.problems")
 
 MEDIA_TYPE = "application/problem+json"
+_OF_A_PATH = "/:@!$&'()*+,;=~"
+MOST_ERRORS = 100  # that one answer lists
 
 PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     NotFound: (404, "not-found"),
@@ -119,7 +122,7 @@ def problem(request: Request, status: int, kind: str, detail: str, **more: Any) 
         "title": KINDS[kind].title,
         "status": status,
         "detail": _printable(detail),
-        "instance": request.url.path,
+        "instance": quote(request.scope["path"].encode("utf-8", "surrogateescape"), safe=_OF_A_PATH),
         **more,
     }
     return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
@@ -137,6 +140,8 @@ def known(request: Request, error: Exception) -> JSONResponse:
                 "config": config_json(error.nearest.config),
                 "cost": error.nearest.cost.to_json(),
             }
+    if isinstance(error, BadCursor):
+        more = {"errors": [{"pointer": "cursor", "message": str(error)}]}
     if isinstance(error, Invalid | InvalidNetwork):
         more = {"errors": [{"pointer": error.pointer, "message": _printable(error.message)}]}
     if isinstance(error, Unauthorized):
@@ -154,23 +159,36 @@ def known(request: Request, error: Exception) -> JSONResponse:
 
 def _validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = [{"pointer": _pointer(e["loc"]), "message": _printable(e["msg"])} for e in error.errors()]
-    first = f"{errors[0]['pointer']}: {errors[0]['message']}" if errors else "not valid"
+    errors = [_field_error(one) for one in error.errors()[:MOST_ERRORS]]
+    first = f"{errors[0]['pointer'] or 'the body'}: {errors[0]['message']}" if errors else "not valid"
     return problem(request, 422, "validation", first, errors=errors)
+
+
+def _field_error(one: dict[str, Any]) -> dict[str, str]:
+    if one["type"] == "json_invalid":  # it points at a byte
+        return {"pointer": "", "message": f"no JSON: {one.get('ctx', {}).get('error', one['msg'])}"}
+    return {"pointer": _pointer(one["loc"]), "message": _printable(one["msg"])}
 
 
 def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = 422 if error.status_code == 400 else error.status_code  # a body that is no JSON at all
     headers = {"Allow": _allowed(request)} if status == 405 else error.headers
-    return problem(request, status, _BY_STATUS.get(status, "validation"), str(error.detail), headers=headers)
+    more = {"errors": [{"pointer": "", "message": str(error.detail)}]} if status == 422 else {}
+    return problem(request, status, _BY_STATUS.get(status, "validation"), str(error.detail), headers=headers, **more)
+
+
+def without_body(path: str) -> bool:
+    """Whether HEAD is answered there as GET is: events have no end, and so no headers without them."""
+    return not path.endswith("/events")
 
 
 def _allowed(request: Request) -> str:
-    """The methods of all operations at this path: the router names those of the first alone."""
+    """The methods of all operations at this path: the router names those of the first alone. Pages are read."""
     paths = request.app.openapi()["paths"]
     here = [p for p in paths if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", p), request.url.path)]
-    return ", ".join(sorted({method.upper() for path in here for method in paths[path]}))
+    methods = {method.upper() for path in here for method in paths[path]} or {"GET"}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods and without_body(request.url.path) else set())))
 
 
 def _unknown(request: Request, error: Exception) -> JSONResponse:
@@ -185,7 +203,7 @@ def _pointer(location: Sequence[int | str]) -> str:
     """A JSON pointer into the body, or a parameter's name; the tags of unions are left out."""
     where, *path = location
     steps = [str(step).replace("~", "~0").replace("/", "~1") for step in path if not str(step).startswith("<")]
-    return _printable("/" + "/".join(steps) if where == "body" else "/".join(steps))
+    return _printable("".join(f"/{step}" for step in steps) if where == "body" else "/".join(steps))
 
 
 def _printable(text: str) -> str:

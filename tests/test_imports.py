@@ -18,6 +18,7 @@ LAYERS = [
     ("app.playground",),
     (
         "app.safe_routes",
+        "app.plain_http",
         "app.idempotency",
         "app.etags",
         "app.bodies",
@@ -30,7 +31,16 @@ LAYERS = [
     ("app.schemas", "app.services"),
     ("app.metrics", "app.report", "app.rate_limits"),
     ("app.figures", "app.jobs", "app.db", "app.image_folders", "app.typefaces"),
-    ("app.errors", "app.problem_kinds", "app.settings", "app.recipes", "app.datasets", "app.logs", "app.scopes"),
+    (
+        "app.errors",
+        "app.problem_kinds",
+        "app.settings",
+        "app.recipes",
+        "app.datasets",
+        "app.logs",
+        "app.scopes",
+        "app.accepts",
+    ),
     ("app.scaling",),
 ]
 
@@ -65,6 +75,7 @@ HOMES = {
         "app.bodies",
         "app.callers",
         "app.idempotency",
+        "app.plain_http",
         "app.problems",
         "app.routers.dashboard",
         "app.security_headers",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Request
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 from starlette.types import Scope
+
+from app.etags import page
 
 ASSETS = Path(__file__).parent.parent / "dashboard"
 
@@ -22,8 +23,8 @@ router = APIRouter()
 
 
 @router.get("/", include_in_schema=False)
-def page() -> FileResponse:
-    return FileResponse(ASSETS / "index.html", headers=_HEADERS)
+def dashboard(request: Request) -> Response:
+    return page(request, ASSETS / "index.html", _HEADERS)
 
 
 class Assets(StaticFiles):

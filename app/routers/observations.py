@@ -7,17 +7,18 @@ import io
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
+from app.accepts import prefers
 from app.db.tables import ObservationRow
 from app.db.unit_of_work import UnitOfWork
 from app.deps import Config, Cursor, Id, Look, Work
 from app.errors import Invalid
-from app.problems import RESPONSES
+from app.problems import MOST_ERRORS, RESPONSES
 from app.safe_routes import SafeRoute
 from app.schemas.common import Listed
 from app.schemas.observations import ImportAnswer, NewObservation, ObservationImport, ObservationItem, Retraction
@@ -29,7 +30,6 @@ _COLUMNS = (
     "id", "trial_id", "role", "r", "d", "w", "ratio", "resolution", "flops", "params", "accuracy", "seconds",
     "latency_ms", "retracted_at", "retraction", "created_at",
 )  # fmt: skip
-_MOST_ERRORS = 100  # that one answer lists
 _BLOCK = 5000
 
 
@@ -39,12 +39,10 @@ async def imported(request: Request) -> ObservationImport:
     Raises: RequestValidationError, which names each line or item that is wrong.
     """
     body = await request.body()
-    try:  # on a thread: a hundred thousand take long enough for others to notice
-        if request.headers.get("content-type", "").partition(";")[0].strip() == "text/csv":
-            return await run_in_threadpool(_of_csv, body, request.query_params.get("source", "import"))
-        return await run_in_threadpool(ObservationImport.model_validate_json, body)
-    except ValidationError as error:
-        raise _refused(error) from error
+    # On a thread: a hundred thousand take long enough for others to notice.
+    if request.headers.get("content-type", "").partition(";")[0].strip() == "text/csv":
+        return await run_in_threadpool(_of_csv, body, request.query_params.get("source", "import"))
+    return await run_in_threadpool(_of_json, body)
 
 
 def _import_schema() -> dict[str, Any]:
@@ -78,14 +76,16 @@ def read_observations(
     id: Id,
     work: Look,
     settings: Config,
+    response: Response,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     cursor: Cursor = None,
     accept: Annotated[str, Header(max_length=4000)] = "application/json",
 ) -> Any:
     """In the order in which they came, those that were taken back as well; all of them as CSV (`Accept: text/csv`)."""
     study = studies.find(work, id)
-    if "text/csv" in accept:
-        return StreamingResponse(_csv(settings.database, study.id), media_type="text/csv")
+    response.headers["Vary"] = "Accept"
+    if prefers(accept, "text/csv", "application/json"):
+        return StreamingResponse(_csv(settings.database, study.id), media_type="text/csv", headers={"Vary": "Accept"})
     rows = work.observations.of_study(study.id, after=_after(cursor), limit=limit + 1)
     items = [_item(row, role) for row, role in rows[:limit]]
     return Listed(items=items, next=str(items[-1].id) if len(rows) > limit else None)
@@ -127,15 +127,23 @@ def _after(cursor: str | None) -> int:
     return int(cursor)
 
 
+def _of_json(body: bytes) -> ObservationImport:
+    """Raises: RequestValidationError."""
+    try:
+        return ObservationImport.model_validate_json(body)
+    except ValidationError as error:
+        raise _refused(error) from error
+
+
 def _of_csv(body: bytes, source: str) -> ObservationImport:
-    """Raises: ValidationError; RequestValidationError where it is no table of observations."""
+    """Raises: RequestValidationError."""
     try:
         rows = list(csv.reader(io.StringIO(body.decode("utf-8-sig"))))
     except (UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(f"this is no CSV in UTF-8: {error}") from error
     header = [name.strip() for name in rows[0]] if rows else []
-    known = set(NewObservation.model_fields)
-    if not {"r", "d", "w", "accuracy"} <= set(header) <= known or len(set(header)) < len(header):
+    known = list(NewObservation.model_fields)
+    if not {"r", "d", "w", "accuracy"} <= set(header) <= set(known) or len(set(header)) < len(header):
         raise _unreadable(f"the first line has to name the columns r, d, w and accuracy; known are {', '.join(known)}")
     lines = [(line, row) for line, row in enumerate(rows[1:], 2) if row]
     for line, row in lines:
@@ -151,7 +159,7 @@ def _of_csv(body: bytes, source: str) -> ObservationImport:
 def _refused(error: ValidationError, lines: list[int] | None = None) -> RequestValidationError:
     """The errors as a request's; those of a table by its lines."""
     found = []
-    for one in error.errors(include_url=False, include_context=False, include_input=False)[:_MOST_ERRORS]:
+    for one in error.errors(include_url=False, include_context=False, include_input=False)[:MOST_ERRORS]:
         where = one["loc"]
         if lines is not None and len(where) > 1 and isinstance(where[1], int):
             where = (f"line {lines[where[1]]}", *where[2:])

@@ -7,8 +7,10 @@ from html import escape
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from app.accepts import prefers
 from app.errors import NotFound
 from app.problem_kinds import KINDS, Kind
+from app.security_headers import PAGE_POLICY
 
 router = APIRouter(prefix="/problems", include_in_schema=False)
 
@@ -51,9 +53,9 @@ def read_problem(kind: str, request: Request) -> Response:
     known = KINDS.get(kind)
     if known is None:
         raise NotFound("kind of problem", kind)
-    if "application/json" in request.headers.get("accept", ""):
+    if prefers(request.headers.get("accept", "*/*"), "application/json", "text/html"):
         plain = {"type": f"/problems/{kind}", "title": known.title, "status": known.status}
-        return JSONResponse({**plain, "meaning": known.meaning, "remedy": known.remedy})
+        return JSONResponse({**plain, "meaning": known.meaning, "remedy": known.remedy}, headers={"Vary": "Accept"})
     return _page(known.title, _told(kind, known))
 
 
@@ -72,4 +74,7 @@ def _marked(text: str) -> str:
 
 
 def _page(title: str, content: str) -> HTMLResponse:
-    return HTMLResponse(_PAGE.format(title=escape(title), content=content))
+    return HTMLResponse(
+        _PAGE.format(title=escape(title), content=content),
+        headers={"Content-Security-Policy": PAGE_POLICY, "Vary": "Accept"},
+    )

@@ -125,7 +125,7 @@ def test_a_body_without_a_length_is_refused_as_soon_as_it_is_too_large(settings:
     assert json.loads(body["body"])["type"] == "/problems/too-large"
 
 
-@pytest.mark.parametrize("nested", ['{"a":' * 50_000, "[" * 50_000, '{"timm":{"a":' * 3_000])
+@pytest.mark.parametrize("nested", ['{"a":' * 40_000, "[" * 50_000, '{"timm":{"a":' * 3_000])
 def test_a_deeply_nested_body_is_refused(client: TestClient, nested: str) -> None:
     whole = nested + "1" + "".join("}" if c == "{" else "]" for c in reversed(nested) if c in "{[")
 
@@ -194,6 +194,12 @@ def test_a_head_of_a_request_that_is_too_large_is_refused(real: int) -> None:
     with socket.create_connection(("127.0.0.1", real), 10) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"a" * 40_000)
         assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_a_target_may_be_a_whole_address(real: int) -> None:
+    with socket.create_connection(("127.0.0.1", real), 10) as connection:
+        connection.sendall(b"GET http://localhost/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
 
 
 def test_the_server_does_not_say_what_it_is(real: int) -> None:
