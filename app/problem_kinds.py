@@ -65,9 +65,10 @@ KINDS = {
         422,
         "The target cannot be reached",
         "No network of this architecture, by this rule and within these constraints, has the target's flops. `least` "
-        "and `most` are the flops that can be reached; `nearest` is the network nearest to the target; `constraints` "
-        "are those without any of which the target could be met.",
-        "Take a target between `least` and `most`, loosen a constraint that is named, or take `nearest`.",
+        "and `most` are the flops that can be reached at the r and d that the rule gives for this target; `nearest` is "
+        "the network nearest to the target; `constraints` are those without any of which the target could be met.",
+        "Take `nearest`, loosen a constraint that is named, or take another rule. By most rules another target has "
+        "another r and d: what is reachable then may differ.",
     ),
     "unknown-dataset": Kind(
         422,

@@ -167,7 +167,7 @@ def _validation(request: Request, error: Exception) -> JSONResponse:
 def _field_error(one: dict[str, Any]) -> dict[str, str]:
     if one["type"] == "json_invalid":  # it points at a byte
         return {"pointer": "", "message": f"no JSON: {one.get('ctx', {}).get('error', one['msg'])}"}
-    return {"pointer": _pointer(one["loc"]), "message": _printable(one["msg"])}
+    return {"pointer": _pointer(one["loc"]), "message": _printable(one["msg"].removeprefix("Value error, "))}
 
 
 def _http(request: Request, error: Exception) -> JSONResponse:

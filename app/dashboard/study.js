@@ -106,6 +106,7 @@ function frontTable(front) {
     ...["r", "d", "w"].map((m) => ({ label: m, number: true, cell: (o) => fixed(o[m], 3) })),
     { label: "Parameters", number: true, cell: (o) => millions(o.params) },
     { label: "Accuracy", number: true, cell: (o) => percent(o.accuracy) },
+    { label: "Dominated", cell: (o) => (o.dominated ? "yes" : "no") },
     { label: "Trial", cell: (o) => (o.trial ? h("a", { href: `#/trials/${o.trial}` }, o.trial.slice(0, 8)) : o.role) },
   ];
   return [

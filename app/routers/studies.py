@@ -114,9 +114,13 @@ def cancel_study(id: Id, work: Work) -> StudyDetail:
 
 @router.get("/{id}/front", summary="The accuracy-FLOPs front")
 def read_front(id: Id, work: Look, k: K = 20) -> FrontAnswer:
-    """At most k networks, as NSGA-III selects them, by rising flops."""
+    """At most k networks, as NSGA-III selects them, by rising flops; a short front is filled up from those behind."""
     front = fronts.front(work, studies.find(work, id), k)
-    return FrontAnswer(items=[FrontItem.model_validate(o) for o in front.selected], hypervolume=front.hypervolume)
+    items = [
+        FrontItem(**vars(network), dominated=beaten)
+        for network, beaten in zip(front.selected, front.dominated, strict=True)
+    ]
+    return FrontAnswer(items=items, hypervolume=front.hypervolume)
 
 
 @router.get("/{id}/correlations", summary="Correlations on the front")

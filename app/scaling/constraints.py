@@ -16,6 +16,13 @@ from app.scaling.cost_sheet import LARGEST, CostSheet, Repeats
 from app.scaling.errors import InvalidNetwork
 from app.scaling.rounding import make_divisible
 
+_NAMED = {
+    "multiple_of": "resolution.multiple_of",
+    "min_resolution": "resolution.min",
+    "max_resolution": "resolution.max",
+    "fixed_resolution": "resolution.fixed",
+}
+
 
 @dataclass(frozen=True)
 class Constraints:
@@ -86,9 +93,9 @@ class Constraints:
         return self.max_params is not None or self.max_activation_bytes is not None
 
     def each_relaxed(self) -> Iterator[tuple[str, Constraints]]:
-        """Each bound that is set, with the constraints that are left without it."""
+        """Each bound that is set, named as requests name it, with the constraints that are left without it."""
         for f in fields(self):
             free = LARGEST if f.name == "max_resolution" else f.default
             if getattr(self, f.name) != free:
                 without: dict[str, Any] = {f.name: free}
-                yield f.name, replace(self, **without)
+                yield _NAMED.get(f.name, f.name), replace(self, **without)

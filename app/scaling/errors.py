@@ -41,16 +41,20 @@ class InvalidNetwork(ScalingError):
 class TargetOutOfRange(ScalingError):
     """The budget lies outside of what is reachable.
 
-    Carries the least and the most reachable flops (0 and 0 where the constraints leave no network at all), the
-    constraints any of which, left out, would let it be met, and the nearest network.
+    Carries the least and the most flops that are reachable at the r and d for this target (0 and 0 where the
+    constraints leave no network at all; another target may have another r and d), the constraints any of which, left
+    out, would let it be met, and the nearest network.
     """
 
     def __init__(
         self, target: int, least: int, most: int, constraints: Sequence[str] = (), nearest: Solution | None = None
     ) -> None:
-        reachable = f"from {least:,} to {most:,} are reachable" if most else "the constraints leave no network at all"
+        there = (
+            f"there are networks from {least:,} to {most:,}" if least < most else f"there are those of {most:,} alone"
+        )
+        reachable = f"at the r and d for this target {there}" if most else "the constraints leave no network at all"
         blame = f" Without {' or without '.join(constraints)} it could be met." if constraints else ""
-        super().__init__(f"{target:,} multiply-adds cannot be met near these multipliers: {reachable}.{blame}")
+        super().__init__(f"{target:,} multiply-adds cannot be met: {reachable}.{blame}")
         self.target = target
         self.least = least
         self.most = most

@@ -91,7 +91,7 @@ def solve(
     """The network at or near (r, d) that costs `target` multiply-adds (`at_most`: never more).
 
     Of those within `close` (relative) of the target the one that moves least from (r, d), with stages in step rather
-    than apart; where there is none, the nearest in cost. The `MOST_PLACES` nearest pairs of px and repeats are looked at.
+    than apart; where there is none, the nearest in cost. So many pairs of px and repeats are looked at (`MOST_PLACES`).
     With `width` that one is kept: only px and depth may move.
 
     Raises: TargetOutOfRange where the target lies beyond what is reachable.

@@ -56,8 +56,10 @@ class Problem(BaseModel):
     detail: str
     instance: str
     errors: list[FieldError] | None = None
-    least: int | None = Field(None, description="Least reachable flops (`target-out-of-range`).")
-    most: int | None = Field(None, description="Most reachable flops (`target-out-of-range`).")
+    least: int | None = Field(
+        None, description="Least flops that are reachable at the r and d for this target (`target-out-of-range`)."
+    )
+    most: int | None = Field(None, description="Most such flops (`target-out-of-range`).")
     constraints: list[str] | None = Field(
         None, description="Constraints without any of which the target could be met (`target-out-of-range`)."
     )

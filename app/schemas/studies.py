@@ -113,6 +113,7 @@ class FrontItem(Answer):
     accuracy: float = Field(description="The mean over seeds.")
     trial: str | None
     role: str
+    dominated: bool = Field(description="Another one is as good in both; it fills up a front of fewer than five.")
 
 
 class FrontAnswer(Answer):

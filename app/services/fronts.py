@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.db.tables import PredictorRow, StudyRow
 from app.db.unit_of_work import UnitOfWork
-from app.scaling.front import correlations, hypervolume, select_front
+from app.scaling.front import correlations, hypervolume, non_dominated, select_front
 from app.scaling.observations import Observation, networks, points
 from app.scaling.predictor import Predictor
 from app.services import observations
@@ -30,6 +30,12 @@ class Front:
             return None
         worst = (max(o.flops for o in self.counted) * 1.01, 0.0)
         return hypervolume([o.flops for o in self.counted], [o.accuracy for o in self.counted], worst)
+
+    @property
+    def dominated(self) -> list[bool]:
+        """Of each network selected whether another beats it: such fill up a short front."""
+        best = non_dominated([o.flops for o in self.selected], [o.accuracy for o in self.selected])
+        return [i not in best for i in range(len(self.selected))]
 
     def fitted(self) -> Predictor:
         """r(c) and d(c) on the networks selected, the accuracy's surrogate on all that count.

@@ -115,7 +115,7 @@ def test_growing_past_the_largest_input_says_what_stands_in_the_way(client: Test
     problem = client.post("/v1/scale", json=body).json()
 
     assert problem["type"] == "/problems/target-out-of-range"
-    assert problem["constraints"] == ["max_resolution"]
+    assert problem["constraints"] == ["resolution.max"]
 
 
 def test_manual_multipliers_stand_beside_the_rules(client: TestClient) -> None:

@@ -153,3 +153,20 @@ def test_a_predictor_that_stood_on_it_is_fitted_anew_and_gives_way(
     assert "the label was the input" in newest["provenance"]
     points = client.get(f"/v1/predictors/{newest['id']}").json()["points"]
     assert 0.99 not in [point["accuracy"] for point in points]
+
+
+def test_what_fills_up_a_short_front_is_marked(client: TestClient) -> None:
+    study = client.post("/v1/studies", json={"name": "a", "architecture": "tinynet_e", "dataset": "digits"}).json()[
+        "id"
+    ]
+    widths = [(0.5, 0.9), (0.6, 0.8), (0.7, 0.7)]
+    rows = [{"r": 1, "d": 1, "w": w, "accuracy": accuracy} for w, accuracy in widths]
+    client.post(f"/v1/studies/{study}/observations", json={"observations": rows})
+
+    front = client.get(f"/v1/studies/{study}/front").json()["items"]
+
+    assert [(network["accuracy"], network["dominated"]) for network in front] == [
+        (0.9, False),
+        (0.8, True),
+        (0.7, True),
+    ]

@@ -163,3 +163,20 @@ def test_a_request_id_comes_back_and_reaches_the_trial(client: TestClient) -> No
 
     assert answer.headers["x-request-id"] == "abc-123"
     assert client.get(answer.headers["location"]).json()["request_id"] == "abc-123"
+
+
+def test_a_mistake_is_told_in_plain_words(client: TestClient) -> None:
+    answer = client.post("/v1/scale", json={"architecture": "efficientnet_b0"})
+
+    assert answer.json()["errors"] == [{"pointer": "", "message": "a target is needed: flops or ratio"}]
+    assert answer.json()["detail"] == "the body: a target is needed: flops or ratio"
+
+
+def test_a_target_that_cannot_be_met_names_what_stands_in_the_way_as_requests_do(client: TestClient) -> None:
+    fixed = {"constraints": {"resolution": {"fixed": 224}}}
+    answer = client.post(
+        "/v1/scale", json={"architecture": "efficientnet_b0", "target": {"flops": 20_000_000}, **fixed}
+    )
+
+    assert answer.json()["constraints"] == ["resolution.fixed"]
+    assert "Without resolution.fixed it could be met." in answer.json()["detail"]

@@ -23,6 +23,7 @@ def study(client: TestClient) -> str:
 
 def test_all_five_are_on_the_front_and_correlate_with_flops_as_they_do(client: TestClient, study: str) -> None:
     front = client.get(f"/v1/studies/{study}/front").json()["items"]
+    assert not any(network["dominated"] for network in front)
     assert [item["accuracy"] for item in front] == sorted(net.top1 for net in TINYNETS)
 
     found = client.get(f"/v1/studies/{study}/correlations").json()

@@ -17,6 +17,12 @@ from tests.scaling.baselines import ARCHITECTURES, B0, OF_EVERY_FAMILY
 
 EVERY_FAMILY = pytest.mark.parametrize("architecture", OF_EVERY_FAMILY, ids=[a.name for a in OF_EVERY_FAMILY])
 R, D, RATIO = st.floats(0.4, 1.3), st.floats(0.4, 1.5), st.floats(0.03, 1.5)
+NAMED = {
+    "multiple_of": "resolution.multiple_of",
+    "min_resolution": "resolution.min",
+    "max_resolution": "resolution.max",
+    "fixed_resolution": "resolution.fixed",
+}
 FREE = {f.name: LARGEST if f.name == "max_resolution" else f.default for f in fields(Constraints)}
 
 
@@ -119,7 +125,7 @@ def test_a_refusal_names_the_constraints_without_which_the_target_is_met(
         return
     without = {name: replace(constraints, **{name: free}) for name, free in FREE.items()}
     freeing = {
-        name
+        NAMED.get(name, name)
         for name, relaxed in without.items()
         if relaxed != constraints
         and possible(architecture, r, d, target, latitude=latitude, constraints=relaxed, mode=mode)
