@@ -125,6 +125,7 @@ def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
     that is no image.
     """
     place, base = located(folder, data_dir), root(data_dir).resolve()
+    folder = place.relative_to(base).as_posix()
     found = parts(place)
     by_class = images(found.train)
     if len(by_class) < 2:

@@ -85,6 +85,18 @@ def register(work: UnitOfWork, name: str, folder: str, native_px: int, data_dir:
         work.datasets.add(DatasetRow(name=name, spec=asdict(found)))
         work.commit()
         return found, True
-    if known != found:
+    if not _same(known, found, data_dir):
         raise Conflict(f"There is another data set named {name!r} already, or its images have changed since.")
     return known, False
+
+
+def _same(known: Dataset, found: Dataset, data_dir: Path) -> bool:
+    """Whether they are one, however the folder of the known one was written when it was registered."""
+    if known.folder is None or found.folder is None:
+        return known == found
+    try:
+        places = [image_folders.located(folder, data_dir) for folder in (known.folder, found.folder)]
+    except FolderError:
+        return False
+    as_now = replace(known, folder=found.folder, description=found.description)
+    return places[0] == places[1] and as_now == found

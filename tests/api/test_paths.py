@@ -15,8 +15,12 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from app.db.unit_of_work import UnitOfWork
 from app.image_folders import FolderError, describe
+from app.services import datasets
 from app.settings import Settings
+
+Open = Callable[[], UnitOfWork]
 
 
 @pytest.fixture
@@ -163,6 +167,51 @@ def test_what_is_no_file_is_no_image_and_is_never_opened(
 
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unknown-dataset")
     assert "'cats/x.png' of 'own'" in answer.json()["detail"]
+
+
+def written_otherwise(root: Path) -> list[str]:
+    return ["pets", "./pets", "pets//", "pets/.", "pets/../pets", "pets/cats/..", str(root / "pets"), "to-pets"]
+
+
+def test_a_folder_is_the_same_data_set_however_it_is_written(client: TestClient, work: Open, root: Path) -> None:
+    fill(root / "pets")
+    (root / "to-pets").symlink_to("pets")
+    folders = written_otherwise(root)
+
+    kept = []
+    for n, folder in enumerate(folders):
+        assert client.post("/v1/datasets", json={"name": f"pets-{n}", "folder": folder}).status_code == 201, folder
+        with work() as unit:
+            kept.append(datasets.find(unit, f"pets-{n}"))
+    again = [client.post("/v1/datasets", json={"name": "pets-0", "folder": folder}) for folder in folders]
+
+    assert {dataset.folder for dataset in kept} == {"pets"}
+    assert {dataset.description for dataset in kept} == {"Images in 'pets'."}
+    assert [answer.status_code for answer in again] == [200] * len(folders)
+    assert len({answer.text for answer in again}) == 1
+
+
+def test_what_was_registered_before_folders_were_written_in_one_way_is_the_same(
+    client: TestClient, work: Open, root: Path
+) -> None:
+    fill(root / "pets")
+    client.post("/v1/datasets", json={"name": "pets", "folder": "pets"})
+    with work() as unit:
+        row = unit.datasets.get("pets")
+        assert row is not None
+        row.spec = {**row.spec, "folder": "./pets/", "description": "Images in './pets/'."}
+        unit.commit()
+
+    for folder in ("./pets/", "pets"):
+        assert client.post("/v1/datasets", json={"name": "pets", "folder": folder}).status_code == 200
+
+
+def test_another_folder_of_the_same_images_is_another_data_set(client: TestClient, root: Path) -> None:
+    fill(root / "pets")
+    fill(root / "more")
+    assert client.post("/v1/datasets", json={"name": "pets", "folder": "pets"}).status_code == 201
+
+    assert client.post("/v1/datasets", json={"name": "pets", "folder": "more"}).status_code == 409
 
 
 ELSEWHERE = ["..%2f..%2frdw.sqlite3", "../../rdw.sqlite3", "weights.safetensors%00", "checkpoint.pt", "weights.pt"]
