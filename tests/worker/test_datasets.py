@@ -361,7 +361,7 @@ class TestFolders:
         shutil.rmtree(data_dir / "datasets" / "own")
         (data_dir / "datasets" / "own").symlink_to("own")
 
-        with pytest.raises(DataError, match="^'own' is a circle of links"):
+        with pytest.raises(DataError, match=r"^'own' is a circle of links"):
             load(dataset, data_dir)
 
     @pytest.mark.parametrize("damage", ["cut off", "broken chunk"])
