@@ -457,6 +457,10 @@ class Events(Repository):
         self.session.execute(delete(EventRow).where(EventRow.id.in_([event for event, _ in old])))
         return {trial for _, trial in old}, len(old)
 
+    def newest(self, trial_id: str) -> int:
+        """The id of the trial's last event; 0 where it has none."""
+        return self.session.scalar(select(func.max(EventRow.id)).where(EventRow.trial_id == trial_id)) or 0
+
     def after(self, trial_id: str, last: int, limit: int = 200) -> list[EventRow]:
         return self.after_each({trial_id: last}, limit)
 
