@@ -81,6 +81,12 @@ KINDS = {
         "The body has more bytes than this address takes. Nothing was done.",
         "Send less at once: an import of observations may be split.",
     ),
+    "headers-too-large": Kind(
+        431,
+        "The head of the request is too large",
+        "The request's line and its headers have more bytes than the service takes. Nothing was done.",
+        "Send fewer or shorter headers, such as cookies, and a shorter address.",
+    ),
     "unauthorized": Kind(
         401,
         "A key is needed",

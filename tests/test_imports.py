@@ -21,6 +21,7 @@ LAYERS = [
         "app.idempotency",
         "app.etags",
         "app.bodies",
+        "app.heads",
         "app.callers",
         "app.deps",
         "app.problems",
@@ -63,6 +64,7 @@ HOMES = {
     "starlette": (
         "app.main",
         "app.bodies",
+        "app.heads",
         "app.callers",
         "app.idempotency",
         "app.problems",
