@@ -6,7 +6,10 @@ then what is reported; or `<class>/*` alone. What there is no folder for is a sh
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -49,8 +52,10 @@ def located(folder: str, data_dir: Path) -> Path:
     """
     base = root(data_dir).resolve()
     try:
-        place = (base / folder).resolve()
+        place = _resolved(base / folder)
         there = place.is_dir()
+    except _Circle:
+        raise FolderError(f"{folder!r} is a circle of links: it leads to no folder.") from None
     except (OSError, ValueError):  # a name that no file can have
         raise FolderError(f"{folder!r} is no name of a folder.") from None
     if not place.is_relative_to(base) or place == base:
@@ -58,6 +63,23 @@ def located(folder: str, data_dir: Path) -> Path:
     if not there:
         raise FolderError(f"There is no folder {folder!r} below the data root.")
     return place
+
+
+class _Circle(Exception):
+    """A link leads to itself, be it by others."""
+
+
+def _resolved(path: Path) -> Path:
+    """Without links. Asked first is the system: what Python makes of a circle differs by its version.
+
+    Raises: _Circle.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _Circle from None
+    return Path(os.path.realpath(path))
 
 
 def parts(place: Path) -> Parts:
@@ -78,11 +100,20 @@ def images(part: Path) -> dict[str, list[Path]]:
     return {c.name: sorted(f for f in c.rglob("*") if f.suffix.lower() in SUFFIXES) for c in classes}
 
 
+def refuse_but_files(path: Path) -> None:
+    """Before it is opened: to read a pipe or a device may take for ever.
+
+    Raises: OSError where it is no regular file, nor a link to one.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "no regular file")
+
+
 def combined(native_px: int, files: Iterable[tuple[str, str]]) -> str:
     """SHA-256 over the side that images are brought to, and each file's place and its content's digest."""
     summed = hashlib.sha256(f"{native_px} px\n".encode())
     for name, content in sorted(files):
-        summed.update(f"{name}\0{content}\n".encode())
+        summed.update(f"{name}\0{content}\n".encode(errors="surrogateescape"))  # a name need not be UTF-8
     return summed.hexdigest()
 
 
@@ -94,6 +125,7 @@ def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
     that is no image.
     """
     place, base = located(folder, data_dir), root(data_dir).resolve()
+    folder = place.relative_to(base).as_posix()
     found = parts(place)
     by_class = images(found.train)
     if len(by_class) < 2:
@@ -107,9 +139,10 @@ def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
 
     def looked_into(file: Path) -> tuple[str, str]:
         within = file.relative_to(place).as_posix()
-        if not file.resolve().is_relative_to(base):
+        if not Path(os.path.realpath(file)).is_relative_to(base):
             raise FolderError(f"{within!r} of {folder!r} is a link that leads out of the data root.")
         try:
+            refuse_but_files(file)
             Image.open(file, formats=FORMATS).close()
             return within, _content(file)
         except UNREADABLE as error:

@@ -51,7 +51,8 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return redacted(json.dumps(line, ensure_ascii=False))
+        # Before it is encoded: afterwards what is struck out could take a quote's backslash with it.
+        return json.dumps({name: redacted(value) for name, value in line.items()}, ensure_ascii=False)
 
 
 class _Text(logging.Formatter):

@@ -26,6 +26,7 @@ from app.bodies import BodyLimit
 from app.callers import Gate, known_caller
 from app.db.unit_of_work import UnitOfWork
 from app.etags import page
+from app.heads import HeadLimit
 from app.idempotency import Idempotency
 from app.jobs import JobQueue, prune_processed
 from app.logs import about
@@ -132,6 +133,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Idempotency)
     app.add_middleware(BodyLimit, seconds=settings.body_seconds)
     app.add_middleware(Gate, metrics_open=settings.metrics_open)
+    app.add_middleware(HeadLimit)
     if settings.allowed_origins:
         app.add_middleware(CORSMiddleware, **_CORS, allow_origins=sorted(settings.allowed_origins))
     app.add_middleware(SecurityHeaders)

@@ -88,6 +88,12 @@ KINDS = {
         "The part of the file that `Range` asks for begins after its end.",
         "`Content-Range` says how long the file is; without `Range` the whole of it comes.",
     ),
+    "headers-too-large": Kind(
+        431,
+        "The head of the request is too large",
+        "The request's line and its headers have more bytes than the service takes. Nothing was done.",
+        "Send fewer or shorter headers, such as cookies, and a shorter address.",
+    ),
     "unauthorized": Kind(
         401,
         "A key is needed",

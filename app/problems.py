@@ -101,6 +101,7 @@ REFUSED: dict[int | str, dict[str, Any]] = {
         (408, "The body took too long to arrive."),
         (413, "The body is too large."),
         (429, "Too many requests: `Retry-After` says when to ask again."),
+        (431, "The request's line and headers are too large."),
     )
 }
 

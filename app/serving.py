@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.heads import LARGEST
 from app.settings import Settings
-
-_LARGEST_HEAD = 32 * 1024  # bytes of a request's line and headers
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -17,7 +16,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "port": settings.port,
         "http": "h11",
         "ws": "none",
-        "h11_max_incomplete_event_size": _LARGEST_HEAD,
+        "h11_max_incomplete_event_size": LARGEST,
         "proxy_headers": bool(proxies),
         "forwarded_allow_ips": proxies or "",
         "server_header": False,

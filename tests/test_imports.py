@@ -22,6 +22,7 @@ LAYERS = [
         "app.idempotency",
         "app.etags",
         "app.bodies",
+        "app.heads",
         "app.callers",
         "app.deps",
         "app.problems",
@@ -73,6 +74,7 @@ HOMES = {
     "starlette": (
         "app.main",
         "app.bodies",
+        "app.heads",
         "app.callers",
         "app.idempotency",
         "app.plain_http",

@@ -47,6 +47,30 @@ def test_a_json_line_is_one_object_with_the_ids_it_is_about(lines) -> None:
     assert "request_id" not in outside
 
 
+INJECTED = 'bearer x", "level": "DEBUG'
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_whatever_is_logged_a_secret_is_struck_out_of_it_and_the_line_stays_one(lines, form: str) -> None:
+    written = lines(form)
+    log = logging.getLogger("rdw.test")
+
+    with logs.about(request_id=INJECTED):
+        try:
+            raise ValueError('Bearer s3cret\\" redis://me:s3cret@host')
+        except ValueError:
+            log.exception('it said "Bearer s3cret" and C:\\ after bearer \\')
+
+    whole = "\n".join(written())
+    assert "s3cret" not in whole
+    assert whole.count("***") == 7  # the traceback has its line of the source as well
+    if form == "json":
+        line = json.loads(whole)
+        assert (line["level"], line["request_id"]) == ("ERROR", 'bearer ***", "level": "DEBUG')
+        assert line["message"] == 'it said "Bearer ***" and C:\\ after bearer ***'
+        assert line["exception"].endswith("redis://me:***@host")
+
+
 def test_a_plain_line_ends_with_the_ids(lines) -> None:
     written = lines("text")
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from app import image_folders
 from app.datasets import Dataset
-from app.image_folders import UNREADABLE
+from app.image_folders import UNREADABLE, refuse_but_files
 from worker import checkpoints
 from worker.stored import Files, Images, Marks, Unreadable, decoded, mark
 
@@ -107,6 +107,7 @@ def _kept(file: Path, stamp: str) -> Checked | None:
 def _looked_at(files: list[Path], px: int, root: Path, readers: int, on_read: OnRead) -> Checked:
     def look(file: Path) -> tuple[str, bytes]:
         try:
+            refuse_but_files(file)
             content = file.read_bytes()
             return hashlib.sha256(content).hexdigest(), mark(decoded(BytesIO(content), px))
         except UNREADABLE as error:

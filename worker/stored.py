@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from app.image_folders import FORMATS, UNREADABLE
+from app.image_folders import FORMATS, UNREADABLE, refuse_but_files
 
 Marks = NDArray[np.bytes_]
 """Of each image 16 bytes that only images of the same pixels share."""
@@ -69,6 +69,7 @@ class Files:
     def _read(self, name: bytes) -> Tensor:
         place = os.fsdecode(bytes(name))
         try:
+            refuse_but_files(self.root / place)
             return torch.tensor(decoded(self.root / place, self.px))
         except UNREADABLE as error:
             raise Unreadable(place) from error

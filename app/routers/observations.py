@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from app.accepts import prefers
 from app.db.tables import ObservationRow
 from app.db.unit_of_work import UnitOfWork
-from app.deps import Config, Cursor, Id, Look, Work
+from app.deps import Config, Cursor, Id, Look, Work, looking, writing
 from app.errors import Invalid
 from app.problems import MOST_ERRORS, RESPONSES
 from app.safe_routes import SafeRoute
@@ -92,13 +92,18 @@ def read_observations(
 
 
 @router.post("/{id}/observations", status_code=201, summary="Import observations", openapi_extra=_IMPORT)
-def import_observations(id: Id, body: Annotated[ObservationImport, Depends(imported)], work: Work) -> ImportAnswer:
+def import_observations(
+    id: Id, body: Annotated[ObservationImport, Depends(imported)], request: Request
+) -> ImportAnswer:
     """Results of trainings elsewhere, at multipliers of the study's architecture: all of them, or none.
 
     As JSON, or as CSV with a header line (`?source=` says where they come from).
     """
     brought = [observations.Imported(**one.model_dump()) for one in body.observations]
-    return ImportAnswer(imported=observations.bring_in(work, studies.find(work, id), brought, body.source))
+    with looking(request)() as work:
+        ready = observations.made_ready(work, studies.find(work, id), brought, body.source)
+    with writing(request)() as work:
+        return ImportAnswer(imported=observations.bring_in(work, id, ready))
 
 
 @router.post(

@@ -11,7 +11,6 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app import deps
 from app.callers import stream_place
-from app.db.repositories import TERMINAL
 from app.db.tables import EventRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.deps import Cursor, Id, IdQuery, Known, Limit, Look, NameQuery, RequestId, Work
@@ -24,10 +23,9 @@ from app.scaling.recommend import flops_of
 from app.schemas.architectures import config_json
 from app.schemas.common import Listed
 from app.schemas.trials import Estimated, EstimateItem, NewTrial, State, TrialDetail, TrialItem
-from app.services import artifacts, attempts, datasets, trials
+from app.services import artifacts, attempts, datasets, listeners, trials
 from app.services.artifacts import Artifact
 from app.services.catalogue import Catalogue
-from app.services.listeners import Listeners
 
 router = APIRouter(prefix="/v1/trials", tags=["trials"], responses=RESPONSES, route_class=SafeRoute)
 
@@ -110,8 +108,8 @@ def read_artifact(id: Id, file: Artifact, work: Look, settings: deps.Config) -> 
     return FileResponse(path, media_type=_MEDIA_TYPES[file], filename=file.value, stat_result=path.stat())
 
 
-def _known(id: Id, work: Look) -> TrialRow:
-    return trials.find(work, id)
+def _place(id: Id, work: Look, last_event_id: Annotated[int, Header(ge=0, le=2**53)] = 0) -> listeners.Place:
+    return listeners.place(work, id, last_event_id)
 
 
 @router.get(
@@ -122,13 +120,11 @@ def _known(id: Id, work: Look) -> TrialRow:
     responses=OVERLOADED,
 )
 async def follow_trial(
-    request: Request,
-    trial: Annotated[TrialRow, Depends(_known)],
-    last_event_id: Annotated[int, Header(ge=0, le=2**53)] = 0,
+    request: Request, place: Annotated[listeners.Place, Depends(_place)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: `state` and `progress`, from the start or after Last-Event-ID, until the trial has ended."""
-    listeners: Listeners = request.app.state.listeners
-    with listeners.listening(trial.id, last_event_id, ended=trial.state in TERMINAL) as news:
+    all_that_listen: listeners.Listeners = request.app.state.listeners
+    with all_that_listen.listening(place.trial_id, place.last, ended=place.ended) as news:
         while (event := await news.get()) is not None:
             yield ServerSentEvent(id=str(event.id), event=event.kind, data=_data(event))
 

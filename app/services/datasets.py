@@ -83,6 +83,19 @@ def register(work: UnitOfWork, name: str, folder: str, native_px: int, data_dir:
     if is_new and work.datasets.add_if_new(DatasetRow(name=name, spec=asdict(found))):
         work.commit()
         return found, True
-    if find(work, name) != found:
+    known = find(work, name)
+    if not _same(known, found, data_dir):
         raise Conflict(f"There is another data set named {name!r} already, or its images have changed since.")
-    return found, False
+    return known, False
+
+
+def _same(known: Dataset, found: Dataset, data_dir: Path) -> bool:
+    """Whether they are one, however the folder of the known one was written when it was registered."""
+    if known.folder is None or found.folder is None:
+        return known == found
+    try:
+        places = [image_folders.located(folder, data_dir) for folder in (known.folder, found.folder)]
+    except FolderError:
+        return False
+    as_now = replace(known, folder=found.folder, description=found.description)
+    return places[0] == places[1] and as_now == found

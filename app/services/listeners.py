@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from app.db.repositories import TERMINAL
 from app.db.tables import EventRow
 from app.db.unit_of_work import UnitOfWork
+from app.services import trials
 
 log = logging.getLogger("rdw.listeners")
 
@@ -24,6 +25,26 @@ _AWAY_SECONDS = 2.0
 _AT_A_TIME = 1000
 
 News = asyncio.Queue[EventRow | None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stream is taken up: after the trial's event `last`; `ended` is whether the trial has."""
+
+    trial_id: str
+    last: int
+    ended: bool
+
+
+def place(work: UnitOfWork, trial_id: str, last: int) -> Place:
+    """For who has heard of events up to the id `last`; one that is beyond the newest, as after a database was restored,
+    counts as the newest, so that what comes is heard.
+
+    Raises: NotFound.
+    """
+    newest = work.events.newest(trial_id)  # before the state: an end that comes in between is an event yet to be told
+    trial = trials.find(work, trial_id)
+    return Place(trial_id, min(last, newest), trial.state in TERMINAL)
 
 
 @dataclass(eq=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.db.bulk import Bulk
 from app.db.tables import ObservationRow, StudyRow, utc_now
 from app.db.unit_of_work import UnitOfWork
 from app.errors import Conflict, Invalid, NotFound
@@ -18,6 +19,7 @@ from app.scaling.recommend import flops_of
 COMPARED = ("compound", "family")
 """Roles of networks that were trained to compare with: on no front, and in no fit."""
 
+_GIVEN = ("r", "d", "w", "accuracy", "seconds", "latency_ms")
 _MOST_KEPT = 8
 
 
@@ -84,22 +86,24 @@ def _read(work: UnitOfWork, study_id: str, version: int, before: _Seen) -> _Seen
     return _Seen(version, rows[-1].id if rows else before.last, tally, [*before.found, *new])
 
 
-def bring_in(work: UnitOfWork, study: StudyRow, imported: list[Imported], source: str) -> int:
-    """Add results from outside, all or none; how many.
+def made_ready(work: UnitOfWork, study: StudyRow, imported: list[Imported], source: str) -> Bulk:
+    """Results from outside, with what they cost: ready to be brought in, by another transaction, which is then short.
 
     Raises: Invalid where an input is too small for the network.
     """
-    if brought := work.outcome():
-        return brought
     architecture = Architecture.from_json(study.spec)
     whole, table = flops_of(architecture), cost_table(architecture)
     multipliers = np.array([[one.r, one.d, one.w] for one in imported])
     distinct, which = np.unique(multipliers, axis=0, return_inverse=True)
     resolutions, flops, params = (column[which.ravel()].tolist() for column in table.costs(*distinct.T))
-    for index, resolution in enumerate(resolutions):
-        if resolution < table.least_resolution:
-            least = table.least_resolution
-            raise Invalid(f"/observations/{index}/r", f"{resolution} px: the network needs {least} or more")
+    _check_inputs(resolutions, table.least_resolution)
+    each = {name: [getattr(one, name) for one in imported] for name in _GIVEN}
+    each |= {
+        "ratio": [cost / whole for cost in flops],
+        "resolution": resolutions,
+        "flops": [int(cost) for cost in flops],
+        "params": [int(size) for size in params],
+    }
     shared = {
         "study_id": study.id,
         "architecture": study.architecture,
@@ -108,27 +112,24 @@ def bring_in(work: UnitOfWork, study: StudyRow, imported: list[Imported], source
         "provenance": {"source": source},
         "created_at": utc_now(),
     }
-    rows = [
-        {
-            **shared,
-            "r": one.r,
-            "d": one.d,
-            "w": one.w,
-            "ratio": cost / whole,
-            "resolution": resolution,
-            "flops": int(cost),
-            "params": int(size),
-            "accuracy": one.accuracy,
-            "seconds": one.seconds,
-            "latency_ms": one.latency_ms,
-        }
-        for one, resolution, cost, size in zip(imported, resolutions, flops, params, strict=True)
-    ]
-    work.observations.add_many(rows)
-    work.studies.changed(study.id)
-    work.keep_outcome(len(rows))
+    return work.observations.made_ready(each, shared)
+
+
+def bring_in(work: UnitOfWork, study_id: str, ready: Bulk) -> int:
+    """Add what was made ready for the study, all or none; how many."""
+    if brought := work.outcome():
+        return brought
+    work.observations.add_many(ready)
+    work.studies.changed(study_id)
+    work.keep_outcome(len(ready))
     work.commit()
-    return len(rows)
+    return len(ready)
+
+
+def _check_inputs(resolutions: list[int], least: int) -> None:
+    for index, resolution in enumerate(resolutions):
+        if resolution < least:
+            raise Invalid(f"/observations/{index}/r", f"{resolution} px: the network needs {least} or more")
 
 
 def retract(work: UnitOfWork, study: StudyRow, observation_id: int, reason: str) -> ObservationRow:

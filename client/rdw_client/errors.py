@@ -13,7 +13,7 @@ RdwError
       |-- Conflict          409, 412: the resource is not in a state for that
       |-- RateLimited       429, still after all retries
       |-- Unavailable       503: the service is there, and its database or broker is not
-      `-- Invalid           400, 413, 422: what was asked makes no sense; `errors` says where
+      `-- Invalid           400, 413, 422, 431: what was asked makes no sense; `errors` says where
            `-- TargetOutOfRange    says what is reachable: `least`, `most`, `nearest`
 """
 
@@ -145,6 +145,7 @@ _OF_STATUS: dict[int, type[Problem]] = {
     413: Invalid,
     422: Invalid,
     429: RateLimited,
+    431: Invalid,
     502: Unavailable,
     503: Unavailable,
     504: Unavailable,

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from typing import Any
 
 import httpx
@@ -200,6 +201,32 @@ def test_a_target_may_be_a_whole_address(real: int) -> None:
     with socket.create_connection(("127.0.0.1", real), 10) as connection:
         connection.sendall(b"GET http://localhost/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
+LONG = [
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"a" * 70_000 + b"\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X-Short: a\r\n" * 6_000 + b"\r\n",
+    b"GET /healthz?" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"POST /v1/" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("head", LONG, ids=["a header", "many headers", "a query", "a path"])
+def test_a_head_that_arrives_in_one_piece_is_bounded_as_well(real: int, head: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", real), 10) as connection:
+        connection.sendall(head)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        problem = json.loads(answer.read())
+
+    assert answer.status == problem["status"] == 431
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-request-id"] and answer.headers["x-content-type-options"] == "nosniff"
+    assert problem["type"] == "/problems/headers-too-large"
+
+
+def test_a_head_within_the_bound_is_taken(real: int) -> None:
+    assert httpx.get(f"http://127.0.0.1:{real}/healthz", headers={"X-Long": "a" * 30_000}).status_code == 200
 
 
 def test_the_server_does_not_say_what_it_is(real: int) -> None:

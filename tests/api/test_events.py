@@ -152,6 +152,37 @@ def test_a_stream_is_taken_up_again_at_any_replica(server: str, work: Open, sett
         asyncio.run(listen(other))
 
 
+BEYOND = 9_000_000_000  # as a client has it whose service was restored from a backup since
+
+
+def test_a_stream_from_beyond_the_newest_event_hears_what_comes_and_ends_with_the_trial(
+    server: str, work: Open, settings: Settings
+) -> None:
+    trial, other = new_trial(server, 0), new_trial(server, 1)
+
+    async def listen() -> list[str]:
+        async with httpx.AsyncClient(timeout=60) as client, AsyncExitStack() as stack, asyncio.timeout(30):
+            stream = await opened(stack, client, server, trial, BEYOND)
+            await asyncio.to_thread(finish, work, other, settings)
+            await asyncio.to_thread(finish, work, trial, settings)
+            return [data["state"] for _, data in await stream.rest()]
+
+    assert asyncio.run(listen()) == ["running", "completed"]
+
+
+def test_a_stream_from_beyond_the_newest_event_of_a_trial_that_has_ended_ends_at_once(
+    server: str, work: Open, settings: Settings
+) -> None:
+    trial = new_trial(server)
+    finish(work, trial, settings)
+
+    async def listen() -> list[tuple[int, dict[str, Any]]]:
+        async with httpx.AsyncClient(timeout=60) as client, AsyncExitStack() as stack, asyncio.timeout(30):
+            return await (await opened(stack, client, server, trial, BEYOND)).rest()
+
+    assert asyncio.run(listen()) == []
+
+
 def test_a_retried_trial_is_followed_beyond_its_first_end(server: str, work: Open, settings: Settings) -> None:
     trial = new_trial(server)
     httpx.post(f"{server}/v1/trials/{trial}/cancel").raise_for_status()

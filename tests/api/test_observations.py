@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.db.unit_of_work import UnitOfWork
+from app.scaling.architecture import Architecture
+from app.scaling.cost_table import CostTable, cost_table
+from app.services import observations
 from app.services.advance import advance
 from app.settings import Settings
 from tests.support import SMALL
@@ -75,6 +79,39 @@ def test_an_error_names_its_line_and_nothing_is_brought_in(
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [where]
     assert items(client, study) == []
+
+
+def test_while_an_import_is_made_ready_others_write(
+    client: TestClient, study: str, work: Callable[[], UnitOfWork], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What many cost takes seconds: by then nobody is to wait for the database."""
+    waited: list[float] = []
+
+    def tabled(architecture: Architecture) -> CostTable:
+        began = time.monotonic()
+        with work() as another:
+            another.count("lease_losses")
+            another.commit()
+        waited.append(time.monotonic() - began)
+        return cost_table(architecture)
+
+    monkeypatch.setattr(observations, "cost_table", tabled)
+    answer = client.post(f"/v1/studies/{study}/observations", json={"observations": ROWS})
+
+    assert (answer.status_code, answer.json()) == (201, {"imported": 5}), answer.text
+    assert max(waited) < 5
+
+
+def test_what_is_too_small_is_found_before_anybody_waits(client: TestClient, settings: Settings) -> None:
+    """Refused without a writing transaction, while another has one."""
+    body = {"name": "a study", "architecture": "convnext_atto", "dataset": "digits", "trials": 3}
+    study = client.post("/v1/studies", json=body).json()["id"]
+    with UnitOfWork(settings.database) as another:
+        another.counters.add_to({"lease_losses": 1})
+        answer = client.post(f"/v1/studies/{study}/observations", json={"observations": [{**ROWS[3], "r": 0.1}]})
+
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["pointer"] == "/observations/0/r"
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import socket
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from app.db.unit_of_work import UnitOfWork
 from app.image_folders import FolderError, describe
+from app.services import datasets
 from app.settings import Settings
+
+Open = Callable[[], UnitOfWork]
 
 
 @pytest.fixture
@@ -85,6 +93,125 @@ def test_no_linked_file_leads_out_of_the_data_root(client: TestClient, root: Pat
 
     assert answer.status_code == 422
     assert "cats/0.png" in answer.json()["detail"]
+
+
+def circle(first: Path, second: Path) -> None:
+    """Two links, each to the other."""
+    first.symlink_to(second)
+    second.symlink_to(first)
+
+
+@pytest.mark.parametrize("folder", ["a", "a/cats", "./b", "a/../own"])
+def test_a_folder_that_is_a_circle_of_links_is_refused_and_named(client: TestClient, root: Path, folder: str) -> None:
+    circle(root / "a", root / "b")
+    fill(root / "own")
+
+    answer = client.post("/v1/datasets", json={"name": "pets", "folder": folder})
+
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unknown-dataset")
+    assert answer.json()["detail"] == f"{folder!r} is a circle of links: it leads to no folder."
+
+
+def test_no_circle_of_links_hides_one_that_leads_out_of_the_data_root(client: TestClient, root: Path) -> None:
+    circle(root / "a", root / "b")
+    (root / "link").symlink_to(root.parent / "secret")
+
+    answer = client.post("/v1/datasets", json={"name": "pets", "folder": "a/../link"})
+
+    assert answer.status_code == 422
+
+
+def test_an_image_that_is_a_link_to_itself_is_refused_and_named(client: TestClient, root: Path) -> None:
+    fill(root / "own")
+    (root / "own" / "cats" / "x.png").symlink_to("x.png")
+
+    answer = client.post("/v1/datasets", json={"name": "pets", "folder": "own"})
+
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unknown-dataset")
+    assert "'cats/x.png' of 'own'" in answer.json()["detail"]
+
+
+def test_a_folder_that_has_become_a_circle_of_links_is_listed_as_missing(client: TestClient, root: Path) -> None:
+    fill(root / "own")
+    assert client.post("/v1/datasets", json={"name": "pets", "folder": "own"}).status_code == 201
+    shutil.rmtree(root / "own")
+    circle(root / "own", root / "b")
+
+    assert listed(client, "pets")["missing"] == "'own' is a circle of links: it leads to no folder."
+
+
+def listed(client: TestClient, name: str) -> dict[str, str]:
+    [found] = [item for item in client.get("/v1/datasets").json()["items"] if item["name"] == name]
+    return dict(found)
+
+
+def pipe(place: Path) -> None:
+    os.mkfifo(place)
+
+
+def bound_socket(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(place))  # whole, it may be longer than a socket's name
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("made", [pipe, bound_socket])
+def test_what_is_no_file_is_no_image_and_is_never_opened(
+    client: TestClient, root: Path, made: Callable[[Path], None]
+) -> None:
+    """Nobody writes to the pipe: who opens it to read waits for ever."""
+    fill(root / "own")
+    made(root / "own" / "cats" / "x.png")
+
+    answer = client.post("/v1/datasets", json={"name": "pets", "folder": "own"})
+
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unknown-dataset")
+    assert "'cats/x.png' of 'own'" in answer.json()["detail"]
+
+
+def written_otherwise(root: Path) -> list[str]:
+    return ["pets", "./pets", "pets//", "pets/.", "pets/../pets", "pets/cats/..", str(root / "pets"), "to-pets"]
+
+
+def test_a_folder_is_the_same_data_set_however_it_is_written(client: TestClient, work: Open, root: Path) -> None:
+    fill(root / "pets")
+    (root / "to-pets").symlink_to("pets")
+    folders = written_otherwise(root)
+
+    kept = []
+    for n, folder in enumerate(folders):
+        assert client.post("/v1/datasets", json={"name": f"pets-{n}", "folder": folder}).status_code == 201, folder
+        with work() as unit:
+            kept.append(datasets.find(unit, f"pets-{n}"))
+    again = [client.post("/v1/datasets", json={"name": "pets-0", "folder": folder}) for folder in folders]
+
+    assert {dataset.folder for dataset in kept} == {"pets"}
+    assert {dataset.description for dataset in kept} == {"Images in 'pets'."}
+    assert [answer.status_code for answer in again] == [200] * len(folders)
+    assert len({answer.text for answer in again}) == 1
+
+
+def test_what_was_registered_before_folders_were_written_in_one_way_is_the_same(
+    client: TestClient, work: Open, root: Path
+) -> None:
+    fill(root / "pets")
+    client.post("/v1/datasets", json={"name": "pets", "folder": "pets"})
+    with work() as unit:
+        row = unit.datasets.get("pets")
+        assert row is not None
+        row.spec = {**row.spec, "folder": "./pets/", "description": "Images in './pets/'."}
+        unit.commit()
+
+    for folder in ("./pets/", "pets"):
+        assert client.post("/v1/datasets", json={"name": "pets", "folder": folder}).status_code == 200
+
+
+def test_another_folder_of_the_same_images_is_another_data_set(client: TestClient, root: Path) -> None:
+    fill(root / "pets")
+    fill(root / "more")
+    assert client.post("/v1/datasets", json={"name": "pets", "folder": "pets"}).status_code == 201
+
+    assert client.post("/v1/datasets", json={"name": "pets", "folder": "more"}).status_code == 409
 
 
 ELSEWHERE = ["..%2f..%2frdw.sqlite3", "../../rdw.sqlite3", "weights.safetensors%00", "checkpoint.pt", "weights.pt"]

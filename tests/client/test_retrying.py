@@ -40,7 +40,7 @@ def test_pauses_are_spread_over_their_whole_range() -> None:
     assert max(first) > 0.45
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 405, 409, 412, 413, 422, 501])
+@pytest.mark.parametrize("status", [400, 401, 404, 405, 409, 412, 413, 422, 431, 501])
 def test_what_would_go_the_same_way_is_not_asked_again(status: int) -> None:
     assert attempts().pause(httpx.Response(status, json={"type": "/problems/conflict"}), 0.0) is None
 

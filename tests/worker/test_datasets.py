@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import struct
 from collections import Counter
@@ -320,6 +321,48 @@ class TestFolders:
 
         with pytest.raises(FolderError, match=f"'{part}dogs/003.png' of 'own' is no image that can be read"):
             self.own(tmp_path)
+
+    @pytest.mark.timeout(60)
+    @pytest.mark.parametrize("made", ["a pipe", "a link to itself"])
+    @pytest.mark.parametrize("hold_bytes", [0, 1 << 30])
+    def test_what_has_become_no_file_is_named_and_never_opened(
+        self, made: str, hold_bytes: int, data_dir: Path
+    ) -> None:
+        dataset = self.own(data_dir)
+        load(dataset, data_dir)
+        file = data_dir / "datasets" / "own" / "dogs" / "003.png"
+        file.unlink()
+        if made == "a pipe":
+            os.mkfifo(file)
+        else:
+            file.symlink_to("003.png")
+
+        with pytest.raises(DataError, match=r"^own/dogs/003\.png is no image that can be read"):
+            load(dataset, data_dir, hold_bytes=hold_bytes)
+
+    @pytest.mark.timeout(60)
+    def test_an_image_that_becomes_a_pipe_while_it_is_trained_on_is_named(self, data_dir: Path) -> None:
+        streamed = load(self.own(data_dir), data_dir, hold_bytes=0).train
+        for file in (data_dir / "datasets" / "own").rglob("*.png"):
+            file.unlink()
+            os.mkfifo(file)
+
+        with pytest.raises(DataError, match="is no image that can be read"):
+            streamed.pixels[:1]
+
+    def test_a_file_whose_name_is_no_utf_8_is_an_image_as_any(self, data_dir: Path) -> None:
+        named = os.fsencode(data_dir / "datasets" / "own" / "cats") + b"/gr\xfcn.png"
+        Image.new("RGB", (12, 12), "green").save(os.fsdecode(named))
+
+        assert sum(map(len, parts(load(self.own(data_dir), data_dir)))) == 41
+
+    def test_a_folder_that_has_become_a_circle_of_links_is_named(self, data_dir: Path) -> None:
+        dataset = self.own(data_dir)
+        shutil.rmtree(data_dir / "datasets" / "own")
+        (data_dir / "datasets" / "own").symlink_to("own")
+
+        with pytest.raises(DataError, match=r"^'own' is a circle of links"):
+            load(dataset, data_dir)
 
     @pytest.mark.parametrize("damage", ["cut off", "broken chunk"])
     def test_an_image_damaged_within_is_named_by_its_place_below_the_data_root(
