@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 _BOLD, _DIM, _RED, _YELLOW, _GREEN, _PLAIN = "\033[1m", "\033[2m", "\033[31m", "\033[33m", "\033[32m", "\033[0m"
@@ -27,7 +28,28 @@ def paint(text: str, kind: str, stream: TextIO | None = None) -> str:
 
 def document(value: Any) -> None:
     """One JSON document, and nothing else."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(_json(value, escaped=not (sys.stdout.encoding or "").lower().startswith("utf")))
+
+
+def document_to(path: Path, value: Any) -> None:
+    """The same to a file.
+
+    Raises: OSError with the file's name.
+    """
+    write(path, _json(value) + "\n")
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Raises: OSError with the file's name, where the disk is full as well."""
+    try:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def _json(value: Any, *, escaped: bool = False) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=escaped)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli import asking
-from app.cli.output import document, facts, note, paint, table
+from app.cli.output import document, document_to, facts, note, paint, table
 from app.cli.units import count, name_or_file, percent, short
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _scale(rdw: Client, arguments: argparse.Namespace) -> int:
         a.architecture, flops=a.flops, ratio=a.ratio, rule=a.rule, multipliers=multipliers, **options_of(a)
     )
     if a.config:
-        a.config.write_text(json.dumps(found.config, indent=2) + "\n")
+        document_to(a.config, found.config)
     if a.json:
         document(found.raw)
         return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli import asking
-from app.cli.output import document, facts, note, table
+from app.cli.output import document, document_to, facts, note, table, write
 from app.cli.scale import add_network
 from app.cli.units import json_file, name_or_file, percent, short
 from app.cli.watching import counts, watch_study
@@ -58,7 +58,7 @@ def add_command(commands: Any) -> None:
     bring.add_argument("study")
     bring.add_argument("table", metavar="FILE", help="CSV whose first line has r,d,w,accuracy; - reads stdin")
     bring.add_argument("--source", help="where they come from")
-    export = asking.add(within, "export", _export, "all its observations, as CSV")
+    export = asking.add(within, "export", _export, "all its observations, as CSV or JSON")
     export.add_argument("study")
     export.add_argument("--to", type=Path, metavar="FILE", help="(default: stdout)")
 
@@ -158,7 +158,7 @@ def _front(rdw: Client, arguments: argparse.Namespace) -> int:
 def _figure(rdw: Client, arguments: argparse.Namespace) -> int:
     a = arguments
     to = a.to or Path(f"{a.name}.svg")
-    to.write_bytes(rdw.figure(a.study, a.name, to.suffix.removeprefix(".") or "svg"))
+    write(to, rdw.figure(a.study, a.name, to.suffix.removeprefix(".") or "svg"))
     document(str(to)) if a.json else note(str(to))
     return 0
 
@@ -215,13 +215,12 @@ def _import(rdw: Client, arguments: argparse.Namespace) -> int:
 def _export(rdw: Client, arguments: argparse.Namespace) -> int:
     a = arguments
     if a.json:
-        document([one.raw for one in rdw.observations(a.study)])
-        return 0
-    rows = rdw.observations_csv(a.study)
-    if a.to is None:
-        print(rows, end="")
+        whole = [one.raw for one in rdw.observations(a.study)]
+        document(whole) if a.to is None else document_to(a.to, whole)
     else:
-        a.to.write_text(rows)
+        rows = rdw.observations_csv(a.study)
+        print(rows, end="") if a.to is None else write(a.to, rows)
+    if a.to is not None:
         note(str(a.to))
     return 0
 

@@ -194,6 +194,9 @@ def test_a_study_by_hand(rdw: Rdw, tmp_path: Path) -> None:
     rdw("study", "import", other, str(tmp_path / "none.csv"), code=2)
     assert len(rdw("study", "export", other).splitlines()) == 6
     assert len(rdw.json("study", "export", other)) == 5
+    out, err = rdw.both("study", "export", other, "--json", "--to", str(tmp_path / "all.json"))
+    assert (out, err) == ("", f"{tmp_path}/all.json\n")
+    assert json.loads((tmp_path / "all.json").read_text()) == rdw.json("study", "export", other)
     assert len(rdw("study", "front", other).splitlines()) == 1 + len(rdw.json("study", "front", other)["items"])
     rdw("study", "figure", other, "accuracy-against-flops", "--to", str(tmp_path / "f.png"))
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
