@@ -42,32 +42,62 @@ def asked(run: Run, arguments: argparse.Namespace) -> int:
         with Client(arguments.url, arguments.key, retries=3, patience=_PATIENCE) as client:
             return run(client, arguments)
     except RdwError as error:
-        return _said(error, arguments.json)
+        return _said(error, arguments)
     except ValueError as error:
         note(str(error))
         return INVALID
-    except BrokenPipeError:
-        raise
-    except OSError as error:  # a file of ours, to be written
+    except OSError as error:
+        if error.filename is None:  # our output
+            raise
         note(f"{error.filename}: {error.strerror}")
         return FAILED
 
 
-def _said(error: RdwError, as_json: bool) -> int:
+def _said(error: RdwError, arguments: argparse.Namespace) -> int:
     import rdw_client as rdw
 
-    if isinstance(error, rdw.Problem) and as_json:
+    if isinstance(error, rdw.Problem) and arguments.json:
         print(json.dumps(error.raw), file=sys.stderr)
-    else:
-        note(f"{paint('error:', 'failed', sys.stderr)} {error}")
+        return _code(error)
+    unknown = _unknown_baseline(error, arguments)
+    note(f"{paint('error:', 'failed', sys.stderr)} {unknown or error}")
+    hint = _hint(error)
+    if hint:
+        note(hint)
+    return FAILED if unknown else _code(error)
+
+
+def _unknown_baseline(error: RdwError, arguments: argparse.Namespace) -> str | None:
+    """In words, where the API has a pattern that the name does not match."""
+    import rdw_client as rdw
+
+    name = getattr(arguments, "architecture", None)
+    wrong = [str(one.get("pointer")).lstrip("/") for one in error.errors] if isinstance(error, rdw.Invalid) else []
+    if isinstance(name, str) and wrong == ["architecture"]:
+        return f"There is no baseline {name!r}: see `rdw architectures`"
+    return None
+
+
+def _hint(error: RdwError) -> str | None:
+    """What to do about it."""
+    import rdw_client as rdw
+
     if isinstance(error, rdw.Unreachable):
-        note("Start a service with `rdw serve`, or set RDW_URL to where one answers.")
+        return "Start a service with `rdw serve`, or set RDW_URL to where one answers."
+    if isinstance(error, rdw.Unauthorized):
+        if error.status == 403:
+            return "Set RDW_API_KEY to a key of a larger scope (`rdw keys create --scope …` makes one)."
+        return "Set RDW_API_KEY to a key of this service."
+    if isinstance(error, rdw.NotFound) and (error.detail == "Not Found" or "type" not in error.raw):
+        return "Set RDW_URL to the service's address, without a path below it."  # no such route: it is not the id
+    return None
+
+
+def _code(error: RdwError) -> int:
+    import rdw_client as rdw
+
+    if isinstance(error, rdw.Unreachable | rdw.Unavailable | rdw.RateLimited | rdw.NotUnderstood):
         return UNREACHABLE
     if isinstance(error, rdw.Unauthorized):
-        note("Set RDW_API_KEY to a key of this service.") if not as_json else None
         return REFUSED
-    if isinstance(error, rdw.Unavailable | rdw.RateLimited | rdw.NotUnderstood):
-        return UNREACHABLE
-    if isinstance(error, rdw.Invalid):
-        return INVALID
-    return FAILED
+    return INVALID if isinstance(error, rdw.Invalid) else FAILED
