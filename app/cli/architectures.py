@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def add_command(commands: Any) -> None:
     parser = asking.add(commands, "architectures", _list, "the baselines that can be scaled")
-    parser.add_argument("--family", dest="of_family", help="of this family alone")
+    parser.add_argument("--family", dest="of_family", metavar="NAME", help="of this family alone")
 
 
 def _list(rdw: Client, arguments: argparse.Namespace) -> int:

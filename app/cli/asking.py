@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from app.cli import ids
 from app.cli.exits import FAILED, INVALID, REFUSED, UNREACHABLE
-from app.cli.output import note, paint
+from app.cli.output import note, paint, sentence
 
 if TYPE_CHECKING:
     from rdw_client import Client, RdwError
@@ -19,11 +20,15 @@ Run = Callable[["Client", argparse.Namespace], int]
 _PATIENCE = 10.0  # seconds: a person waits
 
 
+def group(commands: Any, name: str, text: str) -> Any:
+    """A command with commands below it, which are added to what comes back."""
+    parser = commands.add_parser(name, help=text, description=sentence(text))
+    return parser.add_subparsers(required=True, metavar="command")
+
+
 def add(commands: Any, name: str, run: Run, text: str, **more: Any) -> argparse.ArgumentParser:
     """A subcommand that asks the service."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=text[:1].upper() + text[1:] + ".", **more
-    )
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=sentence(text), **more)
     service = parser.add_argument_group("service")
     service.add_argument("--url", help="where it answers (default: RDW_URL, or http://127.0.0.1:8000)")
     service.add_argument(
@@ -40,6 +45,7 @@ def asked(run: Run, arguments: argparse.Namespace) -> int:
 
     try:
         with Client(arguments.url, arguments.key, retries=3, patience=_PATIENCE) as client:
+            ids.complete(client, arguments)
             return run(client, arguments)
     except RdwError as error:
         return _said(error, arguments)

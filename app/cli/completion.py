@@ -17,7 +17,7 @@ def add_command(commands: Any) -> None:
         description='Print a completion script. bash, zsh: eval "$(rdw completion bash)" in ~/.bashrc or ~/.zshrc; '
         "fish: rdw completion fish > ~/.config/fish/completions/rdw.fish",
     )
-    parser.add_argument("shell", choices=tuple(_SCRIPTS))
+    parser.add_argument("shell", choices=tuple(_SCRIPTS), help="the shell that reads it")
     parser.set_defaults(run=_run)
 
 

@@ -29,9 +29,9 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--recipe", type=name_or_file, help="a preset (quick, digits-smoke, tinynet, …) or a .json file"
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--study", help="count it as this study's")
-    parser.add_argument("--priority", type=int, default=0, help="-10 to 10; higher goes first")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of its weights and batches (default: 0)")
+    parser.add_argument("--study", metavar="ID", help="count it as this study's")
+    parser.add_argument("--priority", type=int, default=0, metavar="N", help="-10 to 10; higher goes first")
     parser.add_argument("--rule", choices=RULES, help="with --flops or --ratio (default: tiny_formula)")
     add_options(parser)
     parser.add_argument("--watch", action="store_true", help="follow it to its end; Ctrl-C stops watching only")
