@@ -26,9 +26,11 @@ def group(commands: Any, name: str, text: str) -> Any:
     return parser.add_subparsers(required=True, metavar="command")
 
 
-def add(commands: Any, name: str, run: Run, text: str, **more: Any) -> argparse.ArgumentParser:
-    """A subcommand that asks the service."""
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=sentence(text), **more)
+def add(commands: Any, name: str, run: Run, text: str, *, within: bool = False) -> argparse.ArgumentParser:
+    """A subcommand that asks the service; `within` another that asks: what was given before its name holds."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=sentence(text), argument_default=argparse.SUPPRESS if within else None
+    )
     service = parser.add_argument_group("service")
     service.add_argument("--url", help="where it answers (default: RDW_URL, or http://127.0.0.1:8000)")
     service.add_argument(

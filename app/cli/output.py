@@ -112,4 +112,4 @@ def note(text: str) -> None:
 
 
 def _number(cell: str) -> bool:
-    return cell in ("-", "") or cell.lstrip("+-±.").removesuffix("%")[:1].isdigit()
+    return cell in ("-", "") or re.fullmatch(r"[+\-±]?\.?\d[\d.,]*([KMGT]?|%| .*)", cell) is not None

@@ -42,6 +42,9 @@ def add_command(commands: Any) -> None:
     front = asking.add(within, "front", _front, "the networks that no other beats in accuracy and flops")
     ids.argument(front, "study")
     front.add_argument("--k", type=int, metavar="N", help="at most so many (default: 20)")
+    correlations = asking.add(within, "correlations", _correlations, "of r, d and w with flops along its front")
+    ids.argument(correlations, "study")
+    correlations.add_argument("--k", type=int, metavar="N", help="over at most so many networks (default: 20)")
     figure = asking.add(within, "figure", _figure, "draw one of the paper's figures from its observations")
     ids.argument(figure, "study")
     figure.add_argument("name", choices=FIGURES, metavar="name", help=", ".join(FIGURES))
@@ -57,6 +60,10 @@ def add_command(commands: Any) -> None:
     ids.argument(bring, "study")
     bring.add_argument("table", metavar="FILE", help="CSV whose first line has r,d,w,accuracy; - reads stdin")
     bring.add_argument("--source", help="where they come from")
+    retract = asking.add(within, "retract", _retract, "take an observation back: it stays readable, and counts no more")
+    ids.argument(retract, "study")
+    retract.add_argument("observation", type=int, help="its number: `tell` and `export` say it")
+    retract.add_argument("--reason", required=True, metavar="WHY", help="what is wrong with it")
     export = asking.add(within, "export", _export, "all its observations, as CSV or JSON")
     ids.argument(export, "study")
     export.add_argument("--to", type=Path, metavar="FILE", help="(default: stdout)")
@@ -73,6 +80,7 @@ def _add_create(within: Any) -> None:
     create.add_argument("--space", type=json_file, metavar="FILE", help='{"r": [.4, 1.2], "d": …, "w": …, "ratio": …}')
     create.add_argument("--seeds", type=int, metavar="N", help="each network is trained with so many")
     create.add_argument("--compound", type=int, metavar="N", help="compound-shrunk networks beside")
+    create.add_argument("--halving", action="store_true", help="stop networks early that promise little")
     create.add_argument("--seed", type=int, metavar="N", help="of the drawing (default: 0)")
     create.add_argument("--start", action="store_true", help="and start it")
 
@@ -107,6 +115,7 @@ def _create(rdw: Client, arguments: argparse.Namespace) -> int:
         sampler=a.sampler,
         compound=a.compound,
         seeds=a.seeds,
+        halving={} if a.halving else None,
         seed=a.seed,
     )
     return _said(rdw.start_study(study) if a.start else study, a)
@@ -164,6 +173,29 @@ def _front(rdw: Client, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _correlations(rdw: Client, arguments: argparse.Namespace) -> int:
+    found = rdw.correlations(arguments.study, k=arguments.k)
+    if arguments.json:
+        document(found.raw)
+        return 0
+    table(
+        ("", "pearson", "90 % of it", "spearman", "90 % of it"),
+        (
+            (name, _signed(c.pearson), _between(c.pearson_interval), _signed(c.spearman), _between(c.spearman_interval))
+            for name, c in (("r", found.r), ("d", found.d), ("w", found.w))
+        ),
+    )
+    return 0
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def _between(interval: tuple[float, ...] | None) -> str:
+    return "-" if interval is None else " to ".join(_signed(end) for end in interval)
+
+
 def _figure(rdw: Client, arguments: argparse.Namespace) -> int:
     a = arguments
     to = a.to or Path(f"{a.name}.svg")
@@ -218,6 +250,13 @@ def _import(rdw: Client, arguments: argparse.Namespace) -> int:
         raise ValueError(f"{a.table}: {error.strerror}") from error
     brought = rdw.import_csv(a.study, rows, source=a.source)
     document(brought.raw) if a.json else print(f"{brought.imported} observations")
+    return 0
+
+
+def _retract(rdw: Client, arguments: argparse.Namespace) -> int:
+    a = arguments
+    taken = rdw.retract(a.study, a.observation, a.reason)
+    document(taken.raw) if a.json else print(f"observation {taken.id} counts no more")
     return 0
 
 

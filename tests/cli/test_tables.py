@@ -81,6 +81,11 @@ def test_ids_in_lists_are_short_for_people_and_whole_for_programs(rdw: Rdw, list
         assert whole[0] in rdw(command, "show", rows[0])
 
 
+def test_ids_stand_to_the_left_whatever_digit_they_begin_with(rdw: Rdw, lists: None) -> None:
+    assert rdw("trials", "list").startswith("trial ")
+    assert rdw("study", "list").startswith("study ")
+
+
 def test_names_are_whole_where_they_are_not_for_a_terminal(rdw: Rdw, lists: None) -> None:
     assert "when people are thorough" in rdw("study", "list")
 
