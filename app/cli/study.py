@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from app.cli import asking, ids
 from app.cli.output import document, document_to, facts, note, table, write
 from app.cli.scale import add_network
-from app.cli.units import json_file, name_or_file, number, percent, short, some
+from app.cli.train import add_data
+from app.cli.units import json_file, number, percent, short, some
 from app.cli.watching import counts, watch_study
 
 if TYPE_CHECKING:
@@ -73,8 +74,7 @@ def _add_create(within: Any) -> None:
     create = asking.add(within, "create", _create, "a study of networks around a baseline")
     create.add_argument("name", help="what it is to be called")
     add_network(create)
-    create.add_argument("--dataset", required=True, help="see `rdw datasets list`")
-    create.add_argument("--recipe", type=name_or_file, help="a preset or a .json file")
+    add_data(create)
     create.add_argument("--trials", type=int, metavar="N", help="how many networks (default: 12)")
     create.add_argument("--sampler", choices=("random", "active"), help="how they are drawn (default: random)")
     create.add_argument("--space", type=json_file, metavar="FILE", help='{"r": [.4, 1.2], "d": …, "w": …, "ratio": …}')

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli import asking, ids
+from app.cli.offering import offer
 from app.cli.output import document, note, table
 from app.cli.units import percent, short, some
 from app.cli.watching import share, show, watch
@@ -36,7 +37,8 @@ def add_command(commands: Any) -> None:
         ids.argument(asking.add(within, name, run, said), "trial")
     download = asking.add(within, "download", _download, "fetch what a training left")
     ids.argument(download, "trial")
-    download.add_argument("file", nargs="*", metavar="file", help=f"{', '.join(FILES)} (default: all)")
+    file = download.add_argument("file", nargs="*", metavar="file", help=f"{', '.join(FILES)} (default: all)")
+    offer(file, FILES)
     download.add_argument("--to", type=Path, default=Path(), help="a folder (default: this one)")
 
 

@@ -246,7 +246,10 @@ def test_a_baseline_of_your_own_is_added(rdw: Rdw, service: Served, tmp_path: Pa
     spec.write_text("{}")
     assert "/name" in rdw.both("architectures", "add", str(spec), code=2)[1]
     assert "no JSON" in rdw.both("architectures", "add", __file__, code=2)[1]
-    assert "rdw serve" in rdw.both("architectures", "--url", f"http://127.0.0.1:{free_port()}", "add", str(spec), code=3)[1]
+    assert (
+        "rdw serve"
+        in rdw.both("architectures", "--url", f"http://127.0.0.1:{free_port()}", "add", str(spec), code=3)[1]
+    )
 
 
 def test_data_sets_workers_and_the_queue(rdw: Rdw, service: Served) -> None:
@@ -313,13 +316,15 @@ print(sorted({"fastapi", "sqlalchemy", "pydantic", "numpy", "celery", "sklearn",
 
 def test_what_can_be_chosen_is_what_the_service_knows() -> None:
     """The commands list it themselves, so that they start without the server's packages."""
-    from app import figures
-    from app.cli import scale, study, trials
+    from app import datasets, figures, recipes, typefaces
+    from app.cli import offering, scale, study, trials
     from app.scaling.recommend import RULES
     from app.services.artifacts import Artifact
 
     assert scale.RULES == RULES
     assert tuple(figures.FIGURES) == study.FIGURES
+    assert set(offering.RECIPES) == set(recipes.PRESETS)
+    assert set(offering.DATASETS) == {*datasets.BUILT_IN, typefaces.NAME}
     assert set(trials.FILES) == {artifact.value for artifact in Artifact}
 
 
