@@ -42,6 +42,7 @@ def _list(rdw: Client, arguments: argparse.Namespace) -> int:
             (p.id, p.architecture, p.dataset, str(p.version), str(p.observations), "yes" if p.active else "")
             for p in found
         ),
+        give=("baseline", "data"),
     )
     return 0
 
