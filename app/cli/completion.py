@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from app.cli.offering import may_be_file, offered
+
 
 def add_command(commands: Any) -> None:
     text = "print a shell's completion script"
@@ -17,7 +19,7 @@ def add_command(commands: Any) -> None:
         description='Print a completion script. bash, zsh: eval "$(rdw completion bash)" in ~/.bashrc or ~/.zshrc; '
         "fish: rdw completion fish > ~/.config/fish/completions/rdw.fish",
     )
-    parser.add_argument("shell", choices=tuple(_SCRIPTS))
+    parser.add_argument("shell", choices=tuple(_SCRIPTS), help="the shell that reads it")
     parser.set_defaults(run=_run)
 
 
@@ -29,29 +31,40 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 @dataclass(frozen=True)
+class _Offer:
+    """What may stand at a place: words, and a file where it may be one. `many`: others may follow."""
+
+    words: tuple[str, ...]
+    files: bool = False
+    many: bool = False
+
+
+@dataclass(frozen=True)
 class _Option:
+    """`value` is none where it takes none."""
+
     names: tuple[str, ...]
-    takes_value: bool
-    values: tuple[str, ...]
+    value: _Offer | None
     help: str
 
 
 @dataclass(frozen=True)
 class _Level:
-    """A command, what may stand below it, and its options; `words` are what its first argument may be."""
+    """A command, what may stand below it, its options, and what its arguments may be."""
 
     path: str
     commands: dict[str, str]
     options: tuple[_Option, ...]
-    words: tuple[str, ...]
+    arguments: _Offer
 
     @property
-    def all_words(self) -> list[str]:
-        return [*self.commands, *self.words, *(name for option in self.options for name in option.names)]
+    def option_names(self) -> list[str]:
+        return [name for option in self.options for name in option.names]
 
 
 def levels(parser: argparse.ArgumentParser, path: str) -> Iterator[_Level]:
-    options, words = [], []
+    options = []
+    words, files = list[str](), False
     below: dict[str, argparse.ArgumentParser] = {}
     said: dict[str, str] = {}
     for action in parser._actions:
@@ -59,29 +72,54 @@ def levels(parser: argparse.ArgumentParser, path: str) -> Iterator[_Level]:
             below = dict(action.choices)
             said = {choice.dest: choice.help or "" for choice in action._choices_actions}
         elif action.option_strings:
-            values = tuple(str(choice) for choice in action.choices or ())
-            takes = action.nargs != 0
-            options.append(_Option(tuple(action.option_strings), takes, values, action.help or ""))
+            value = _Offer(offered(action), may_be_file(action), action.nargs in ("+", "*"))
+            options.append(
+                _Option(tuple(action.option_strings), None if action.nargs == 0 else value, action.help or "")
+            )
         else:
-            words += [str(choice) for choice in action.choices or ()]
-    yield _Level(path, {name: said.get(name, "") for name in below}, tuple(options), tuple(words))
+            words += offered(action)
+            files = files or may_be_file(action)
+    arguments = _Offer(tuple(words), files)
+    yield _Level(path, {name: said.get(name, "") for name in below}, tuple(options), arguments)
     for name, one in below.items():
         yield from levels(one, f"{path} {name}")
 
 
 def _bash(levels: list[_Level]) -> str:
     """Bash's words: the level is found by walking what was typed; values of options are stepped over."""
-    words = "\n".join(
-        f"    {shlex.quote(level.path)}) echo {shlex.quote(' '.join(level.all_words))} ;;" for level in levels
+    return (
+        _BASH.replace("@WORDS@", "\n".join(_case([level.path], _at(level)) for level in levels))
+        .replace("@OPTIONS@", "\n".join(f"    {_quoted(v.path)}) echo {_joined(v.option_names)} ;;" for v in levels))
+        .replace(
+            "@VALUES@",
+            "\n".join(
+                _case([f"{level.path} {name}" for name in option.names], option.value)
+                for level in levels
+                for option in level.options
+                if option.value is not None
+            ),
+        )
     )
-    values = "\n".join(
-        f"    {'|'.join(shlex.quote(f'{level.path} {name}') for name in option.names)}) "
-        f"echo {shlex.quote(' '.join(option.values) or '@')} ;;"
-        for level in levels
-        for option in level.options
-        if option.takes_value
-    )
-    return _BASH.replace("@WORDS@", words).replace("@VALUES@", values)
+
+
+def _at(level: _Level) -> _Offer:
+    """Where it has neither commands nor words its options are what there is to choose from."""
+    words = (*level.commands, *level.arguments.words)
+    alone = not words and not level.arguments.files
+    return _Offer(tuple(level.option_names) if alone else words, level.arguments.files)
+
+
+def _case(paths: list[str], offer: _Offer) -> str:
+    told = ["many" if offer.many else "one", "files" if offer.files else "words", *offer.words]
+    return f"    {'|'.join(_quoted(path) for path in paths)}) echo {_joined(told)} ;;"
+
+
+def _joined(words: list[str]) -> str:
+    return _quoted(" ".join(words))
+
+
+def _quoted(text: str) -> str:
+    return shlex.quote(text)
 
 
 def _zsh(levels: list[_Level]) -> str:
@@ -96,18 +134,19 @@ def _fish(levels: list[_Level]) -> str:
     for level in levels:
         at = f'complete -c rdw -n "__rdw_at {level.path}"'
         lines += [f"{at} -f -a {shlex.quote(name)} -d {_fished(text)}" for name, text in level.commands.items()]
-        lines += [f"{at} -f -a {shlex.quote(word)}" for word in level.words]
+        only = "" if level.arguments.files else " -f"
+        lines += [f"{at}{only} -a {shlex.quote(word)}" for word in level.arguments.words]
         for option in level.options:
             names = " ".join(f"-l {n[2:]}" if n.startswith("--") else f"-s {n[1:]}" for n in option.names)
-            takes = (
-                f" -x -a {shlex.quote(' '.join(option.values))}"
-                if option.values
-                else " -r"
-                if option.takes_value
-                else ""
-            )
-            lines.append(f"{at} {names}{takes} -d {_fished(option.help)}")
+            lines.append(f"{at} {names}{_fish_value(option.value)} -d {_fished(option.help)}")
     return "\n".join(lines) + "\n"
+
+
+def _fish_value(value: _Offer | None) -> str:
+    if value is None:
+        return ""
+    takes = " -r" if value.files else " -x"
+    return f"{takes} -a {_joined(list(value.words))}" if value.words else takes
 
 
 def _fished(text: str) -> str:
@@ -117,10 +156,15 @@ def _fished(text: str) -> str:
 
 
 _BASH = """\
-_rdw_words() {
+_rdw_at() {
   case "$1" in
 @WORDS@
     *) return 1 ;;
+  esac
+}
+_rdw_options() {
+  case "$1" in
+@OPTIONS@
   esac
 }
 _rdw_values() {
@@ -130,21 +174,33 @@ _rdw_values() {
   esac
 }
 _rdw() {
-  local here=rdw word i skip= values
+  local here=rdw option= prefix= word told many files words i
+  local current=${COMP_WORDS[COMP_CWORD]}
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
-    if [[ -n $skip ]]; then skip=; continue; fi
-    if [[ $word == -* ]]; then _rdw_values "$here $word" >/dev/null && skip=1; continue; fi
-    _rdw_words "$here $word" >/dev/null && here="$here $word"
+    if [[ $word == "=" ]]; then continue; fi  # bash splits --rule=x there
+    if [[ $word == -?* ]]; then
+      option=; _rdw_values "$here $word" >/dev/null && option="$here $word"
+    elif [[ -n $option ]]; then
+      [[ $(_rdw_values "$option") == many* ]] || option=
+    elif _rdw_at "$here $word" >/dev/null; then
+      here="$here $word"
+    fi
   done
-  local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
-  if values=$(_rdw_values "$here $before"); then
-    if [[ $values == @ ]]; then COMPREPLY=($(compgen -f -- "$current")); return; fi
-    COMPREPLY=($(compgen -W "$values" -- "$current")); return
+  if [[ $current == --*=* ]]; then  # zsh does not
+    option="$here ${current%%=*}" prefix="${current%%=*}=" current=${current#*=}
+  elif [[ $current == "=" ]]; then
+    current=
+  elif [[ $current == -* ]]; then
+    COMPREPLY=($(compgen -W "$(_rdw_options "$here")" -- "$current")); return
   fi
-  COMPREPLY=($(compgen -W "$(_rdw_words "$here")" -- "$current"))
+  if [[ -n $option ]]; then told=$(_rdw_values "$option"); else told=$(_rdw_at "$here"); fi
+  read -r many files words <<< "$told"
+  COMPREPLY=($(compgen -P "$prefix" -W "$words" -- "$current"))
+  [[ $files == files ]] || compopt +o default 2>/dev/null  # what is no file is not completed to one
+  return 0
 }
-complete -o filenames -F _rdw rdw
+complete -o default -F _rdw rdw
 """
 
 _FISH = """\

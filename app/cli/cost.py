@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.cli import asking
 from app.cli.output import document, facts, table
-from app.cli.units import json_file, name_or_file, short
+from app.cli.units import json_file, name_or_file, number, short
 
 if TYPE_CHECKING:
     from rdw_client import Client
@@ -25,7 +25,7 @@ def add_command(commands: Any) -> None:
 
 def add_multipliers(parser: argparse.ArgumentParser) -> None:
     for name, what in (("r", "resolution"), ("d", "depth"), ("w", "width")):
-        parser.add_argument(f"--{name}", type=float, metavar="X", help=f"{what} relative to the baseline (default: 1)")
+        parser.add_argument(f"--{name}", type=number, metavar="X", help=f"{what} relative to the baseline (default: 1)")
 
 
 def multipliers_of(arguments: argparse.Namespace) -> dict[str, float] | None:

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 def add_command(commands: Any) -> None:
     text = "what can be trained on; a folder of images can be added"
-    group = commands.add_parser("datasets", help=text, description=text.capitalize() + ".")
-    within = group.add_subparsers(required=True, metavar="command")
+    within = asking.group(commands, "datasets", text)
     asking.add(within, "list", _list, "the data sets, and what lacks where one cannot be read")
     add = asking.add(within, "add", _add, "make a folder of images below the service's data root known")
-    add.add_argument("name")
+    add.add_argument("name", help="what it is to be called")
     add.add_argument("folder", help="below $RDW_DATA_DIR/datasets of the service, in ImageFolder layout")
-    add.add_argument("--native-px", type=int, help="images are brought to this side (default: 64)")
+    add.add_argument("--native-px", type=int, metavar="PX", help="images are brought to this side (default: 64)")
 
 
 def _list(rdw: Client, arguments: argparse.Namespace) -> int:

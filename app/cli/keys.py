@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from app.cli.local import with_settings
+from app.cli.output import sentence
 from app.scopes import SCOPES
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9_.@\-]{0,99}"
 def add_command(commands: Any) -> None:
     """Add `rdw keys` to the command line."""
     text = "make, list and revoke API keys"
-    parser = commands.add_parser("keys", help=text, description=f"{text.capitalize()}.")
+    parser = commands.add_parser("keys", help=text, description=sentence(text))
     actions = parser.add_subparsers(required=True, metavar="action")
 
     create = actions.add_parser("create", help="make a key and print it, this once")
@@ -38,7 +39,7 @@ def add_command(commands: Any) -> None:
     listing.set_defaults(run=lambda chosen: with_settings(lambda settings: _list(chosen, settings)))
 
     revoke = actions.add_parser("revoke", help="let a key in no more, within five seconds")
-    revoke.add_argument("key", metavar="ID|NAME")
+    revoke.add_argument("key", metavar="ID|NAME", help="see `rdw keys list`")
     revoke.set_defaults(run=lambda chosen: with_settings(lambda settings: _revoke(chosen, settings)))
     for action in (create, listing, revoke):
         action.add_argument("--json", action="store_true", help="print JSON")

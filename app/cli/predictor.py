@@ -6,9 +6,9 @@ import argparse
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from app.cli import asking
+from app.cli import asking, ids
 from app.cli.output import document, facts, note, table
-from app.cli.units import percent
+from app.cli.units import number, percent, some
 
 if TYPE_CHECKING:
     from rdw_client import Client, Predictor
@@ -16,19 +16,18 @@ if TYPE_CHECKING:
 
 def add_command(commands: Any) -> None:
     text = "predictors: versions, curves, which one is in use"
-    group = commands.add_parser("predictor", help=text, description=text.capitalize() + ".")
-    within = group.add_subparsers(required=True, metavar="command")
+    within = asking.group(commands, "predictor", text)
     listing = asking.add(within, "list", _list, "every version, newest first")
     listing.add_argument("--architecture", help="of this baseline alone")
-    listing.add_argument("--limit", type=int, default=50, help="(default: %(default)s)")
-    asking.add(within, "show", _show, "a version and how well it fits").add_argument("predictor")
+    listing.add_argument("--limit", type=some, default=50, metavar="N", help="at most so many (default: %(default)s)")
+    ids.argument(asking.add(within, "show", _show, "a version and how well it fits"), "predictor")
     curve = asking.add(within, "curve", _curve, "r(c) and d(c) with their uncertainty")
-    curve.add_argument("predictor")
-    curve.add_argument("--least", type=float, metavar="C")
-    curve.add_argument("--most", type=float, metavar="C")
-    curve.add_argument("--steps", type=int, default=12, help="(default: %(default)s)")
+    ids.argument(curve, "predictor")
+    curve.add_argument("--least", type=number, metavar="C", help="from this ratio (default: the least it knows)")
+    curve.add_argument("--most", type=number, metavar="C", help="to this ratio (default: the most it knows)")
+    curve.add_argument("--steps", type=int, default=12, metavar="N", help="so many points (default: %(default)s)")
     activate = asking.add(within, "activate", _activate, "use this version from now on; also the way back")
-    activate.add_argument("predictor")
+    ids.argument(activate, "predictor")
 
 
 def _list(rdw: Client, arguments: argparse.Namespace) -> int:
@@ -43,6 +42,7 @@ def _list(rdw: Client, arguments: argparse.Namespace) -> int:
             (p.id, p.architecture, p.dataset, str(p.version), str(p.observations), "yes" if p.active else "")
             for p in found
         ),
+        give=("baseline", "data"),
     )
     return 0
 

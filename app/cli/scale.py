@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli import asking
-from app.cli.output import document, facts, note, paint, table
-from app.cli.units import count, name_or_file, percent, short
+from app.cli.output import document, document_to, facts, note, paint, table
+from app.cli.units import count, name_or_file, number, percent, short
 
 if TYPE_CHECKING:
     from rdw_client import Client, Recommendation
@@ -23,9 +23,11 @@ def add_command(commands: Any) -> None:
     add_network(scale)
     add_target(scale, required=False)
     scale.add_argument("--rule", choices=(*RULES, "manual"), help="(default: tiny_formula)")
-    scale.add_argument("--r", type=float, help="of the rule manual: resolution")
-    scale.add_argument("--d", type=float, help="of the rule manual: depth")
-    scale.add_argument("--w", type=float, help="of the rule manual: width; without it, it is solved to the target")
+    scale.add_argument("--r", type=number, metavar="X", help="of the rule manual: resolution")
+    scale.add_argument("--d", type=number, metavar="X", help="of the rule manual: depth")
+    scale.add_argument(
+        "--w", type=number, metavar="X", help="of the rule manual: width; without it, it is solved to the target"
+    )
     add_options(scale)
     scale.add_argument("--config", type=Path, metavar="FILE", help="write the network to this file")
     scale.add_argument("--timm", action="store_true", help="also print how stock timm builds it")
@@ -33,7 +35,7 @@ def add_command(commands: Any) -> None:
     family = asking.add(commands, "family", _family, "a network for each of several budgets")
     add_network(family)
     family.add_argument("--flops", type=count, nargs="+", default=[], metavar="N", help="200M, 1.2G, …")
-    family.add_argument("--ratio", type=float, nargs="+", default=[], metavar="C", help="of the baseline's flops")
+    family.add_argument("--ratio", type=number, nargs="+", default=[], metavar="C", help="of the baseline's flops")
     family.add_argument("--rule", choices=RULES, help="(default: tiny_formula)")
     add_options(family)
 
@@ -53,22 +55,22 @@ def add_network(parser: argparse.ArgumentParser) -> None:
 def add_target(parser: argparse.ArgumentParser, *, required: bool) -> None:
     target = parser.add_mutually_exclusive_group(required=required)
     target.add_argument("--flops", type=count, metavar="N", help="multiply-adds of one image: 200M, 1.2G, 200e6, …")
-    target.add_argument("--ratio", type=float, metavar="C", help="of the baseline's flops: .258, …")
+    target.add_argument("--ratio", type=number, metavar="C", help="of the baseline's flops: .258, …")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     options = parser.add_argument_group("constraints")
     options.add_argument("--mode", choices=("nearest", "at_most"), help="at_most: never above the budget")
-    options.add_argument("--tolerance", type=float, help="relative (default: .005)")
+    options.add_argument("--tolerance", type=number, metavar="X", help="relative (default: .005)")
     options.add_argument("--multiple-of", type=int, metavar="PX", help="resolutions are multiples of so many px")
-    options.add_argument("--min-px", type=int)
-    options.add_argument("--max-px", type=int)
-    options.add_argument("--px", type=int, help="this resolution and no other")
+    options.add_argument("--min-px", type=int, metavar="PX", help="no lower resolution")
+    options.add_argument("--max-px", type=int, metavar="PX", help="no higher resolution")
+    options.add_argument("--px", type=int, metavar="PX", help="this resolution and no other")
     options.add_argument("--max-params", type=count, metavar="N", help="5M, …")
     options.add_argument("--max-activation-bytes", type=count, metavar="N", help="peak of one image in float32: 2M, …")
-    options.add_argument("--channel-divisor", type=int, metavar="N")
+    options.add_argument("--channel-divisor", type=int, metavar="N", help="channels are multiples of so many")
     options.add_argument("--predictor", metavar="ID", help="(default: the architecture's active one)")
-    options.add_argument("--version", type=int, help="another version of that predictor")
+    options.add_argument("--version", type=int, metavar="N", help="another version of that predictor")
 
 
 def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -96,7 +98,7 @@ def _scale(rdw: Client, arguments: argparse.Namespace) -> int:
         a.architecture, flops=a.flops, ratio=a.ratio, rule=a.rule, multipliers=multipliers, **options_of(a)
     )
     if a.config:
-        a.config.write_text(json.dumps(found.config, indent=2) + "\n")
+        document_to(a.config, found.config)
     if a.json:
         document(found.raw)
         return 0

@@ -8,10 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.cli import asking
-from app.cli.output import document, facts, note, table
+from app.cli import asking, ids
+from app.cli.output import document, document_to, facts, note, table, write
 from app.cli.scale import add_network
-from app.cli.units import json_file, name_or_file, percent, short
+from app.cli.train import add_data
+from app.cli.units import json_file, number, percent, short, some
 from app.cli.watching import counts, watch_study
 
 if TYPE_CHECKING:
@@ -25,12 +26,11 @@ FIGURES = (
 
 def add_command(commands: Any) -> None:
     text = "studies: create, run, ask and tell, front, figures"
-    group = commands.add_parser("study", help=text, description=text.capitalize() + ".")
-    within = group.add_subparsers(required=True, metavar="command")
+    within = asking.group(commands, "study", text)
     _add_create(within)
     listing = asking.add(within, "list", _list, "the studies, newest first")
     listing.add_argument("--architecture", help="of this baseline alone")
-    listing.add_argument("--limit", type=int, default=50, help="(default: %(default)s)")
+    listing.add_argument("--limit", type=some, default=50, metavar="N", help="at most so many (default: %(default)s)")
     for name, said in (
         ("show", "a study's state"),
         ("start", "train its networks"),
@@ -39,60 +39,67 @@ def add_command(commands: Any) -> None:
         ("cancel", "cancel its trials; finished ones stay"),
         ("watch", "follow it to its end; Ctrl-C stops watching only"),
     ):
-        asking.add(within, name, _DO[name], said).add_argument("study")
+        ids.argument(asking.add(within, name, _DO[name], said), "study")
     front = asking.add(within, "front", _front, "the networks that no other beats in accuracy and flops")
-    front.add_argument("study")
-    front.add_argument("--k", type=int, help="at most so many (default: 20)")
+    ids.argument(front, "study")
+    front.add_argument("--k", type=int, metavar="N", help="at most so many (default: 20)")
+    correlations = asking.add(within, "correlations", _correlations, "of r, d and w with flops along its front")
+    ids.argument(correlations, "study")
+    correlations.add_argument("--k", type=int, metavar="N", help="over at most so many networks (default: 20)")
     figure = asking.add(within, "figure", _figure, "draw one of the paper's figures from its observations")
-    figure.add_argument("study")
+    ids.argument(figure, "study")
     figure.add_argument("name", choices=FIGURES, metavar="name", help=", ".join(FIGURES))
     figure.add_argument("--to", type=Path, metavar="FILE", help=".svg, .png or .csv (default: NAME.svg here)")
     refit = asking.add(within, "refit", _refit, "fit r(c) and d(c) on its front: a new predictor version")
-    refit.add_argument("study")
-    refit.add_argument("--k", type=int, help="on at most so many networks (default: 20)")
+    ids.argument(refit, "study")
+    refit.add_argument("--k", type=int, metavar="N", help="on at most so many networks (default: 20)")
     use = refit.add_mutually_exclusive_group()
     use.add_argument("--activate", action="store_true", default=None, help="use it at once")
     use.add_argument("--gate", action="store_const", const="gate", dest="activate", help="use it if it is fit for it")
     _add_ask_and_tell(within)
     bring = asking.add(within, "import", _import, "bring in results from elsewhere")
-    bring.add_argument("study")
+    ids.argument(bring, "study")
     bring.add_argument("table", metavar="FILE", help="CSV whose first line has r,d,w,accuracy; - reads stdin")
     bring.add_argument("--source", help="where they come from")
-    export = asking.add(within, "export", _export, "all its observations, as CSV")
-    export.add_argument("study")
+    retract = asking.add(within, "retract", _retract, "take an observation back: it stays readable, and counts no more")
+    ids.argument(retract, "study")
+    retract.add_argument("observation", type=int, help="its number: `tell` and `export` say it")
+    retract.add_argument("--reason", required=True, metavar="WHY", help="what is wrong with it")
+    export = asking.add(within, "export", _export, "all its observations, as CSV or JSON")
+    ids.argument(export, "study")
     export.add_argument("--to", type=Path, metavar="FILE", help="(default: stdout)")
 
 
 def _add_create(within: Any) -> None:
     create = asking.add(within, "create", _create, "a study of networks around a baseline")
-    create.add_argument("name")
+    create.add_argument("name", help="what it is to be called")
     add_network(create)
-    create.add_argument("--dataset", required=True, help="see `rdw datasets list`")
-    create.add_argument("--recipe", type=name_or_file, help="a preset or a .json file")
-    create.add_argument("--trials", type=int, help="how many networks (default: 12)")
-    create.add_argument("--sampler", choices=("random", "active"))
+    add_data(create)
+    create.add_argument("--trials", type=int, metavar="N", help="how many networks (default: 12)")
+    create.add_argument("--sampler", choices=("random", "active"), help="how they are drawn (default: random)")
     create.add_argument("--space", type=json_file, metavar="FILE", help='{"r": [.4, 1.2], "d": …, "w": …, "ratio": …}')
-    create.add_argument("--seeds", type=int, help="each network is trained with so many")
-    create.add_argument("--compound", type=int, help="compound-shrunk networks beside")
-    create.add_argument("--seed", type=int)
+    create.add_argument("--seeds", type=int, metavar="N", help="each network is trained with so many")
+    create.add_argument("--compound", type=int, metavar="N", help="compound-shrunk networks beside")
+    create.add_argument("--halving", action="store_true", help="stop networks early that promise little")
+    create.add_argument("--seed", type=int, metavar="N", help="of the drawing (default: 0)")
     create.add_argument("--start", action="store_true", help="and start it")
 
 
 def _add_ask_and_tell(within: Any) -> None:
     ask = asking.add(within, "ask", _ask, "what to train next, elsewhere")
-    ask.add_argument("study")
-    ask.add_argument("--n", type=int, help="so many networks (default: 1)")
+    ids.argument(ask, "study")
+    ask.add_argument("--n", type=int, metavar="N", help="so many networks (default: 1)")
     ask.add_argument("--client", help="who asks: asked again it gets what it has not answered yet")
     tell = asking.add(within, "tell", _tell, "what came of it")
-    tell.add_argument("study")
+    ids.argument(tell, "study")
     tell.add_argument("suggestion", nargs="?", help="as `ask` named it; or --r, --d and --w of your own")
     outcome = tell.add_mutually_exclusive_group(required=True)
-    outcome.add_argument("--accuracy", type=float, help="from 0 to 1")
+    outcome.add_argument("--accuracy", type=number, metavar="X", help="from 0 to 1")
     outcome.add_argument("--infeasible", metavar="WHY", help="it cannot be trained")
-    for name in "rdw":
-        tell.add_argument(f"--{name}", type=float)
-    tell.add_argument("--seconds", type=float)
-    tell.add_argument("--latency-ms", type=float)
+    for name, what in (("r", "resolution"), ("d", "depth"), ("w", "width")):
+        tell.add_argument(f"--{name}", type=number, metavar="X", help=f"without a suggestion: its {what}")
+    tell.add_argument("--seconds", type=number, metavar="X", help="how long it was trained")
+    tell.add_argument("--latency-ms", type=number, metavar="X", help="how long one image takes it")
     tell.add_argument("--client", help="who tells")
 
 
@@ -108,6 +115,7 @@ def _create(rdw: Client, arguments: argparse.Namespace) -> int:
         sampler=a.sampler,
         compound=a.compound,
         seeds=a.seeds,
+        halving={} if a.halving else None,
         seed=a.seed,
     )
     return _said(rdw.start_study(study) if a.start else study, a)
@@ -120,10 +128,20 @@ def _list(rdw: Client, arguments: argparse.Namespace) -> int:
         document([one.raw for one in found])
         return 0
     table(
-        ("study", "name", "state", "baseline", "data", "drawn", "trials"),
-        ((s.id, s.name, s.state, s.architecture, s.dataset, f"{s.proposed} of {s.size}", counts(s)) for s in found),
+        ("study", "name", "state", "baseline", "data", "drawn", "trained"),
+        (
+            (ids.brief(s.id), s.name, s.state, s.architecture, s.dataset, f"{s.proposed} of {s.size}", _trained(s))
+            for s in found
+        ),
+        give=("name", "baseline", "data"),
     )
     return 0
+
+
+def _trained(study: Study) -> str:
+    """8, 1 failed."""
+    failed = study.trials.get("failed")
+    return f"{study.trials.get('completed', 0)}{f', {failed} failed' if failed else ''}"
 
 
 def _watch(rdw: Client, arguments: argparse.Namespace) -> int:
@@ -155,10 +173,33 @@ def _front(rdw: Client, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _correlations(rdw: Client, arguments: argparse.Namespace) -> int:
+    found = rdw.correlations(arguments.study, k=arguments.k)
+    if arguments.json:
+        document(found.raw)
+        return 0
+    table(
+        ("", "pearson", "90 % of it", "spearman", "90 % of it"),
+        (
+            (name, _signed(c.pearson), _between(c.pearson_interval), _signed(c.spearman), _between(c.spearman_interval))
+            for name, c in (("r", found.r), ("d", found.d), ("w", found.w))
+        ),
+    )
+    return 0
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def _between(interval: tuple[float, ...] | None) -> str:
+    return "-" if interval is None else " to ".join(_signed(end) for end in interval)
+
+
 def _figure(rdw: Client, arguments: argparse.Namespace) -> int:
     a = arguments
     to = a.to or Path(f"{a.name}.svg")
-    to.write_bytes(rdw.figure(a.study, a.name, to.suffix.removeprefix(".") or "svg"))
+    write(to, rdw.figure(a.study, a.name, to.suffix.removeprefix(".") or "svg"))
     document(str(to)) if a.json else note(str(to))
     return 0
 
@@ -212,16 +253,22 @@ def _import(rdw: Client, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _retract(rdw: Client, arguments: argparse.Namespace) -> int:
+    a = arguments
+    taken = rdw.retract(a.study, a.observation, a.reason)
+    document(taken.raw) if a.json else print(f"observation {taken.id} counts no more")
+    return 0
+
+
 def _export(rdw: Client, arguments: argparse.Namespace) -> int:
     a = arguments
     if a.json:
-        document([one.raw for one in rdw.observations(a.study)])
-        return 0
-    rows = rdw.observations_csv(a.study)
-    if a.to is None:
-        print(rows, end="")
+        whole = [one.raw for one in rdw.observations(a.study)]
+        document(whole) if a.to is None else document_to(a.to, whole)
     else:
-        a.to.write_text(rows)
+        rows = rdw.observations_csv(a.study)
+        print(rows, end="") if a.to is None else write(a.to, rows)
+    if a.to is not None:
         note(str(a.to))
     return 0
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.cli import asking
 from app.cli.cost import add_multipliers, multipliers_of
+from app.cli.offering import DATASETS, RECIPES, offer
 from app.cli.output import document, note
 from app.cli.scale import RULES, add_options, add_target, options_of
 from app.cli.units import duration, json_file, name_or_file
@@ -25,17 +26,20 @@ def add_command(commands: Any) -> None:
     )
     add_target(parser, required=False)
     add_multipliers(parser)
-    parser.add_argument("--dataset", required=True, help="see `rdw datasets list`")
-    parser.add_argument(
-        "--recipe", type=name_or_file, help="a preset (quick, digits-smoke, tinynet, …) or a .json file"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--study", help="count it as this study's")
-    parser.add_argument("--priority", type=int, default=0, help="-10 to 10; higher goes first")
+    add_data(parser)
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of its weights and batches (default: 0)")
+    parser.add_argument("--study", metavar="ID", help="count it as this study's")
+    parser.add_argument("--priority", type=int, default=0, metavar="N", help="-10 to 10; higher goes first")
     parser.add_argument("--rule", choices=RULES, help="with --flops or --ratio (default: tiny_formula)")
     add_options(parser)
     parser.add_argument("--watch", action="store_true", help="follow it to its end; Ctrl-C stops watching only")
     parser.add_argument("--dry-run", action="store_true", help="check, and say what it would take; nothing starts")
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    offer(parser.add_argument("--dataset", required=True, metavar="NAME", help="see `rdw datasets list`"), DATASETS)
+    text = f"a preset ({', '.join(RECIPES)}) or a .json file"
+    offer(parser.add_argument("--recipe", type=name_or_file, metavar="NAME|FILE", help=text), RECIPES)
 
 
 def _train(rdw: Client, arguments: argparse.Namespace) -> int:

@@ -7,36 +7,38 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.cli import asking
+from app.cli import asking, ids
+from app.cli.offering import offer
 from app.cli.output import document, note, table
-from app.cli.units import percent, short
-from app.cli.watching import progress, show, watch
+from app.cli.units import percent, short, some
+from app.cli.watching import share, show, watch
 
 if TYPE_CHECKING:
     from rdw_client import Client, Trial
 
+STATES = ("queued", "running", "completed", "failed", "cancelled")
 FILES = ("weights.safetensors", "model.onnx", "log.csv")
 
 
 def add_command(commands: Any) -> None:
     text = "list, read, stop and fetch trainings"
-    group = commands.add_parser("trials", help=text, description=text.capitalize() + ".")
-    within = group.add_subparsers(required=True, metavar="command")
+    within = asking.group(commands, "trials", text)
     listing = asking.add(within, "list", _list, "the trainings, newest first")
-    listing.add_argument("--state", choices=("queued", "running", "completed", "failed", "cancelled"))
+    listing.add_argument("--state", choices=STATES, help="in this state alone")
     listing.add_argument("--study", metavar="ID", help="this study's alone")
     listing.add_argument("--architecture", help="of this baseline alone")
-    listing.add_argument("--limit", type=int, default=50, help="(default: %(default)s)")
+    listing.add_argument("--limit", type=some, default=50, metavar="N", help="at most so many (default: %(default)s)")
     for name, run, said in (
         ("show", _show, "a training and its result"),
         ("cancel", _cancel, "stop a training; its checkpoint stays"),
         ("retry", _retry, "a failed or cancelled training waits again"),
         ("watch", _watch, "follow a training to its end; Ctrl-C stops watching only"),
     ):
-        asking.add(within, name, run, said).add_argument("trial")
+        ids.argument(asking.add(within, name, run, said), "trial")
     download = asking.add(within, "download", _download, "fetch what a training left")
-    download.add_argument("trial")
-    download.add_argument("file", nargs="*", metavar="file", help=f"{', '.join(FILES)} (default: all)")
+    ids.argument(download, "trial")
+    file = download.add_argument("file", nargs="*", metavar="file", help=f"{', '.join(FILES)} (default: all)")
+    offer(file, FILES)
     download.add_argument("--to", type=Path, default=Path(), help="a folder (default: this one)")
 
 
@@ -47,22 +49,28 @@ def _list(rdw: Client, arguments: argparse.Namespace) -> int:
         document([one.raw for one in found])
         return 0
     table(
-        ("trial", "state", "network", "flops", "data", "seed", "accuracy", ""),
+        ("trial", "state", "network", "flops", "data", "seed", "accuracy"),
         (
             (
-                one.id,
-                one.state,
+                ids.brief(one.id),
+                _state(one),
                 one.architecture,
                 short(one.flops),
                 one.dataset,
                 str(one.seed),
                 percent(one.accuracy),
-                progress(one.progress) if one.state == "running" else "",
             )
             for one in found
         ),
+        give=("network", "data"),
     )
     return 0
+
+
+def _state(trial: Trial) -> str:
+    """running 50%."""
+    done = share(trial.progress) if trial.state == "running" else None
+    return trial.state if done is None else f"{trial.state} {done:.0%}"
 
 
 def _show(rdw: Client, arguments: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,30 @@ def count(text: str) -> int:
     if whole < 1:
         raise argparse.ArgumentTypeError(f"{text}: 1 or more, please")
     return whole
+
+
+def number(text: str) -> float:
+    """.5, 2, 1e-3; neither nan nor infinite.
+
+    Raises: ArgumentTypeError.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number: .5, 2 and 1e-3 are")
+    return value
+
+
+def some(text: str) -> int:
+    """1 or more.
+
+    Raises: ArgumentTypeError.
+    """
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r}: 1 or more, please")
+    return int(text)
 
 
 def short(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from app.cli.cells import columns, cut, width
 from app.cli.exits import FAILED, INTERRUPTED
 from app.cli.output import document, facts, note, paint
 from app.cli.units import duration, percent, short
@@ -12,7 +13,7 @@ from app.cli.units import duration, percent, short
 if TYPE_CHECKING:
     from rdw_client import Client, Event, Study, Trial
 
-_BAR = 24
+_BAR, _LEAST_BAR = 24, 4  # cells
 
 
 def watch(rdw: Client, trial: Trial, *, as_json: bool) -> int:
@@ -92,6 +93,14 @@ def progress(said: dict[str, Any] | None) -> str:
     return "  ".join(part for part in parts if part)
 
 
+def share(said: dict[str, Any] | None) -> float | None:
+    """How much of a training is done, from 0 to 1, where it says so."""
+    if not said or not said.get("epochs") or not said.get("steps"):
+        return None
+    step = said.get("step", 0) % said["steps"]
+    return min(1.0, (said["epoch"] * said["steps"] + step) / (said["epochs"] * said["steps"]))
+
+
 class _Line:
     """The line that shows where it is: rewritten on a terminal; elsewhere a new one an epoch and a state."""
 
@@ -102,15 +111,15 @@ class _Line:
     def event(self, event: Event) -> None:
         if event.kind == "state":
             state = str(event.data.get("state"))
-            self.say(paint(state, state, sys.stderr), key=("state", state))
-            return
-        said = event.data
-        self.say(self._bar(said) + progress(said), key=(said.get("phase"), said.get("epoch")))
+            self.say(state, key=("state", state))
+        else:
+            said = event.data
+            self.say(progress(said), key=(said.get("phase"), said.get("epoch")), done=share(said))
 
-    def say(self, text: str, key: object = None) -> None:
+    def say(self, text: str, key: object = None, done: float | None = None) -> None:
         """`key`: elsewhere than on a terminal it is said once for each."""
         if self._live:
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+            print(f"\r\033[K{self._fitting(text, done)}", end="", file=sys.stderr, flush=True)
         elif (key or text) != self._said:
             note(text)
         self._said = key or text
@@ -119,12 +128,13 @@ class _Line:
         if self._live and self._said is not None:
             print(file=sys.stderr)
 
-    def _bar(self, said: dict[str, Any]) -> str:
-        if not self._live or not said.get("epochs") or not said.get("steps"):
-            return ""
-        done = min(
-            1.0,
-            (said["epoch"] * said["steps"] + said.get("step", 0) % said["steps"]) / (said["epochs"] * said["steps"]),
-        )
-        full = round(_BAR * done)
-        return f"{'█' * full}{'░' * (_BAR - full)} {done:4.0%}  "
+    def _fitting(self, text: str, done: float | None) -> str:
+        """In one line of the terminal: one that wraps would stay when it is written over. The bar gives way first."""
+        most = (columns(sys.stderr) or 80) - 1
+        if done is None:
+            return paint(cut(text, most), text, sys.stderr)
+        percents = f" {done:4.0%}  "
+        room = min(_BAR, most - width(percents + text))
+        full = round(room * done)
+        bar = f"{'█' * full}{'░' * (room - full)}" if room >= _LEAST_BAR else ""
+        return cut(f"{bar}{percents}{text}", most)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from app.cli import asking
+from app.cli import asking, ids
 from app.cli.output import document, note, table
 from app.cli.units import duration
 
@@ -25,7 +25,7 @@ def _workers(rdw: Client, arguments: argparse.Namespace) -> int:
         return 0
     table(
         ("name", "device", "threads", "", "trains"),
-        ((w.name, w.device, str(w.threads), "alive" if w.alive else "silent", w.trial or "") for w in known),
+        ((w.name, w.device, str(w.threads), "alive" if w.alive else "silent", ids.brief(w.trial)) for w in known),
     )
     if not any(worker.alive for worker in known):
         note("Nobody trains: start workers with `rdw serve` or `rdw worker`.")

@@ -14,6 +14,7 @@ import httpx
 from rdw_client import answers
 from rdw_client.answers import Answer, Page, Plain
 from rdw_client.errors import NotUnderstood
+from rdw_client.finite import finite
 
 T = TypeVar("T")
 A = TypeVar("A", bound=Answer)
@@ -469,6 +470,7 @@ def artifact(trial: Ref, file: str) -> Call[None]:
 
 
 def _get(path: str, kind: type[A], **query: Any) -> Call[A]:
+    finite(query)
     return Call("GET", path, lambda answer: kind.of(_json(answer)), params=query)
 
 
@@ -488,6 +490,7 @@ def _post(path: str, body: Mapping[str, Any] | None, kind: type[A]) -> Call[A]:
 
 def _write(path: str, body: Mapping[str, Any] | None) -> Call[None]:
     """It has a key of its own: sent again, it is done once."""
+    finite(body)
     headers = {"Idempotency-Key": str(uuid.uuid4())}
     if body is not None:
         headers["Content-Type"] = "application/json"

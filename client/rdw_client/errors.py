@@ -86,7 +86,8 @@ class Problem(RdwError):
         return self.type.rpartition("/")[2]
 
     def _in_words(self) -> str:
-        wrong = [f"{e.get('pointer') or 'the body'}: {e.get('message')}" for e in self.errors]
+        others = [e for e in self.errors if e.get("message") != self.detail]
+        wrong = [f"{e.get('pointer') or 'the body'}: {e.get('message')}" for e in others]
         return "\n".join([self.detail or self.title, *(f"  {line}" for line in wrong if line not in self.detail)])
 
 

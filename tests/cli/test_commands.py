@@ -16,7 +16,7 @@ import pytest
 
 from tests.cli.conftest import Rdw
 from tests.serving import Served, served
-from tests.support import free_port
+from tests.support import SMALL, free_port
 
 TRAIN = ("train", "small", "--dataset", "digits", "--recipe", "digits-smoke")
 
@@ -194,6 +194,14 @@ def test_a_study_by_hand(rdw: Rdw, tmp_path: Path) -> None:
     rdw("study", "import", other, str(tmp_path / "none.csv"), code=2)
     assert len(rdw("study", "export", other).splitlines()) == 6
     assert len(rdw.json("study", "export", other)) == 5
+    out, err = rdw.both("study", "export", other, "--json", "--to", str(tmp_path / "all.json"))
+    assert (out, err) == ("", f"{tmp_path}/all.json\n")
+    assert json.loads((tmp_path / "all.json").read_text()) == rdw.json("study", "export", other)
+    bad = rdw("study", "tell", other, "--r", ".9", "--d", "1", "--w", ".4", "--accuracy", "1").split()[1]
+    assert rdw("study", "retract", other, bad, "--reason", "a slip") == f"observation {bad} counts no more\n"
+    assert rdw.json("study", "export", other)[-1]["retraction"] == "a slip"
+    assert [line.split()[0] for line in rdw("study", "correlations", other).splitlines()] == ["pearson", "r", "d", "w"]
+    assert set(rdw.json("study", "correlations", other, "--k", "6")) >= {"r", "d", "w"}
     assert len(rdw("study", "front", other).splitlines()) == 1 + len(rdw.json("study", "front", other)["items"])
     rdw("study", "figure", other, "accuracy-against-flops", "--to", str(tmp_path / "f.png"))
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
@@ -205,6 +213,43 @@ def test_a_study_by_hand(rdw: Rdw, tmp_path: Path) -> None:
     assert "known from" in rdw.both("predictor", "curve", predictor)[1].lower()
     assert predictor in rdw("predictor", "list")
     assert "yes" in rdw("predictor", "show", predictor)
+
+
+def test_a_study_may_halve(rdw: Rdw) -> None:
+    created = (
+        "study",
+        "create",
+        "halved",
+        "small",
+        "--dataset",
+        "digits",
+        "--halving",
+        "--compound",
+        "2",
+        "--seeds",
+        "1",
+    )
+    study = rdw.json(*created)["id"]
+
+    options = rdw.json("study", "show", study)["options"]
+    assert (options["halving"], options["compound"], options["seeds"]) == ({"eta": 3, "least_epochs": 1}, 2, 1)
+
+
+def test_a_baseline_of_your_own_is_added(rdw: Rdw, service: Served, tmp_path: Path) -> None:
+    spec = tmp_path / "mine.json"
+    spec.write_text(json.dumps({**SMALL, "name": "mine"}))
+    assert "mine" in rdw("architectures", "add", str(spec))
+    assert rdw.json("architectures", "add", str(spec))["name"] == "mine"
+    assert json.loads(rdw("architectures", "--json", "add", str(spec)))["name"] == "mine"
+    assert "registered" in rdw("architectures", "--family", "efficientnet").splitlines()[-1]
+    assert rdw.json("cost", "mine")["cost"]["flops"] > 0
+    spec.write_text("{}")
+    assert "/name" in rdw.both("architectures", "add", str(spec), code=2)[1]
+    assert "no JSON" in rdw.both("architectures", "add", __file__, code=2)[1]
+    assert (
+        "rdw serve"
+        in rdw.both("architectures", "--url", f"http://127.0.0.1:{free_port()}", "add", str(spec), code=3)[1]
+    )
 
 
 def test_data_sets_workers_and_the_queue(rdw: Rdw, service: Served) -> None:
@@ -271,13 +316,15 @@ print(sorted({"fastapi", "sqlalchemy", "pydantic", "numpy", "celery", "sklearn",
 
 def test_what_can_be_chosen_is_what_the_service_knows() -> None:
     """The commands list it themselves, so that they start without the server's packages."""
-    from app import figures
-    from app.cli import scale, study, trials
+    from app import datasets, figures, recipes, typefaces
+    from app.cli import offering, scale, study, trials
     from app.scaling.recommend import RULES
     from app.services.artifacts import Artifact
 
     assert scale.RULES == RULES
     assert tuple(figures.FIGURES) == study.FIGURES
+    assert set(offering.RECIPES) == set(recipes.PRESETS)
+    assert set(offering.DATASETS) == {*datasets.BUILT_IN, typefaces.NAME}
     assert set(trials.FILES) == {artifact.value for artifact in Artifact}
 
 

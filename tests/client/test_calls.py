@@ -219,6 +219,26 @@ def test_problems_have_their_kinds(rdw: Client) -> None:
         rdw.retry_trial(trial)
 
 
-def test_an_address_that_is_none_is_said() -> None:
-    with pytest.raises(ValueError, match="RDW_URL"):
-        Client("127.0.0.1:8000")
+def test_what_is_wrong_is_said_once(rdw: Client) -> None:
+    for ask in (
+        lambda: rdw.scale("small", ratio=0.5, version=7),
+        lambda: rdw.curve("published-tinynets", least=1, most=0.5),
+    ):
+        with pytest.raises(rdw_client.Invalid) as refused:
+            ask()
+        assert str(refused.value) == refused.value.detail
+    with pytest.raises(rdw_client.Invalid, match=r"/seed: .*\n  /priority: "):
+        rdw.train("small", dataset="digits", seed=-1, priority=99)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_are_none_are_named(rdw: Client, number: float) -> None:
+    for name, ask in {
+        "target.ratio": lambda: rdw.scale("small", ratio=number),
+        r"targets\[1\].ratio": lambda: rdw.family("small", ratios=[0.5, number]),
+        "multipliers.r": lambda: rdw.cost("small", multipliers={"r": number}),
+        "accuracy": lambda: rdw.tell("0" * 32, accuracy=number),
+        "least": lambda: rdw.curve("published-tinynets", least=number),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name} is {number}: "):
+            ask()
