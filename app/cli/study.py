@@ -40,7 +40,9 @@ def add_command(commands: Any) -> None:
         ("watch", "follow it to its end; Ctrl-C stops watching only"),
     ):
         ids.argument(asking.add(within, name, _DO[name], said), "study")
-    front = asking.add(within, "front", _front, "the networks that no other beats in accuracy and flops")
+    front = asking.add(
+        within, "front", _front, "the networks that no other beats in accuracy and flops; fewer than five are filled up"
+    )
     ids.argument(front, "study")
     front.add_argument("--k", type=int, metavar="N", help="at most so many (default: 20)")
     correlations = asking.add(within, "correlations", _correlations, "of r, d and w with flops along its front")
@@ -164,9 +166,13 @@ def _front(rdw: Client, arguments: argparse.Namespace) -> int:
         document(front.raw)
         return 0
     table(
-        ("r", "d", "w", "flops", "params", "accuracy", "role"),
+        ("r", "d", "w", "flops", "params", "accuracy", "role", ""),
         (
-            (f"{n.r:.3f}", f"{n.d:.3f}", f"{n.w:.3f}", short(n.flops), short(n.params), percent(n.accuracy, 2), n.role)
+            (
+                *(f"{m:.3f}" for m in (n.r, n.d, n.w)),
+                *(short(n.flops), short(n.params), percent(n.accuracy, 2), n.role),
+                "dominated" if n.dominated else "",
+            )
             for n in front.items
         ),
     )

@@ -323,11 +323,12 @@ class FrontNetwork(Answer):
     accuracy: float
     role: str
     trial: str | None = None
+    dominated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Front(Answer):
-    """The networks that no other beats in both accuracy and flops, by rising flops."""
+    """The networks that no other beats in accuracy and flops, by rising flops; fewer than five are filled up."""
 
     items: tuple[FrontNetwork, ...]
     hypervolume: float | None = None

@@ -358,7 +358,7 @@ def retract(study: Ref, observation: int, reason: str) -> Call[answers.Observati
 
 
 def front(study: Ref, *, k: int | None = None) -> Call[answers.Front]:
-    """At most k networks that no other beats, by rising flops."""
+    """At most k networks that no other beats, by rising flops; fewer than five are filled up with `dominated` ones."""
     return _get(f"/v1/studies/{_id(study)}/front", answers.Front, **_given(k=k))
 
 
