@@ -49,10 +49,9 @@ class TargetOutOfRange(ScalingError):
     def __init__(
         self, target: int, least: int, most: int, constraints: Sequence[str] = (), nearest: Solution | None = None
     ) -> None:
-        there = (
-            f"there are networks from {least:,} to {most:,}" if least < most else f"there are those of {most:,} alone"
-        )
-        reachable = f"at the r and d for this target {there}" if most else "the constraints leave no network at all"
+        span = f"from {least:,} to {most:,}" if least < most else f"only {most:,}"
+        there = f"at the r and d for this target {span} are reachable"
+        reachable = there if most else "the constraints leave no network at all"
         blame = f" Without {' or without '.join(constraints)} it could be met." if constraints else ""
         super().__init__(f"{target:,} multiply-adds cannot be met: {reachable}.{blame}")
         self.target = target
