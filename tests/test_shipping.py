@@ -165,6 +165,14 @@ def test_the_images_have_every_package() -> None:
     assert all(f"COPY {folder} {folder}\n" in (ROOT / "Dockerfile").read_text() for folder in folders)
 
 
+def test_the_images_are_built_from_what_the_build_is_given() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    copied = {source for line in lines if line.startswith("COPY ") for source in line.split()[1:-1]}
+    given = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")}
+
+    assert copied == given
+
+
 def test_the_readme_lists_every_setting() -> None:
     from app.settings import Settings
 
