@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from app.db.migrate import upgrade
 from app.db.session import DatabaseAway
 from app.settings import Settings
+from app.troubles import Troubles
 
 log = logging.getLogger("rdw.serve")
 
@@ -80,11 +81,13 @@ def serve(settings: Settings) -> int:
 
 def _migrate(settings: Settings, stop: threading.Event) -> None:
     """Once the database answers, so that it may start later; not at all where we are told to stop before."""
+    troubles = Troubles(log, "migrate")
     while not stop.is_set():
         try:
-            return upgrade(settings.database)
+            upgrade(settings.database)
+            return troubles.over()
         except DatabaseAway as error:
-            log.warning("%s (RDW_DATABASE_URL); tried again in %.0f s", error, _MIGRATE_EVERY)
+            troubles.met(error)
             stop.wait(_MIGRATE_EVERY)
 
 

@@ -28,5 +28,5 @@ def with_settings(run: Callable[[Settings], int]) -> int:
             print(f"RDW_{str(wrong['loc'][0]).upper()}: {wrong['msg']}", file=sys.stderr)
         return INVALID
     except DatabaseAway as error:
-        print(redacted(f"{error} (RDW_DATABASE_URL)"), file=sys.stderr)
+        print(redacted(error.in_full), file=sys.stderr)
         return FAILED

@@ -32,6 +32,13 @@ def _serve(settings: Settings) -> int:
     return FAILED if _refused(settings) else serve(settings)
 
 
+def _said(why_not: str | None) -> bool:
+    """Whether there is a reason not to start, which is then said."""
+    if why_not:
+        print(why_not, file=sys.stderr)
+    return why_not is not None
+
+
 def _refused(settings: Settings) -> bool:
     """Whether the service would be open to other machines without a key; says what to do about it."""
     from app.services import keys
@@ -50,9 +57,10 @@ def _refused(settings: Settings) -> bool:
 
 
 def _api(settings: Settings) -> int:
+    from app import startup
     from app.serving import run
 
-    if _refused(settings):
+    if _refused(settings) or _said(startup.schema(settings)):
         return FAILED
     run(settings)
     return 0

@@ -17,7 +17,7 @@ def answers(settings: Settings) -> Finding:
     try:
         versions(settings.database)
     except DatabaseAway as error:
-        return fail("database", str(error).splitlines()[0], "Start it, or correct RDW_DATABASE_URL.")
+        return fail("database", error.in_full, "Start it, or correct RDW_DATABASE_URL.")
     return ok("database", "it answers")
 
 
