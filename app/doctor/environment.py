@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from app.doctor.finding import Finding, fail, ok, warn
 from app.services import keys
-from app.settings import Settings
+from app.settings import Settings, wrong
 
 _PREFIX = "RDW_"
 _OF_CLIENTS = ("RDW_URL", "RDW_API_KEY")
@@ -32,8 +32,7 @@ def valid() -> Finding:
 
 
 def invalid(error: ValidationError) -> Finding:
-    wrong = [f"{_PREFIX}{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()]
-    return fail("settings", "; ".join(wrong), "Correct them: the README lists every setting.")
+    return fail("settings", "; ".join(wrong(error)), "Correct them: the README lists every setting.")
 
 
 def open_without_keys(settings: Settings) -> Finding:

@@ -1,4 +1,4 @@
-"""A database that is away, and one without this version's tables: told apart, and the driver's words kept from callers."""
+"""A database that is away and one without this version's tables, told apart; the driver's words kept from callers."""
 
 from __future__ import annotations
 
