@@ -64,7 +64,7 @@ TRANSPORT_ALIASES["rdwfiles"] = f"{__name__}:AtomicFilesTransport"
 
 def make_celery(settings: Settings) -> Celery:
     """The Celery application for these settings."""
-    celery = Celery("rdw", broker=settings.broker_url or "rdwfiles://", set_as_current=False)
+    celery = Celery("rdw", broker=settings.broker_url or "rdwfiles://localhost", set_as_current=False)
     celery.conf.update(
         task_default_queue=QUEUE,
         task_serializer="json",

@@ -58,6 +58,7 @@ from app.services.leases import reconcile
 from app.services.listeners import Listeners
 from app.services.retention import prune
 from app.settings import Settings, get_settings
+from app.troubles import Troubles
 
 log = logging.getLogger("rdw.api")
 
@@ -165,6 +166,7 @@ def _look_out(settings: Settings, jobs: JobQueue, stop: threading.Event) -> None
     Until told to stop.
     """
     next_prune = time.monotonic()
+    troubles = Troubles(log, "look for lost jobs")
     while not stop.is_set():
         try:
             with UnitOfWork(settings.database) as work:
@@ -177,8 +179,9 @@ def _look_out(settings: Settings, jobs: JobQueue, stop: threading.Event) -> None
             if time.monotonic() >= next_prune:
                 prune(settings)
                 next_prune = time.monotonic() + _PRUNE_SECONDS
-        except Exception:  # the database may be away for a while; the next look may find it
-            log.warning("could not look for lost jobs", exc_info=True)
+            troubles.over()
+        except Exception as error:  # the database may be away for a while; the next look may find it
+            troubles.met(error)
         stop.wait(settings.reconcile_seconds)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_DATABASES = ("postgresql://", "postgresql+psycopg://", "sqlite:///")
+_BROKERS = ("redis://", "rediss://")
 
 
 class Settings(BaseSettings):
@@ -84,20 +88,38 @@ class Settings(BaseSettings):
     def _digests(cls, value: str) -> str:
         for digest in filter(None, value.split(",")):
             if not re.fullmatch(r"[0-9a-f]{64}", digest.strip()):
-                raise ValueError("RDW_API_KEYS has SHA-256 digests in hex, not keys: printf %s KEY | sha256sum")
+                raise ValueError("SHA-256 digests in hex are wanted, not keys: printf %s KEY | sha256sum")
         return value
 
     @property
     def key_digests(self) -> frozenset[str]:
         return frozenset(digest.strip() for digest in self.api_keys.split(",") if digest.strip())
 
-    @field_validator("database_url", "broker_url")
+    @field_validator("database_url")
     @classmethod
-    def _url(cls, value: str) -> str:
-        try:
-            urlsplit(value).port  # noqa: B018 (reading it parses it)
-        except ValueError:  # what is raised has parts of a password that was not encoded
-            raise ValueError("this is no URL: is a character of its password to be percent-encoded?") from None
+    def _database(cls, value: str) -> str:
+        if _parsed(value).netloc.count("@") > 1:  # what stands between them would be shown as the host's name
+            raise ValueError(_NO_URL)
+        if value and not value.startswith(_DATABASES):
+            raise ValueError("postgresql://USER@HOST/NAME, postgresql+psycopg://… or sqlite:///FILE is wanted")
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker(cls, value: str) -> str:
+        _parsed(value)
+        if value and not value.startswith(_BROKERS):
+            raise ValueError("redis://HOST:6379/0 or rediss://… is wanted; empty: files in the data directory")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: str) -> str:
+        for proxy in filter(None, map(str.strip, value.split(","))):
+            try:
+                ipaddress.ip_network(proxy)  # of host bits in a network uvicorn would make a name that matches nobody
+            except ValueError:
+                raise ValueError(f"{proxy!r} is neither an address (10.0.0.7) nor a network (10.0.0.0/8)") from None
         return value
 
     @field_validator("cors_origins")
@@ -136,6 +158,23 @@ class Settings(BaseSettings):
     @property
     def loader_count(self) -> int:
         return self.loaders or self.thread_count
+
+
+_NO_URL = "this is no URL: is a character of its password to be percent-encoded?"
+
+
+def _parsed(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 (reading it parses it)
+    except ValueError:  # what is raised has parts of a password that was not encoded
+        raise ValueError(_NO_URL) from None
+    return parts
+
+
+def wrong(error: ValidationError) -> list[str]:
+    """Each setting that makes no sense, and why."""
+    return [f"RDW_{str(one['loc'][0]).upper()}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,6 @@ import importlib.util
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from app.db.migrate import upgrade
 from app.db.session import DatabaseAway
 from app.settings import Settings
+from app.troubles import Troubles
 
 log = logging.getLogger("rdw.serve")
 
@@ -59,17 +59,17 @@ class Child:
 
 
 def serve(settings: Settings) -> int:
-    """Migrate, once the database answers, then run until TERM or INT; 1 where the port is taken."""
-    if not _port_free(settings):
-        log.error("port %s is taken: set RDW_PORT (make: PORT=…) to another one", settings.port)
-        return 1
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    """Migrate, once the database answers, then run until TERM or INT."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     _migrate(settings, stop)
+    if stop.is_set():
+        return 0
     children = _children(settings)
-    log.info("API on http://%s:%s, playground at /docs, %s workers", settings.host, settings.port, len(children) - 1)
+    workers = len(children) - 1
+    said = f"{workers} worker{'' if workers == 1 else 's'}"
+    log.info("API on http://%s:%s, playground at /docs, %s", settings.host, settings.port, said)
     while not stop.is_set():
         for child in children:
             child.keep_running()
@@ -80,11 +80,13 @@ def serve(settings: Settings) -> int:
 
 def _migrate(settings: Settings, stop: threading.Event) -> None:
     """Once the database answers, so that it may start later; not at all where we are told to stop before."""
+    troubles = Troubles(log, "migrate")
     while not stop.is_set():
         try:
-            return upgrade(settings.database)
+            upgrade(settings.database)
+            return troubles.over()
         except DatabaseAway as error:
-            log.warning("%s (RDW_DATABASE_URL); tried again in %.0f s", error, _MIGRATE_EVERY)
+            troubles.met(error)
             stop.wait(_MIGRATE_EVERY)
 
 
@@ -113,16 +115,6 @@ def _end(children: list[Child]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _port_free(settings: Settings) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError:
-            return False
-    return True
 
 
 def die_with_parent() -> None:

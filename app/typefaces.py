@@ -33,11 +33,17 @@ _SYMBOLS = re.compile(
     re.IGNORECASE,
 )
 
+_CURE = f"`python -m worker.fetch {NAME}` says what to install (the list is app/font-packages.txt)"
+
 _Stamp = tuple[tuple[str, int, int], ...]
 
 
 class FontsError(ValueError):
-    """The fonts do not do; the message says what to install."""
+    """The fonts do not do, and `why`; the message adds where it is said what to install: hundreds of packages."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}: {_CURE}")
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,7 @@ def installed() -> Typefaces:
     found = _chosen(_stamp(font_folders()))
     families = {font.family for font in found.fonts}
     if len(families) < _LEAST_FAMILIES or {font.part for font in found.fonts} != set(PARTS):
-        raise FontsError(
-            f"{NAME!r} is drawn from installed fonts, and those of {len(families)} families are too few: {apt_line()}"
-        )
+        raise FontsError(f"{NAME!r} is drawn from installed fonts, and those of {len(families)} families are too few")
     return found
 
 
@@ -130,8 +134,8 @@ def missing(wanted: str) -> str | None:
         return None
     return (
         f"The fonts installed are not those that the set was settled from (digest {found[:12]}…, wanted "
-        f"{wanted[:12]}…): install the same on all machines ({apt_line()}), or ask for a set under another name "
-        f"('{NAME}-2'): it is settled from the fonts that are there then."
+        f"{wanted[:12]}…): install the same on all machines (app/font-packages.txt), or ask for a set under another "
+        f"name ('{NAME}-2'): it is settled from the fonts that are there then."
     )
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # A module may import from its own layer and from those after it.
 LAYERS = [
     ("app.cli", "app.supervisor", "app.reproduce", "app.serving"),
-    ("app.doctor",),
+    ("app.doctor", "app.startup"),
     ("app.main",),
     ("app.playground",),
     (
@@ -30,7 +30,7 @@ LAYERS = [
         "app.security_headers",
     ),
     ("app.schemas", "app.services"),
-    ("app.metrics", "app.report", "app.rate_limits"),
+    ("app.metrics", "app.report", "app.rate_limits", "app.troubles"),
     ("app.figures", "app.jobs", "app.db", "app.image_folders", "app.typefaces"),
     (
         "app.errors",

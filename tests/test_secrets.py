@@ -36,9 +36,9 @@ def test_what_is_secret_is_struck_out_and_nothing_else(said: str, shown: str) ->
 
 
 def test_settings_do_not_show_them() -> None:
-    url = f"postgresql://me:{PASSWORD}@db/x"
+    database, broker = f"postgresql://me:{PASSWORD}@db/x", f"redis://me:{PASSWORD}@queue/0"
 
-    assert PASSWORD not in repr(Settings(database_url=url, broker_url=url))
+    assert PASSWORD not in repr(Settings(database_url=database, broker_url=broker))
 
 
 def test_a_run_in_which_everything_goes_wrong_shows_none(tmp_path: Path) -> None:
@@ -86,12 +86,12 @@ def ask(client: httpx.Client, api: subprocess.Popen[bytes]) -> list[str]:
     return [f"{answer.headers}{answer.text}" for answer in answers]
 
 
-@pytest.mark.parametrize("name", ["RDW_DATABASE_URL", "RDW_BROKER_URL"])
-def test_a_password_that_was_not_encoded_is_said_without_it(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "scheme"), [("RDW_DATABASE_URL", "postgresql"), ("RDW_BROKER_URL", "redis")])
+def test_a_password_that_was_not_encoded_is_said_without_it(name: str, scheme: str, tmp_path: Path) -> None:
     for command in ("migrate", "worker"):
         refused = subprocess.run(
             [sys.executable, "-m", "app.cli", command],
-            env={**os.environ, "RDW_DATA_DIR": str(tmp_path), name: f"redis://me:{PASSWORD}/more@host/0"},
+            env={**os.environ, "RDW_DATA_DIR": str(tmp_path), name: f"{scheme}://me:{PASSWORD}/more@host/0"},
             capture_output=True,
             text=True,
             timeout=120,

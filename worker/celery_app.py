@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import warnings
 from typing import Any
 
+from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
 from app.jobs import TRAIN, make_celery
@@ -15,6 +17,9 @@ from app.settings import get_settings
 from worker import devices
 from worker.leases import Heartbeat
 from worker.trials import train_trial
+
+# Said of every container; what it warns of, messages that are pickles, we do not take (`accept_content`).
+warnings.filterwarnings("ignore", "You're running the worker with superuser privileges", SecurityWarning)
 
 settings = get_settings()
 try:

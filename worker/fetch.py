@@ -58,7 +58,7 @@ def _typefaces(data_dir: Path) -> int:
         found = typefaces.installed()
         drawn(found, data_dir)
     except typefaces.FontsError as error:
-        print(error, file=sys.stderr)
+        print(f"{error.why}: {typefaces.apt_line()}", file=sys.stderr)
         return 1
     families = len({font.family for font in found.fonts})
     train, test = typefaces.counts(data_dir, found.digest) or (0, 0)

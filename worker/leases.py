@@ -10,6 +10,7 @@ from app.db.tables import utc_now
 from app.db.unit_of_work import UnitOfWork
 from app.services.leases import Claim
 from app.settings import Settings
+from app.troubles import Troubles
 from worker.log_tail import LogTail
 
 log = logging.getLogger("rdw.worker")
@@ -35,6 +36,7 @@ class Heartbeat(threading.Thread):
         self._why: Why | None = None
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        self._troubles = Troubles(log, "send a heartbeat")
 
     def run(self) -> None:
         while not self._ended.is_set():
@@ -81,8 +83,9 @@ class Heartbeat(threading.Thread):
     def _beat_if_possible(self) -> None:
         try:
             self.beat()
-        except Exception:  # the database may be away; the lease decides whether that matters
-            log.warning("could not send a heartbeat", exc_info=True)
+            self._troubles.over()
+        except Exception as error:  # the database may be away; the lease decides whether that matters
+            self._troubles.met(error)
 
     def end(self) -> None:
         """Stop beating and forget the worker."""

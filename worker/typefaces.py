@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
 from app.datasets import Part
-from app.typefaces import CLASSES, NATIVE_PX, PARTS, Font, FontsError, Typefaces, apt_line, cache, part_of
+from app.typefaces import CLASSES, NATIVE_PX, PARTS, Font, FontsError, Typefaces, cache, part_of
 from worker.stored import digest
 
 log = logging.getLogger("rdw.typefaces")
@@ -113,7 +113,7 @@ def _draw(fonts: tuple[Font, ...]) -> Drawn:
         lacking = set(range(len(CLASSES))) - set(whole.part(part)[1].tolist())
         if lacking:
             names = ", ".join(CLASSES[label] for label in sorted(lacking))
-            raise FontsError(f"The fonts installed have no {names} in the {part} part of the families: {apt_line()}")
+            raise FontsError(f"The fonts installed have no {names} in the {part} part of the families")
     return whole
 
 

@@ -18,15 +18,15 @@ def with_settings(run: Callable[[Settings], int]) -> int:
 
     from app.db.session import DatabaseAway
     from app.logs import configure, redacted
-    from app.settings import get_settings
+    from app.settings import get_settings, wrong
 
     try:
         configure(get_settings().log_format)
         return run(get_settings())
     except ValidationError as error:
-        for wrong in error.errors():
-            print(f"RDW_{str(wrong['loc'][0]).upper()}: {wrong['msg']}", file=sys.stderr)
+        for line in wrong(error):
+            print(line, file=sys.stderr)
         return INVALID
     except DatabaseAway as error:
-        print(redacted(f"{error} (RDW_DATABASE_URL)"), file=sys.stderr)
+        print(redacted(error.in_full), file=sys.stderr)
         return FAILED

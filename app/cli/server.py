@@ -27,9 +27,19 @@ def add_command(commands: Any) -> None:
 
 
 def _serve(settings: Settings) -> int:
+    from app import startup
     from app.supervisor import serve
 
-    return FAILED if _refused(settings) else serve(settings)
+    if _said(startup.folders(settings)) or _refused(settings) or _said(startup.port(settings)):
+        return FAILED
+    return serve(settings)
+
+
+def _said(why_not: str | None) -> bool:
+    """Whether there is a reason not to start, which is then said."""
+    if why_not:
+        print(why_not, file=sys.stderr)
+    return why_not is not None
 
 
 def _refused(settings: Settings) -> bool:
@@ -50,16 +60,26 @@ def _refused(settings: Settings) -> bool:
 
 
 def _api(settings: Settings) -> int:
+    from app import startup
     from app.serving import run
 
-    if _refused(settings):
+    if _said(startup.folders(settings)) or _refused(settings) or _said(startup.port(settings)):
         return FAILED
-    run(settings)
+    if _said(startup.schema(settings)):
+        return FAILED
+    try:
+        run(settings)
+    except SystemExit as ended:  # uvicorn's own codes mean other things here
+        return FAILED if ended.code else 0
     return 0
 
 
-def _worker(_: Settings) -> int:
+def _worker(settings: Settings) -> int:
     """Becomes Celery's own worker: one trial at a time, in the process itself (a pool child's death would block it)."""
+    from app import startup
+
+    if _said(startup.folders(settings)):
+        return FAILED
     command = [
         sys.executable,
         "-m",
@@ -78,8 +98,11 @@ def _worker(_: Settings) -> int:
 
 
 def _migrate(settings: Settings) -> int:
+    from app import startup
     from app.db.migrate import upgrade
 
+    if _said(startup.database_folder(settings)):
+        return FAILED
     upgrade(settings.database)
     print("the schema is up to date")
     return 0

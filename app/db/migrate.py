@@ -28,7 +28,7 @@ def upgrade(url: str, revision: str = "head") -> None:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             command.upgrade(alembic_config(connection), revision)
     except OperationalError as error:
-        raise DatabaseAway(f"The database does not answer: {error.orig}") from error
+        raise DatabaseAway from error
 
 
 def downgrade(url: str, revision: str = "base") -> None:
@@ -44,10 +44,25 @@ def versions(url: str) -> tuple[str | None, str | None]:
     """
     try:
         with engine_for(url).connect() as connection:
-            wanted = ScriptDirectory.from_config(alembic_config(connection)).get_current_head()
-            return MigrationContext.configure(connection).get_current_revision(), wanted
+            return MigrationContext.configure(connection).get_current_revision(), _script().get_current_head()
     except OperationalError as error:
-        raise DatabaseAway(f"The database does not answer: {error.orig}") from error
+        raise DatabaseAway from error
+
+
+def behind(url: str) -> str | None:
+    """What this version misses in the schema; none where it is this version's, or a newer one's: those only add.
+
+    Raises: DatabaseAway.
+    """
+    there, wanted = versions(url)
+    if there is None:
+        return "has no tables yet"
+    known = {one.revision for one in _script().walk_revisions()}
+    return f"has a schema at {there}, and this version wants {wanted}" if there in known - {wanted} else None
+
+
+def _script() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(migrations.__file__).parent))
 
 
 def alembic_config(connection: Connection) -> Config:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 _BUSY_SECONDS = 15
+_UNDEFINED = ("42P01", "42703")  # PostgreSQL's codes for a table and for a column
+_UNKNOWN_TO_SQLITE = re.compile(r"no such (table|column): |table \S+ has no column named ")
 
 
 @lru_cache(maxsize=8)
@@ -21,7 +26,8 @@ def engine_for(url: str) -> Engine:
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20)
     if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # SQLite then says that it cannot open the file
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, pool_size=20, max_overflow=20)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -40,7 +46,36 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 class DatabaseAway(Exception):
-    """The database does not answer; it may later."""
+    """The database does not answer; it may later. `in_full` is for who runs the service, and for no caller of it."""
+
+    def __init__(self, said: str = "The database does not answer; try again in a moment.") -> None:
+        super().__init__(said)
+
+    @property
+    def in_full(self) -> str:
+        """With the first line of what the driver said, and the setting."""
+        driver = str(getattr(self.__cause__, "orig", "")).splitlines()
+        return f"The database does not answer: {driver[0]} (RDW_DATABASE_URL)" if driver else str(self)
+
+
+class SchemaBehind(DatabaseAway):
+    """The database answers, and has no tables, or those of an older version; once it is migrated it may do."""
+
+    def __init__(self) -> None:
+        super().__init__("The database lacks this version's tables: run `rdw migrate`.")
+
+    @property
+    def in_full(self) -> str:
+        return str(self)
+
+
+def why_away(error: BaseException | None) -> DatabaseAway | None:
+    """What an error of the driver means; none where it says nothing of the kind."""
+    if not isinstance(error, DBAPIError):
+        return None
+    if getattr(error.orig, "sqlstate", None) in _UNDEFINED or _UNKNOWN_TO_SQLITE.match(str(error.orig)):
+        return SchemaBehind()
+    return DatabaseAway() if isinstance(error, OperationalError | InterfaceError) else None
 
 
 def database_clock(session: Session) -> float:

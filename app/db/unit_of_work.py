@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app.db.repositories import (
@@ -25,7 +24,7 @@ from app.db.repositories import (
     Trials,
     Workers,
 )
-from app.db.session import DatabaseAway, engine_for
+from app.db.session import engine_for, why_away
 from app.db.tables import TrialRow
 
 Send = Callable[[list[str]], None]
@@ -86,8 +85,9 @@ class UnitOfWork:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.session.close()
-        if isinstance(error, OperationalError | InterfaceError):
-            raise DatabaseAway("The database does not answer; try again in a moment.") from error
+        away = why_away(error)
+        if away is not None:
+            raise away from error
 
     def send(self, trials: list[TrialRow]) -> None:
         """Enqueue these trials once the transaction is committed."""

@@ -14,8 +14,6 @@ def answers(settings: Settings) -> Finding:
     if settings.embedded_broker:
         folder = settings.data_dir / "broker"
         return ok("broker", f"files in {folder}")
-    if not _is_redis(settings):
-        return warn("broker", f"{settings.broker_url.partition(':')[0]} is not looked at", "Redis and files are known.")
     try:
         with _redis(settings) as redis:
             redis.ping()
@@ -26,7 +24,7 @@ def answers(settings: Settings) -> Finding:
 
 def evicts(settings: Settings) -> Finding:
     """A Redis that is short of memory and allowed to evict throws queued trainings away."""
-    if settings.embedded_broker or not _is_redis(settings):
+    if settings.embedded_broker:
         return ok("broker's memory", "nothing evicts")
     with _redis(settings) as redis:
         try:
@@ -37,10 +35,6 @@ def evicts(settings: Settings) -> Finding:
         cure = "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf."
         return warn("broker's memory", f"maxmemory-policy is {policy}: messages are thrown away when it is full", cure)
     return ok("broker's memory", "noeviction")
-
-
-def _is_redis(settings: Settings) -> bool:
-    return settings.broker_url.startswith(("redis://", "rediss://"))
 
 
 def _redis(settings: Settings) -> Redis:

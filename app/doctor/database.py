@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from app.db.migrate import versions
+from app.db.migrate import behind, versions
 from app.db.session import DatabaseAway
 from app.db.unit_of_work import UnitOfWork
 from app.doctor.finding import Finding, fail, ok, warn
@@ -17,17 +17,20 @@ def answers(settings: Settings) -> Finding:
     try:
         versions(settings.database)
     except DatabaseAway as error:
-        return fail("database", str(error).splitlines()[0], "Start it, or correct RDW_DATABASE_URL.")
+        return fail("database", error.in_full, "Start it, or correct RDW_DATABASE_URL.")
     return ok("database", "it answers")
 
 
 def at_head(settings: Settings) -> Finding:
+    why_not = behind(settings.database)
     there, wanted = versions(settings.database)
-    if there == wanted:
-        return ok("schema", f"at {wanted}")
-    if there is None:
-        return fail("schema", "there are no tables yet", "Run `rdw migrate` (`rdw serve` does it by itself).")
-    return fail("schema", f"at {there}, and this version wants {wanted}", "Run `rdw migrate`; back up first.")
+    if why_not:
+        cure = "Run `rdw migrate`" + ("; back up first." if there else " (`rdw serve` does it by itself).")
+        return fail("schema", f"the database {why_not}", cure)
+    if there != wanted:
+        cure = "Install that version here as well: this one goes on meanwhile."
+        return warn("schema", f"at {there}, of a newer version than this one ({wanted})", cure)
+    return ok("schema", f"at {wanted}")
 
 
 def clock(settings: Settings) -> Finding:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from app.doctor.finding import Finding, fail, ok, warn
 from app.services import keys
-from app.settings import Settings
+from app.settings import Settings, wrong
 
 _PREFIX = "RDW_"
 _OF_CLIENTS = ("RDW_URL", "RDW_API_KEY")
@@ -22,8 +22,9 @@ def unknown_names(env: Mapping[str, str]) -> Finding:
     unknown = [n for n in sorted(env) if n.startswith(_PREFIX) and not n.startswith(_OF_TESTS) and n not in known]
     if not unknown:
         return ok("variables", "every RDW_* variable is one that is read")
-    nearest = {name: difflib.get_close_matches(name, known, 1) for name in unknown}
-    cures = [f"{name}: did you mean {close[0]}?" if close else f"unset {name}" for name, close in nearest.items()]
+    bare = [name.removeprefix(_PREFIX) for name in known]
+    nearest = {name: difflib.get_close_matches(name.removeprefix(_PREFIX), bare, 1) for name in unknown}
+    cures = [f"{n}: did you mean {_PREFIX}{close[0]}?" if close else f"unset {n}" for n, close in nearest.items()]
     return warn("variables", f"nothing reads {', '.join(unknown)}", " ".join(cures))
 
 
@@ -32,8 +33,7 @@ def valid() -> Finding:
 
 
 def invalid(error: ValidationError) -> Finding:
-    wrong = [f"{_PREFIX}{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()]
-    return fail("settings", "; ".join(wrong), "Correct them: the README lists every setting.")
+    return fail("settings", "; ".join(wrong(error)), "Correct them: the README lists every setting.")
 
 
 def open_without_keys(settings: Settings) -> Finding:

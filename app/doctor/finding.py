@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["ok", "warn", "fail"]
+State = Literal["ok", "warn", "fail", "skip"]
 
 
 @dataclass(frozen=True)
@@ -28,3 +28,8 @@ def warn(check: str, detail: str, cure: str) -> Finding:
 
 def fail(check: str, detail: str, cure: str) -> Finding:
     return Finding(check, "fail", detail, cure)
+
+
+def skip(check: str, why: str) -> Finding:
+    """Neither well nor wrong: it could not be looked at."""
+    return Finding(check, "skip", f"skipped: {why}")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
+import sys
 
 from app import typefaces
 from app.db.unit_of_work import UnitOfWork
-from app.doctor.finding import Finding, ok, warn
+from app.doctor.finding import Finding, fail, ok, warn
 from app.services import datasets as known_datasets
 from app.settings import Settings
+
+_SECONDS = 120
 
 
 def torch(settings: Settings) -> Finding:
@@ -20,10 +24,26 @@ def torch(settings: Settings) -> Finding:
     return ok("torch", "workers can run here")
 
 
+def device(settings: Settings) -> Finding:
+    """Whether the GPU that is asked for is there, as a worker sees it; torch is not for this process."""
+    said = f"RDW_DEVICE is {settings.device}"
+    if not settings.device.startswith("cuda") or importlib.util.find_spec("torch") is None:
+        return ok("device", said)
+    look = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0)"
+    asked = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=_SECONDS)
+    there = int(asked.stdout.strip() or 0)
+    if int(settings.device.partition(":")[2] or 0) >= there:
+        cure = (
+            "Set it to cpu, or to auto; or see that torch finds the GPU (nvidia-smi). Workers do not start like this."
+        )
+        return fail("device", f"{said}, and torch sees {there or 'no'} GPU{'' if there < 2 else 's'}", cure)
+    return ok("device", said)
+
+
 def threads(settings: Settings) -> Finding:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = settings.thread_count * settings.worker_count
-    said = f"{settings.worker_count} workers with {settings.thread_count} threads each, {cores} cores"
+    said = f"RDW_WORKERS={settings.worker_count}, RDW_THREADS={settings.thread_count} each, {cores} cores"
     if wanted > cores:
         cure = "Lower RDW_WORKERS or RDW_THREADS: they slow each other down."
         return warn("threads", said, cure)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from app.doctor.finding import Finding, fail, ok, warn
 from app.settings import Settings
+from app.startup import unwritable
 
 _LITTLE, _TOO_LITTLE = 5 * 10**9, 5 * 10**8
 _MOUNTS = Path("/proc/mounts")
@@ -16,15 +16,11 @@ _WITHOUT_WAL = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs
 
 
 def writable(settings: Settings) -> Finding:
-    folder = settings.data_dir
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(b"rdw")
-    except OSError as error:
-        cure = f"Give this user the folder (chown, chmod), or set RDW_DATA_DIR to another: {error.strerror}."
-        return fail("data directory", f"{folder} cannot be written", cure)
-    return ok("data directory", str(folder))
+    why_not = unwritable(settings.data_dir)
+    if why_not:
+        cure = "Give this user the folder (chown, chmod), or set RDW_DATA_DIR to another."
+        return fail("data directory", why_not, cure)
+    return ok("data directory", str(settings.data_dir))
 
 
 def space(settings: Settings) -> Finding:

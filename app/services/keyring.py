@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.db.session import DatabaseAway
+from app.db.session import DatabaseAway, SchemaBehind
 from app.db.tables import ApiKeyRow, utc_now
 from app.db.unit_of_work import UnitOfWork
 from app.errors import Unauthorized
@@ -79,7 +79,10 @@ class KeyRing:
                 began = self.clock()
                 try:
                     self._rows = self._read()
-                except Exception as error:  # no tables yet, for one
+                except SchemaBehind:
+                    if self._rows != {}:
+                        raise
+                except Exception as error:
                     if self._rows != {}:
                         raise DatabaseAway("The database does not answer, so keys cannot be checked.") from error
                 self._seen = began

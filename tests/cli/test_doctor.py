@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -49,13 +50,16 @@ class Doctor:
         code = main(["doctor", "--json"])
         found = json.loads(self._capsys.readouterr().out)
         assert code == int(any(one["state"] == "fail" for one in found))
-        assert all(one["cure"] for one in found if one["state"] != "ok")
+        assert all(one["cure"] for one in found if one["state"] in ("warn", "fail"))
+        assert all(one["detail"].startswith("skipped: ") for one in found if one["state"] == "skip")
         return {one["check"]: one for one in found}
 
 
 @pytest.fixture
-def doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Doctor:
-    return Doctor(monkeypatch, capsys)
+def doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Doctor]:
+    level = logging.getLogger("rdw").level
+    yield Doctor(monkeypatch, capsys)
+    logging.getLogger("rdw").setLevel(level)  # the doctor silences it, for the command's life
 
 
 @pytest.fixture
@@ -85,12 +89,24 @@ def test_a_slip_of_the_fingers(doctor: Doctor, migrated: Path) -> None:
     assert "RDW_PROT: did you mean RDW_PORT?" in found["cure"]
 
 
+def test_a_name_is_compared_without_what_all_names_begin_with(doctor: Doctor, migrated: Path) -> None:
+    found = doctor(data_dir=migrated, foo=1)["variables"]
+
+    assert (found["state"], found["cure"]) == ("warn", "unset RDW_FOO")
+
+
 def test_settings_that_are_none(doctor: Doctor, tmp_path: Path) -> None:
     found = doctor(data_dir=tmp_path, port=0)
 
     assert found["settings"]["state"] == "fail"
     assert "RDW_PORT" in found["settings"]["detail"]
     assert set(found) == {"variables", "settings"}
+
+
+def test_what_is_wrong_with_a_setting_is_said_in_our_words(doctor: Doctor, tmp_path: Path) -> None:
+    detail = doctor(data_dir=tmp_path, database_url="nonsense")["settings"]["detail"]
+
+    assert detail.startswith("RDW_DATABASE_URL: postgresql://")
 
 
 def test_open_to_others_without_a_key(doctor: Doctor, migrated: Path) -> None:
@@ -125,6 +141,58 @@ def test_a_database_that_is_away(doctor: Doctor, tmp_path: Path) -> None:
 
     assert found["database"]["state"] == "fail"
     assert "RDW_DATABASE_URL" in found["database"]["cure"]
+
+
+NEED_TABLES = {"keys", "workers", "data sets"}
+
+
+def failed(found: dict[str, dict[str, str]]) -> list[str]:
+    return [name for name, one in found.items() if one["state"] == "fail"]
+
+
+def skipped(found: dict[str, dict[str, str]]) -> dict[str, str]:
+    return {name: one["detail"] for name, one in found.items() if one["state"] == "skip"}
+
+
+def test_one_fault_of_the_database_is_one_finding(doctor: Doctor, tmp_path: Path) -> None:
+    away = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
+    found = doctor(data_dir=tmp_path, database_url=away, port=free_port(), host="0.0.0.0")
+
+    assert failed(found) == ["database"]
+    assert skipped(found) == dict.fromkeys(NEED_TABLES | {"schema", "clock"}, "skipped: the database does not answer")
+    assert list(found).index("database") < list(found).index("keys")
+
+
+def test_tables_that_lack_are_one_finding(doctor: Doctor, tmp_path: Path) -> None:
+    found = doctor(data_dir=tmp_path, port=free_port())
+
+    assert failed(found) == ["schema"]
+    assert skipped(found) == dict.fromkeys(NEED_TABLES, "skipped: the database lacks this version's tables")
+    engine_for(f"sqlite:///{tmp_path / 'rdw.sqlite3'}").dispose()
+
+
+def test_a_data_directory_that_is_none_is_one_finding(doctor: Doctor, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    found = doctor(data_dir=tmp_path / "file", port=free_port())
+
+    assert failed(found) == ["data directory"]
+    assert skipped(found)["database"] == "skipped: the data directory cannot be written"
+
+
+def test_keys_of_the_settings_are_there_without_a_database(doctor: Doctor, tmp_path: Path) -> None:
+    away = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
+
+    assert doctor(data_dir=tmp_path, database_url=away, api_keys="0" * 64)["keys"]["state"] == "ok"
+
+
+def test_a_schema_newer_than_this_version_is_not_to_be_migrated(doctor: Doctor, migrated: Path) -> None:
+    with engine_for(f"sqlite:///{migrated / 'rdw.sqlite3'}").begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+    found = doctor(data_dir=migrated, port=free_port())["schema"]
+
+    assert (found["state"], "newer" in found["detail"], "rdw migrate" in found["cure"]) == ("warn", True, False)
 
 
 def test_a_schema_that_is_not_there_or_old(doctor: Doctor, tmp_path: Path) -> None:
@@ -265,6 +333,15 @@ def test_no_torch(doctor: Doctor, migrated: Path, monkeypatch: pytest.MonkeyPatc
     assert (found["state"], "rdw[worker]" in found["cure"]) == ("warn", True)
 
 
+def test_a_gpu_that_is_not_there(doctor: Doctor, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    found = doctor(data_dir=migrated, device="cuda", port=free_port())["device"]
+
+    assert found["state"] == "fail"
+    assert "RDW_DEVICE is cuda" in found["detail"]
+    assert doctor(data_dir=migrated, device="auto")["device"]["state"] == "ok"
+
+
 def test_more_threads_than_cores(doctor: Doctor, migrated: Path) -> None:
     assert doctor(data_dir=migrated, workers=4, threads=64)["threads"]["state"] == "warn"
 
@@ -272,7 +349,10 @@ def test_more_threads_than_cores(doctor: Doctor, migrated: Path) -> None:
 def test_no_fonts(doctor: Doctor, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(typefaces, "font_folders", lambda: [migrated])
 
-    assert doctor(data_dir=migrated)["fonts"]["state"] == "warn"
+    found = doctor(data_dir=migrated)["fonts"]
+
+    assert found["state"] == "warn"
+    assert "python -m worker.fetch typefaces" in found["cure"] and len(found["cure"]) < 240
 
 
 def test_a_data_set_that_is_gone(doctor: Doctor, migrated: Path) -> None:

@@ -17,6 +17,7 @@ from tests.support import free_port
 def rdw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Runs a command on a database of its own; its exit code, output and what it said beside."""
     monkeypatch.setenv("RDW_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("RDW_PORT", str(free_port()))
     for name in ("RDW_DATABASE_URL", "RDW_API_KEYS", "RDW_BROKER_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("app.logs.configure", lambda form: None)

@@ -20,9 +20,9 @@ TERMINAL = ("completed", "failed", "cancelled")
 
 
 class Service:
-    """`rdw serve` on a port of its own, and what a test wants of it."""
+    """`rdw serve`, or another command, on a port of its own, and what a test wants of it."""
 
-    def __init__(self, data_dir: Path, **settings: str) -> None:
+    def __init__(self, data_dir: Path, command: str = "serve", **settings: str) -> None:
         port = free_port()
         self.data_dir = data_dir
         self.log_file = data_dir / "service.log"
@@ -39,7 +39,7 @@ class Service:
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
         self._opened_log = self.log_file.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve"],
+            [sys.executable, "-m", "app.cli", command],
             env=environment,
             stdout=self._opened_log,
             stderr=subprocess.STDOUT,

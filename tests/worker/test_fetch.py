@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from app import typefaces
 from app.datasets import DIGITS, FASHION_MNIST
 from tests.worker.support import fashion_mnist
+from worker import fetch as fetching
 
 
 def fetch(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -43,3 +45,13 @@ def test_the_usage_names_the_sets(arguments: list[str], code: int, tmp_path: Pat
 
     assert done.returncode == code
     assert "{fashion-mnist,digits,typefaces}" in done.stdout + done.stderr
+
+
+def test_without_fonts_the_whole_command_that_installs_them_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(typefaces, "font_folders", lambda: [tmp_path])
+    monkeypatch.setattr(sys, "argv", ["fetch", typefaces.NAME])
+
+    assert fetching.main() == 1
+    assert "of 0 families are too few: apt-get install -y fonts-3270 " in capsys.readouterr().err

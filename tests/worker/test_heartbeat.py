@@ -11,7 +11,7 @@ from app.db.unit_of_work import UnitOfWork
 from app.recipes import PRESETS
 from app.services import trials
 from app.settings import Settings
-from tests.support import claim_of
+from tests.support import claim_of, free_port
 from tests.worker.support import TINY
 from worker.leases import Heartbeat
 
@@ -79,3 +79,16 @@ def test_what_is_logged_meanwhile_is_kept_with_the_trial_in_case_the_worker_dies
     wait_for(lambda: bool(kept()) and kept()[-1].endswith("INFO step 29"))
     assert len(kept()) == 20
     assert not any("before" in line for line in kept())
+
+
+def test_a_database_that_is_away_is_said_once_and_in_a_line(
+    patient: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = patient.model_copy(update={"database_url": f"postgresql://nobody@127.0.0.1:{free_port()}/none"})
+    beating = Heartbeat(away, "a worker")
+
+    for _ in range(3):
+        beating.release()  # which is followed by a beat
+
+    [said] = [record for record in caplog.records if record.name == "rdw.worker"]
+    assert "The database does not answer: " in said.getMessage() and said.exc_info is None
