@@ -72,7 +72,7 @@ async def scale(body: ScaleRequest, request: Request, response: Response) -> Sca
     at_once = isinstance(body.architecture, str) and body.budget.quickly_met
     architecture = known.architecture_in_memory(body.architecture) if at_once else None
     chosen = None if architecture is None else known.predictor_in_memory(_wanted(architecture, body))
-    if architecture is None or chosen is None:
+    if architecture is None or chosen is None or not _near(chosen, architecture, body.target):
         return await run_in_threadpool(_scale, body, known)
     return _answered(architecture, body.target, body.rule, body, chosen, body.multipliers)[0]
 
@@ -117,6 +117,14 @@ def scaled(architecture: Architecture, multipliers: Multipliers) -> Config:
         config = architecture.scaled(multipliers)
         families.check(config)
     return config
+
+
+def _near(chosen: Chosen, architecture: Architecture, target: Target | None) -> bool:
+    """Whether the predictor is sure enough of r and d there that few px and depths have to be looked at."""
+    if target is None:
+        return True
+    least, most = chosen.predictor.range
+    return least / 2 <= target.in_flops(flops_of(architecture)) / flops_of(architecture) <= 2 * most
 
 
 def _scale(body: ScaleRequest, known: Catalogue) -> ScaleAnswer:

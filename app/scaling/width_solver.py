@@ -24,7 +24,7 @@ from app.scaling.rounding import Floats, round_resolution, short_decimal
 from app.scaling.stage_widths import Between, between
 
 CLOSE = 5e-4  # a budget error this little (relative) is none: what moves least is then the best
-MOST_PLACES = 512  # so many input sizes and repeats are looked at, the nearest first: a bound on the time it takes
+MOST_PLACES = 2048  # so many input sizes and repeats are looked at, the nearest first: a bound on the time it takes
 _LEEWAY = 0.005  # a target this little (relative) beyond the least or the most is taken for it
 
 Mode = Literal["nearest", "at_most"]

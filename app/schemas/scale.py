@@ -85,7 +85,7 @@ class ConstraintsSpec(Body):
 class MovementSpec(Body):
     """How far the network may be from what the rule says, so that it meets the budget: as little as it takes.
 
-    Of all input sizes and repeats within it the 512 nearest are looked at.
+    Of all input sizes and repeats within it the 2,048 nearest are looked at.
     """
 
     resolution: int | None = Field(

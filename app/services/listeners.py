@@ -17,6 +17,7 @@ from app.db.repositories import TERMINAL
 from app.db.tables import EventRow
 from app.db.unit_of_work import UnitOfWork
 from app.services import trials
+from app.troubles import Troubles
 
 log = logging.getLogger("rdw.listeners")
 
@@ -76,6 +77,7 @@ class Listeners:
         self._there: set[_Listener] = set()
         self._task: asyncio.Task[None] | None = None
         self._joined = asyncio.Event()
+        self._troubles = Troubles(log, "look for events")
 
     def __len__(self) -> int:
         return len(self._there)
@@ -110,10 +112,11 @@ class Listeners:
             last[listener.trial_id] = min(listener.last, last.get(listener.trial_id, listener.last))
         try:
             found = await asyncio.to_thread(self._news, last)
-        except Exception:  # the database may be away for a while; the next look may find it
-            log.warning("could not look for events", exc_info=True)
+        except Exception as error:  # the database may be away for a while; the next look may find it
+            self._troubles.met(error)
             await asyncio.sleep(_AWAY_SECONDS)
             return True
+        self._troubles.over()
         news = defaultdict(list)
         for event in found:
             news[event.trial_id].append(event)
