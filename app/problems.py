@@ -13,7 +13,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.db.pages import BadCursor
 from app.db.session import DatabaseAway
 from app.errors import (
     Conflict,
@@ -61,7 +60,6 @@ PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     Invalid: (422, "validation"),
     InvalidNetwork: (422, "validation"),
     SpaceTooSmall: (422, "validation"),
-    BadCursor: (422, "validation"),
     TargetOutOfRange: (422, "target-out-of-range"),
     RateLimited: (429, "rate-limited"),
     Overloaded: (503, "overloaded"),
@@ -141,8 +139,6 @@ def known(request: Request, error: Exception) -> JSONResponse:
                 "config": config_json(error.nearest.config),
                 "cost": error.nearest.cost.to_json(),
             }
-    if isinstance(error, BadCursor):
-        more = {"errors": [{"pointer": "cursor", "message": str(error)}]}
     if isinstance(error, Invalid | InvalidNetwork):
         more = {"errors": [{"pointer": error.pointer, "message": _printable(error.message)}]}
     if isinstance(error, Unauthorized):

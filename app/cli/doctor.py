@@ -8,13 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 from app.cli.exits import FAILED
-from app.cli.output import document, paint
+from app.cli.output import document, paint, sentence
 
 
 def add_command(commands: Any) -> None:
     text = "look for what is usually wrong on this machine, and say what to do"
     parser = commands.add_parser(
-        "doctor", help=text, description=text.capitalize() + ". Exits with 1 where something fails."
+        "doctor", help=text, description=f"{sentence(text)} Exits with 1 where something fails."
     )
     parser.add_argument("--json", action="store_true", help="the findings as a JSON array")
     parser.set_defaults(run=_run)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.cli.exits import FAILED
 from app.cli.local import with_settings
+from app.cli.output import sentence
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -22,7 +23,7 @@ def add_command(commands: Any) -> None:
         ("migrate", _migrate, "bring the database's schema up to date"),
         ("alive", _alive, "exit with 0 if a worker on this host sent a heartbeat lately"),
     ):
-        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command = commands.add_parser(name, help=text, description=sentence(text))
         command.set_defaults(run=lambda _, run=run: with_settings(run))
 
 

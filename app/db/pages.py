@@ -12,11 +12,14 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import Session
 
+from app.errors import Invalid
+
 Row = TypeVar("Row")
 
 
-class BadCursor(ValueError):
+def unknown_cursor() -> Invalid:
     """The cursor is not one that a list gave out."""
+    return Invalid("cursor", "This cursor was not given out by a list: take `next` of the page before.")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Page(Generic[Row]):
 def by_creation(session: Session, query: Select[Any], table: Any, limit: int, cursor: str | None) -> Page[Any]:
     """A page of `table`'s rows by (created_at, id), newest first.
 
-    Raises: BadCursor.
+    Raises: Invalid.
     """
     query = query.order_by(table.created_at.desc(), table.id.desc()).limit(limit + 1)
     if cursor is not None:
@@ -55,4 +58,4 @@ def _decoded(cursor: str, table: Any) -> tuple[datetime, str]:
         row_id.encode()
         return datetime.fromisoformat(created_at), row_id
     except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise BadCursor("This cursor was not given out by a list: take `next` of the page before.") from error
+        raise unknown_cursor() from error

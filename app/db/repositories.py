@@ -622,28 +622,23 @@ class Predictors(Repository):
                 return row
 
     def _next_version(self, row: PredictorRow) -> int:
-        query = select(func.max(PredictorRow.version)).where(
-            PredictorRow.architecture == row.architecture, PredictorRow.dataset == row.dataset
-        )
+        query = select(func.max(PredictorRow.version)).where(self._line(row))
         return (self.session.execute(query).scalar() or 0) + 1
 
     def lock_line(self, row: PredictorRow) -> None:
         """All versions of its line are as they are now, and nobody else's to change until the commit."""
-        query = select(PredictorRow).where(
-            PredictorRow.architecture == row.architecture, PredictorRow.dataset == row.dataset
-        )
-        query = query.order_by(PredictorRow.version).with_for_update()
+        query = select(PredictorRow).where(self._line(row)).order_by(PredictorRow.version).with_for_update()
         self.session.scalars(query, execution_options={"populate_existing": True}).all()
 
     def activate(self, row: PredictorRow) -> None:
         """Make this the active one of its architecture and data set; where it was read before, after `lock_line`."""
-        self.session.execute(
-            update(PredictorRow)
-            .where(PredictorRow.architecture == row.architecture, PredictorRow.dataset == row.dataset)
-            .values(active=False)
-        )
+        self.session.execute(update(PredictorRow).where(self._line(row)).values(active=False))
         row.active = True
         self.session.flush()
+
+    def _line(self, row: PredictorRow) -> ColumnElement[bool]:
+        """All versions of its architecture and data set."""
+        return and_(PredictorRow.architecture == row.architecture, PredictorRow.dataset == row.dataset)
 
 
 class Workers(Repository):

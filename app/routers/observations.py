@@ -14,10 +14,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
 from app.accepts import prefers
+from app.db.pages import unknown_cursor
 from app.db.tables import ObservationRow
 from app.db.unit_of_work import UnitOfWork
 from app.deps import Config, Cursor, Id, Look, Work, looking, writing
-from app.errors import Invalid
 from app.problems import MOST_ERRORS, RESPONSES
 from app.safe_routes import SafeRoute
 from app.schemas.common import Listed
@@ -128,7 +128,7 @@ def _after(cursor: str | None) -> int:
     if cursor is None:
         return 0
     if not cursor.isascii() or not cursor.isdigit() or int(cursor) >= 2**63:
-        raise Invalid("cursor", "This cursor was not given out by a list: take `next` of the page before.")
+        raise unknown_cursor()
     return int(cursor)
 
 

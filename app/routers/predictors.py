@@ -70,8 +70,9 @@ def activate_predictor(
     ] = None,
 ) -> PredictorDetail:
     """From now on recommendations for its architecture and data set come from it; also the way back."""
-    same(detail(predictors.locked(work, id)), if_match)
-    row = predictors.activate(work, id)
+    row = predictors.locked(work, id)
+    same(detail(row), if_match)
+    predictors.activate(work, row)
     known.forget_predictors()
     return detail(row)
 

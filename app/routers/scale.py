@@ -123,8 +123,8 @@ def _near(chosen: Chosen, architecture: Architecture, target: Target | None) -> 
     """Whether the predictor is sure enough of r and d there that few px and depths have to be looked at."""
     if target is None:
         return True
-    least, most = chosen.predictor.range
-    return least / 2 <= target.in_flops(flops_of(architecture)) / flops_of(architecture) <= 2 * most
+    whole, (least, most) = flops_of(architecture), chosen.predictor.range
+    return least / 2 <= target.in_flops(whole) / whole <= 2 * most
 
 
 def _scale(body: ScaleRequest, known: Catalogue) -> ScaleAnswer:

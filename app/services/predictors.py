@@ -125,15 +125,10 @@ def keep(
     return work.predictors.add_next(row, active)
 
 
-def activate(work: UnitOfWork, predictor_id: str) -> PredictorRow:
-    """Make this version the one in use; also the way back to an earlier one.
-
-    Raises: NotFound.
-    """
-    row = locked(work, predictor_id)
+def activate(work: UnitOfWork, row: PredictorRow) -> None:
+    """Make this version, which is `locked`, the one in use; also the way back to an earlier one."""
     work.predictors.activate(row)
     work.commit()
-    return row
 
 
 def install_published(work: UnitOfWork) -> None:
