@@ -1,4 +1,4 @@
-"""Log lines: plain text or JSON, with the ids of the request and the trial that they are about."""
+"""Logging as plain text or JSON, with the ids of the request and trial in each line, and without secrets."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-# A password in a URL, a key of ours, what follows `Bearer`.
+# A password in a URL, an API key, and the credentials after `Bearer`.
 _SECRETS = re.compile(r"(?<=://)([^\s:/@]*):[^\s@]*(?=@)|rdw_[A-Za-z0-9_\-]{20,}|(?<=[Bb]earer )[^\s'\"]+")
 
-_ids: ContextVar[dict[str, str]] = ContextVar("ids", default={})  # noqa: B039 (never changed, only replaced)
+_ids: ContextVar[dict[str, str]] = ContextVar("ids", default={})  # noqa: B039 (replaced, never mutated)
 
 
 @contextmanager
-def about(**ids: str | None) -> Iterator[None]:
-    """Lines logged within carry these ids (`request_id`, `trial_id`); those that are None are left out."""
+def log_context(**ids: str | None) -> Iterator[None]:
+    """Add these ids (`request_id`, `trial_id`) to the lines logged in the block, except those that are None."""
     token = _ids.set({**_ids.get(), **{name: value for name, value in ids.items() if value is not None}})
     try:
         yield
@@ -26,13 +26,13 @@ def about(**ids: str | None) -> Iterator[None]:
         _ids.reset(token)
 
 
-def redacted(text: str) -> str:
-    """The text without what must not be read in it."""
-    return _SECRETS.sub(lambda found: f"{found[1] or ''}:***" if found[1] is not None else "***", text)
+def redact(text: str) -> str:
+    """Return the text with secrets replaced by `***`."""
+    return _SECRETS.sub(lambda match: f"{match[1] or ''}:***" if match[1] is not None else "***", text)
 
 
 def configure(form: str) -> None:
-    """Log to standard error: `json`, an object a line, or `text`."""
+    """Log to standard error, as `text` or as `json` (one object per line)."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if form == "json" else _Text())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -51,8 +51,8 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        # Before it is encoded: afterwards what is struck out could take a quote's backslash with it.
-        return json.dumps({name: redacted(value) for name, value in line.items()}, ensure_ascii=False)
+        # Redact before encoding: afterwards a match could include the backslash of an escaped quote.
+        return json.dumps({name: redact(value) for name, value in line.items()}, ensure_ascii=False)
 
 
 class _Text(logging.Formatter):
@@ -65,4 +65,4 @@ class _Text(logging.Formatter):
         return super().formatMessage(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
+        return redact(super().format(record))

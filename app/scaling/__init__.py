@@ -1,9 +1,9 @@
-"""The method of "Model Rubik's Cube" (NeurIPS 2020), pure: values in, values out.
+"""The method of "Model Rubik's Cube" (NeurIPS 2020) as pure functions and frozen values.
 
-Read in this order, it is the paper: `architecture` (what a network is), `families` (the baselines),
-`cost` (what a network costs, exactly), `width_solver` (a budget met by width), `rules` (how a target becomes
-multipliers), `predictor` (the Gaussian processes behind the tiny formula), `recommend` (all of it together),
-then `sampling`, `front` and `observations` (where the predictor's data come from).
+Read in this order, the packages follow the paper: `network` (what a network is), `cost` (its exact cost), `families`
+(the baselines), `solver` (the width that meets a budget), `predictors` (the Gaussian processes of the tiny formula),
+`rules` (how a target becomes multipliers, up to `recommend`), and `search` (where the predictors' data come from). Each
+package imports only packages named before it.
 
 Nothing here imports FastAPI, SQLAlchemy, Celery or torch.
 """

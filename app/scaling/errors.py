@@ -1,36 +1,46 @@
-"""What can go wrong in scaling.
+"""The errors of the scaling core.
 
 ScalingError
- |-- UnknownArchitecture     no baseline of that name
- |-- InvalidNetwork          a spec that does not describe a network
- |-- TargetOutOfRange        no network within the constraints comes near the budget
- |-- SpaceTooSmall           a search space holds fewer different networks than were asked for
- `-- NotEnoughObservations   too little data for a front or a predictor
+ |-- UnknownArchitecture     there is no baseline of that name
+ |-- InvalidNetwork          a specification does not describe a network
+ |-- TargetOutOfRange        no network within the constraints is close to the budget (in `solver/width_solver.py`)
+ |-- SpaceTooSmall           a search space contains fewer distinct networks than requested
+ |-- SpaceExhausted          every network of a search space that a sampler finds has been used
+ `-- NotEnoughObservations   there is too little data for a front or a predictor
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from app.scaling.width_solver import Solution
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 
 class ScalingError(Exception):
-    """Root of all errors of the scaling core."""
+    """The base class of all errors of the scaling core; they can be sent between processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[ScalingError], args: tuple[Any, ...], attributes: dict[str, Any]) -> ScalingError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class UnknownArchitecture(ScalingError):
-    """No baseline of that name."""
+    """There is no baseline of that name."""
 
-    def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(f"There is no architecture {name!r}. Known: {', '.join(known)}.")
+    def __init__(self, name: str, nearest: list[str]) -> None:
+        hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+        super().__init__(f"There is no architecture {name!r}.{hint}")
         self.name = name
 
 
 class InvalidNetwork(ScalingError):
-    """A spec that does not describe a network; `pointer` (JSON pointer) says where."""
+    """A specification does not describe a network; the JSON pointer `pointer` locates the error."""
 
     def __init__(self, pointer: str, message: str) -> None:
         super().__init__(f"{pointer}: {message}")
@@ -38,38 +48,34 @@ class InvalidNetwork(ScalingError):
         self.message = message
 
 
-class TargetOutOfRange(ScalingError):
-    """The budget lies outside of what is reachable.
-
-    Carries the least and the most flops that are reachable at the r and d for this target (0 and 0 where the
-    constraints leave no network at all; another target may have another r and d), the constraints any of which, left
-    out, would let it be met, and the nearest network.
-    """
-
-    def __init__(
-        self, target: int, least: int, most: int, constraints: Sequence[str] = (), nearest: Solution | None = None
-    ) -> None:
-        span = f"from {least:,} to {most:,}" if least < most else f"only {most:,}"
-        there = f"at the r and d for this target {span} are reachable"
-        reachable = there if most else "the constraints leave no network at all"
-        blame = f" Without {' or without '.join(constraints)} it could be met." if constraints else ""
-        super().__init__(f"{target:,} multiply-adds cannot be met: {reachable}.{blame}")
-        self.target = target
-        self.least = least
-        self.most = most
-        self.constraints = list(constraints)
-        self.nearest = nearest
+@contextmanager
+def prefix_pointer(pointer: str) -> Iterator[None]:
+    """Prefix the pointer of every InvalidNetwork that is raised in the `with` block."""
+    try:
+        yield
+    except InvalidNetwork as error:
+        raise InvalidNetwork(f"{pointer}{error.pointer}", error.message) from None
 
 
 class SpaceTooSmall(ScalingError):
-    """A search space holds fewer different networks than were asked for."""
+    """A search space contains fewer distinct networks than requested."""
 
-    def __init__(self, wanted: int, found: int) -> None:
+    def __init__(self, requested: int, found: int) -> None:
         super().__init__(
-            f"The search space gave {found} different networks of {wanted} asked for: widen it, or ask for fewer."
+            f"The search space has only {found} of {requested} different networks: widen it, or request fewer."
         )
         self.found = found
 
 
+class SpaceExhausted(ScalingError):
+    """Every network of a search space that a sampler finds has been used."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The search space has no more networks: all that the sampler finds are suggested, trained or observed "
+            "already. Create a study with a wider space."
+        )
+
+
 class NotEnoughObservations(ScalingError):
-    """Too few (distinct) observations for what was asked."""
+    """There are too few distinct observations."""

@@ -1,7 +1,7 @@
-"""What a network is: frozen values. A network scaled is a new value; nothing is edited in place.
+"""Networks as frozen values: scaling a network returns a new value.
 
-An `Architecture` is a baseline: a concrete network (`Config`) with the rules by which it scales. Multipliers applied
-to an architecture give a `Config` with nothing left to scale.
+An `Architecture` is a baseline: a concrete network (`Config`) with the rules by which it scales. Applying multipliers
+to an architecture returns a `Config`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from typing import Any, Literal
 import numpy as np
 
 from app.scaling.errors import InvalidNetwork
+from app.scaling.pickling import SentByFields
 from app.scaling.rounding import (
     Channels,
     DepthRounding,
     Floats,
+    distribute_repeats,
     make_divisible,
     round_repeats,
     round_resolution,
-    share_repeats,
-    whole_groups,
+    round_to_groups,
 )
 
 
@@ -31,13 +32,18 @@ from app.scaling.rounding import (
 class Multipliers:
     """Resolution, depth and width relative to a baseline.
 
-    `w_stages` are widths that differ by stage, the head's last; the stem goes with the first. Then `w` is about theirs.
+    `w_stages` are separate widths per stage, the head's last; the stem uses the first. `w` is then close to them.
     """
 
     r: float
     d: float
     w: float
     w_stages: tuple[float, ...] | None = None
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Multipliers:
+        stages = plain.get("w_stages")
+        return cls(plain["r"], plain["d"], plain["w"], None if stages is None else tuple(stages))
 
     def to_json(self) -> dict[str, Any]:
         plain: dict[str, Any] = {"r": self.r, "d": self.d, "w": self.w}
@@ -52,10 +58,10 @@ class Stem:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """`repeats` equal blocks of `channels` outputs; the first one has the stride.
+class Stage(SentByFields):
+    """A stage has `repeats` equal blocks with `channels` outputs; the first one has the stride.
 
-    What the inner channels and the squeeze-excite's are relative to is the family's to say.
+    The family defines what the inner and the squeeze-excite channels are relative to.
     """
 
     block: str
@@ -64,38 +70,38 @@ class Stage:
     kernel: int = 3
     stride: int = 1
     expansion: float = 1.0  # inner channels, relative to the block's input or output
-    se_ratio: float = 0.0  # squeeze-excite channels, relative to the block's input or inner channels; 0: none
+    se_ratio: float = 0.0  # squeeze-excite channels relative to the block's input or inner ones; 0: no gate
     groups: int = 1  # of the block's grouped convolution (ResNeXt's cardinality)
-    group_width: Channels = 0  # channels a group instead, kept as the width changes (RegNet); 0: `groups` says
-    activation: str | None = None  # where it is not the network's
-    skip: bool = True  # a shortcut where the block's input and output are of one shape
-    joined: bool = False  # with the entry before it one stage of several kinds of blocks, which scale in depth together
+    group_width: Channels = 0  # channels per group, constant as the width changes (RegNet); 0: `groups` applies
+    activation: str | None = None  # overrides the network's
+    skip: bool = True  # a shortcut if the block's input and output have the same shape
+    joined: bool = False  # part of the previous entry's stage; such entries scale in depth together
 
     def to_json(self) -> dict[str, Any]:
-        """What few families use is there only where it is used."""
+        """Return plain data, in which optional fields appear only if they differ from their defaults."""
         return dict(self._plain)
 
     @cached_property
     def _plain(self) -> dict[str, Any]:
-        plain = {name: getattr(self, name) for name in _STAGE_ALWAYS}
-        rarely = {name: getattr(self, name) for name in _STAGE_RARELY}
-        return plain | {name: value for name, value in rarely.items() if value != _STAGE_RARELY[name]}
+        plain = {name: getattr(self, name) for name in _REQUIRED_STAGE_FIELDS}
+        optional = {name: getattr(self, name) for name in _OPTIONAL_STAGE_DEFAULTS}
+        return plain | {name: value for name, value in optional.items() if value != _OPTIONAL_STAGE_DEFAULTS[name]}
 
 
-_STAGE_ALWAYS = ("block", "repeats", "channels", "kernel", "stride", "expansion", "se_ratio")
-_STAGE_RARELY = {f.name: f.default for f in fields(Stage) if f.name not in _STAGE_ALWAYS}
+_REQUIRED_STAGE_FIELDS = ("block", "repeats", "channels", "kernel", "stride", "expansion", "se_ratio")
+_OPTIONAL_STAGE_DEFAULTS = {f.name: f.default for f in fields(Stage) if f.name not in _REQUIRED_STAGE_FIELDS}
 
 
 @dataclass(frozen=True)
 class Head:
-    """A last layer before the classifier; 0 channels: none."""
+    """The last layer before the classifier; 0 channels: no head."""
 
     channels: Channels
 
 
 @dataclass(frozen=True)
 class Config:
-    """A concrete network. It alone suffices to rebuild the exact torch module."""
+    """A concrete network, which alone suffices to rebuild the exact torch module."""
 
     family: str
     resolution: int  # side of the square input, px
@@ -106,8 +112,8 @@ class Config:
     in_chans: int = 3
     num_classes: int = 1000
 
-    def joined(self) -> list[list[Stage]]:
-        """The entries of `stages`, those of one stage together."""
+    def joined_stages(self) -> list[list[Stage]]:
+        """Return the entries of `stages`, grouped by the stage they belong to."""
         stages: list[list[Stage]] = []
         for stage in self.stages:
             if stage.joined and stages:
@@ -131,11 +137,11 @@ class Config:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Config:
-        """From `to_json`'s plain data; what answers carry beside it is left aside."""
-        known = {f.name: plain[f.name] for f in fields(cls) if f.name in plain}
+        """Rebuild a config from `to_json`'s plain data and ignore other keys, such as those of API responses."""
+        own = {f.name: plain[f.name] for f in fields(cls) if f.name in plain}
         return cls(
             **{
-                **known,
+                **own,
                 "stem": Stem(**plain["stem"]),
                 "stages": tuple(Stage(**stage) for stage in plain["stages"]),
                 "head": Head(**plain["head"]),
@@ -147,8 +153,8 @@ class Config:
 class ScalingRules:
     """How multipliers apply to a baseline.
 
-    The default is the TinyNet paper's: repeats rounded, the stem left as it is, the head never narrower than the
-    baseline's or 1280, whichever is less. EfficientNet's own: `ceil`, stem and head scaled.
+    The defaults are the TinyNet paper's: repeats are rounded, the stem is fixed, and the head never gets narrower than
+    the smaller of the baseline's head and 1280. EfficientNet's own rules are `ceil` with stem and head scaled.
     """
 
     divisor: int = 8
@@ -161,8 +167,8 @@ EFFICIENTNET_RULES = ScalingRules(depth="ceil", stem="scaled", head="scaled")
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """A baseline network and the rules by which it scales."""
+class Architecture(SentByFields):
+    """A baseline network with the rules by which it scales."""
 
     name: str
     baseline: Config
@@ -182,56 +188,63 @@ class Architecture:
     def from_json(cls, plain: Mapping[str, Any]) -> Architecture:
         return cls(plain["name"], Config.from_json(plain["baseline"]), ScalingRules(**plain["rules"]))
 
-    def scaled(self, multipliers: Multipliers) -> Config:
-        """The concrete network at (r, d, w)."""
-        return self.assembled(
+    def scale(self, multipliers: Multipliers) -> Config:
+        """Return the concrete network at (r, d, w)."""
+        return self.assemble(
             round_resolution(self.baseline.resolution, multipliers.r),
             self.repeats(multipliers.d),
             multipliers.w,
             multipliers.w_stages,
         )
 
-    def assembled(
+    def assemble(
         self,
         resolution: int,
         repeats: tuple[int, ...],
         width: float | Floats,
         w_stages: tuple[float, ...] | None = None,
     ) -> Config:
-        """The network of `resolution` px with these repeats by stage; an array of widths gives arrays of channels.
+        """Return the network with these repeats per stage; an array of widths gives arrays of channels.
 
-        Raises: InvalidNetwork where `w_stages` are not one a stage and one for the head.
+        Raises: InvalidNetwork if `w_stages` does not have one width per stage and one for the head.
         """
         widths = (width,) * (len(repeats) + 1) if w_stages is None else w_stages
         if len(widths) != len(repeats) + 1:
-            raise InvalidNetwork("/w_stages", f"a width a stage and one for the head: {len(repeats) + 1} of them")
+            raise InvalidNetwork(
+                "/w_stages", f"{len(repeats) + 1} widths are required: one per stage and one for the head"
+            )
         stages = tuple(
-            self._stage(stage, n, w) for stage, n, w in zip(self.baseline.stages, repeats, widths, strict=False)
+            self._scale_stage(stage, n, w) for stage, n, w in zip(self.baseline.stages, repeats, widths, strict=False)
         )
         return replace(
             self.baseline,
             resolution=resolution,
-            stem=replace(self.baseline.stem, channels=self._stem(widths[0])),
+            stem=replace(self.baseline.stem, channels=self._scale_stem(widths[0])),
             stages=stages,
-            head=replace(self.baseline.head, channels=self._head(widths[-1])),
+            head=replace(self.baseline.head, channels=self._scale_head(widths[-1])),
         )
 
     def repeats(self, depth: float) -> tuple[int, ...]:
-        """Each stage's repeats at depth multiplier `depth`.
+        """Return each stage's repeats at depth multiplier `depth`.
 
-        Entries that are joined to one stage share its repeats as timm's `_scale_stage_depth` has them do.
+        Entries that are joined to one stage share its repeats as in timm's `_scale_stage_depth`.
         """
-        of_stages = [[s.repeats for s in joined] for joined in self.baseline.joined()]
-        return tuple(
-            chain.from_iterable(share_repeats(n, round_repeats(sum(n), depth, self.rules.depth)) for n in of_stages)
-        )
+        repeats_by_stage = [[s.repeats for s in joined] for joined in self.baseline.joined_stages()]
+        scaled = (distribute_repeats(n, round_repeats(sum(n), depth, self.rules.depth)) for n in repeats_by_stage)
+        return tuple(chain.from_iterable(scaled))
 
-    def for_classes(self, num_classes: int) -> Architecture:
-        """The same baseline with a classifier for another number of classes."""
-        return replace(self, baseline=replace(self.baseline, num_classes=num_classes))
+    def with_num_classes(self, num_classes: int) -> Architecture:
+        """Return the same baseline with a classifier for another number of classes."""
+        return self.adapt(num_classes)
+
+    def adapt(self, num_classes: int | None = None, in_chans: int | None = None) -> Architecture:
+        """Return the same baseline for another number of classes or of the input's channels."""
+        base = self.baseline
+        adapted = replace(base, num_classes=num_classes or base.num_classes, in_chans=in_chans or base.in_chans)
+        return self if adapted == base else replace(self, baseline=adapted)
 
     def scaled_channels(self) -> tuple[int, ...]:
-        """The baseline's channel counts that follow the width."""
+        """Return the baseline's channel counts that depend on the width."""
         base = self.baseline
         counts = [s.channels for s in base.stages]
         if self.rules.stem == "scaled":
@@ -240,26 +253,26 @@ class Architecture:
             counts.append(base.head.channels)
         return tuple(int(c) for c in counts)
 
-    def _stage(self, stage: Stage, repeats: int, width: float | Floats) -> Stage:
-        channels = self._rounded(stage.channels, width)
+    def _scale_stage(self, stage: Stage, repeats: int, width: float | Floats) -> Stage:
+        channels = self._round_channels(stage.channels, width)
         if stage.group_width == 0:
             return replace(stage, repeats=repeats, channels=channels)
-        of_group = make_divisible(float(stage.group_width), self.rules.divisor)
-        channels, group_width = whole_groups(channels, of_group)
+        group_width = make_divisible(float(stage.group_width), self.rules.divisor)
+        channels, group_width = round_to_groups(channels, group_width)
         return replace(stage, repeats=repeats, channels=channels, group_width=group_width)
 
-    def _rounded(self, channels: Channels, width: float | Floats) -> Channels:
+    def _round_channels(self, channels: Channels, width: float | Floats) -> Channels:
         return make_divisible(channels * width, self.rules.divisor)
 
-    def _stem(self, width: float | Floats) -> Channels:
+    def _scale_stem(self, width: float | Floats) -> Channels:
         stem = self.baseline.stem.channels
-        return stem if self.rules.stem == "fixed" else self._rounded(stem, width)
+        return stem if self.rules.stem == "fixed" else self._round_channels(stem, width)
 
-    def _head(self, width: float | Floats) -> Channels:
+    def _scale_head(self, width: float | Floats) -> Channels:
         head = self.baseline.head.channels
         if self.rules.head == "fixed" or head == 0:
             return head
         if self.rules.head == "scaled":
-            return self._rounded(head, width)
-        floor, rounded = self._rounded(min(int(head), 1280), 1.0), self._rounded(head, width)
+            return self._round_channels(head, width)
+        floor, rounded = self._round_channels(min(int(head), 1280), 1.0), self._round_channels(head, width)
         return np.maximum(floor, rounded) if isinstance(rounded, np.ndarray) else max(floor, rounded)

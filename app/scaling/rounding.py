@@ -1,7 +1,7 @@
-"""How multipliers become whole numbers. Each rule stands here once.
+"""The rules by which multipliers become whole numbers.
 
-The rules are those of the TinyNet paper's code and of timm (`make_divisible`, `round_channels`,
-`_scale_stage_depth`), reproduced to the last bit: the same float operations in the same order.
+They are those of the TinyNet paper's code and of timm (`make_divisible`, `round_channels`, `_scale_stage_depth`). The
+results are identical to the last bit: the same float operations run in the same order.
 """
 
 from __future__ import annotations
@@ -16,67 +16,69 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 
 Channels = int | NDArray[np.int64]
-"""A number of channels, or an array of them: one entry a candidate network."""
+"""A number of channels, or an array with one entry per candidate network."""
 
 DepthRounding = Literal["round", "ceil"]
 
-_ROUND_LIMIT = 0.9  # never below 90 % of the wanted width
+PX_NOISE = 1e-9
+_MIN_SHARE = 0.9  # of the unrounded width, which channels never fall below
 
 
 def make_divisible(value: float | Floats, divisor: int) -> Channels:
-    """`value` to the nearest multiple of `divisor`: at least `divisor`, never below 90 % of `value`."""
+    """Round `value` to the nearest multiple of `divisor`: at least `divisor`, and at least 90 % of `value`."""
     if isinstance(value, np.ndarray):
         nearest = np.maximum(divisor, (value + divisor / 2).astype(np.int64) // divisor * divisor)
-        return np.where(nearest < _ROUND_LIMIT * value, nearest + divisor, nearest)
+        return np.where(nearest < _MIN_SHARE * value, nearest + divisor, nearest)
     rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < _ROUND_LIMIT * value else rounded
+    return rounded + divisor if rounded < _MIN_SHARE * value else rounded
 
 
 def round_channels(value: float | Floats) -> Channels:
-    """The nearest whole number of channels, half to even."""
+    """Round to the nearest whole number of channels, half to even."""
     return value.round().astype(np.int64) if isinstance(value, np.ndarray) else round(value)
 
 
-def width_breakpoints(channels: int, divisor: int, most: float) -> Floats:
-    """The widths w in (0, most] at which `make_divisible(channels * w, divisor)` takes a step.
+def width_breakpoints(channels: int, divisor: int, max_width: float) -> Floats:
+    """Return the widths w in (0, max_width] at which `make_divisible(channels * w, divisor)` increases.
 
-    A step from k to k + 1 times the divisor comes at half way, or, where that is earlier, where k times the
-    divisor falls below 90 %: for k up to 4.
+    The step from k to k + 1 times the divisor is half way between them or, if that is earlier, where k times the
+    divisor falls below 90 %, which happens for k up to 4.
     """
-    steps = np.arange(1, int(channels * most / divisor) + 2)
-    wanted = np.minimum(steps * divisor / _ROUND_LIMIT, (steps + 0.5) * divisor)
-    widths = wanted / channels
-    within: Floats = widths[widths <= most]
-    return within
+    steps = np.arange(1, int(channels * max_width / divisor) + 2)
+    target = np.minimum(steps * divisor / _MIN_SHARE, (steps + 0.5) * divisor)
+    widths = target / channels
+    valid: Floats = widths[widths <= max_width]
+    return valid
 
 
 def round_repeats(repeats: int, depth: float, rounding: DepthRounding) -> int:
-    """A stage's repeats at depth multiplier `depth`, at least 1.
+    """Return a stage's repeats at depth multiplier `depth`, at least 1.
 
-    `round` is Python's (half to even), as in timm's `depth_trunc='round'` and the TinyNets; `ceil` is EfficientNet's.
+    `round` is Python's rounding (half to even), as in timm's `depth_trunc='round'` and the TinyNets; `ceil` is
+    EfficientNet's.
     """
     scaled = repeats * depth
     return max(1, round(scaled) if rounding == "round" else math.ceil(scaled))
 
 
-def share_repeats(repeats: Sequence[int], total: int) -> list[int]:
-    """A stage's `total` repeats, shared out among its several kinds of blocks (timm's `_scale_stage_depth`).
+def distribute_repeats(repeats: Sequence[int], total: int) -> list[int]:
+    """Distribute a stage's `total` repeats among its kinds of blocks, like timm's `_scale_stage_depth`.
 
-    In proportion, from the last kind to the first, each at least once.
+    The shares are proportional, computed from the last kind to the first, and at least 1 each.
     """
     if len(repeats) == 1:
         return [total]
-    shares, left = [], sum(repeats)
+    shares, remaining = [], sum(repeats)
     for n in reversed(repeats):
-        shares.append(max(1, round(n / left * total)))
-        left, total = left - n, total - shares[-1]
+        shares.append(max(1, round(n / remaining * total)))
+        remaining, total = remaining - n, total - shares[-1]
     return shares[::-1]
 
 
-def whole_groups(channels: Channels, group_width: Channels) -> tuple[Channels, Channels]:
-    """Channels that whole groups make up, and the channels of a group (timm's `adjust_widths_groups_comp`, RegNet).
+def round_to_groups(channels: Channels, group_width: Channels) -> tuple[Channels, Channels]:
+    """Return the nearest number of channels that forms whole groups, and the channels per group.
 
-    The nearest multiple of `group_width`; channels fewer than that are one group.
+    This is timm's `adjust_widths_groups_comp` (RegNet). Fewer channels than `group_width` form one group.
     """
     if isinstance(channels, np.ndarray):
         widths = np.minimum(channels, group_width)
@@ -86,19 +88,23 @@ def whole_groups(channels: Channels, group_width: Channels) -> tuple[Channels, C
 
 
 def round_resolution(resolution: int, multiplier: float) -> int:
-    """The input side in px: int(resolution * multiplier), at least 1 (TinyNet code)."""
-    return max(1, int(resolution * multiplier))
+    """Return the input side in px: the multiplied one, truncated (TinyNet code), and at least 1.
 
-
-def short_decimal(wanted: float, low: float, high: float, accepts: Callable[[float], bool]) -> float:
-    """The number nearest to `wanted` in [low, high], with few decimals (but 4), that `accepts` says is right.
-
-    So that a multiplier read off an answer, typed back in, gives the same network again.
+    What is short of a whole px by float noise alone, as 224 * (61 / 224) is, is that px.
     """
-    inside = min(max(wanted, low), high)
-    for digits in range(4, 17):
-        nearest, step = round(inside, digits), 10.0**-digits
+    return max(1, int(resolution * multiplier + PX_NOISE))
+
+
+def shortest_decimal(target: float, low: float, high: float, is_valid: Callable[[float], bool]) -> float:
+    """Return a number in [low, high] near `target` with as few decimals as `is_valid` accepts, but at least 3.
+
+    A multiplier that is copied from a response, also as printed with 3 decimals, therefore gives the same network
+    wherever 3 decimals can.
+    """
+    clipped = min(max(target, low), high)
+    for digits in range(3, 17):
+        nearest, step = round(clipped, digits), 10.0**-digits
         for candidate in (nearest, round(nearest + step, digits), round(nearest - step, digits)):
-            if accepts(candidate):
+            if is_valid(candidate):
                 return candidate
-    return inside
+    return clipped

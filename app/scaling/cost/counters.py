@@ -1,23 +1,23 @@
-"""The usual FLOPs counters side by side, and what makes them differ."""
+"""The usual FLOPs counters side by side, and how they differ."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.scaling.cost import Cost
+from app.scaling.cost.ledger import Cost
 
 
 @dataclass(frozen=True)
 class Counter:
-    """What a counter says of one image, and what it counts."""
+    """A counter's value for one image, and what it counts."""
 
     name: str
     value: int
-    counts: str
+    description: str
 
 
 def counters(cost: Cost) -> list[Counter]:
-    """Multiply-adds with and without biases, twice those, and fvcore's total: the same network, five numbers."""
+    """Return multiply-adds with and without biases, twice those, and fvcore's total for the same network."""
     layers = "convolutions and linear layers"
     return [
         Counter(
@@ -41,15 +41,19 @@ def counters(cost: Cost) -> list[Counter]:
             2 * cost.flops + cost.bias_adds,
             f"Multiplications and additions of {layers} one by one, additions of biases among them.",
         ),
-        Counter("fvcore", cost.fvcore_total, _fvcore(cost)),
+        Counter("fvcore", cost.fvcore_total, _describe_fvcore(cost)),
     ]
 
 
-def _fvcore(cost: Cost) -> str:
-    beside = {
+def _describe_fvcore(cost: Cost) -> str:
+    descriptions = {
         "batch_norm": "of batch norm (2 an element)",
         "layer_norm": "of layer norm (5 an element)",
         "adaptive_avg_pool2d": "of adaptive average pooling (1 an input element)",
     }
-    added = [f"{cost.by_operator[name]:,} {what}" for name, what in beside.items() if cost.by_operator[name]]
-    return f"fvcore's FlopCountAnalysis: `multiply_adds` and {', '.join(added)}."
+    additions = [
+        f"{cost.by_operator[name]:,} {description}"
+        for name, description in descriptions.items()
+        if cost.by_operator[name]
+    ]
+    return f"fvcore's FlopCountAnalysis: `multiply_adds` and {', '.join(additions)}."

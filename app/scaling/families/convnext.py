@@ -1,21 +1,21 @@
 """ConvNeXt, atto to tiny (Liu et al., 2022; the small ones are timm's).
 
-Values are timm's (`convnext_atto` …): a 4 x 4 stem of stride 4, four stages of 7 x 7 depthwise convolutions with two
-dense layers to four times the channels and back, layer norms, a 2 x 2 convolution of stride 2 between stages. The dense
-layers are 1 x 1 convolutions (block `convnext_conv`) in the small ones and linear layers (`convnext_linear`) in tiny.
-The stem has the first stage's channels, so it widens with it; there is no head. Repeats are rounded as in the TinyNet
-paper, channels to eights. An input needs 32 px.
+The values are timm's (`convnext_atto` …). A 4 x 4 stem of stride 4 is followed by four stages of 7 x 7 depthwise
+convolutions, each with two dense layers to four times the channels and back, with layer norms, and with a 2 x 2
+convolution of stride 2 between stages. The dense layers are 1 x 1 convolutions (block `convnext_conv`) in the small
+networks and linear layers (`convnext_linear`) in tiny. The stem has the first stage's channels, so it widens with that
+stage; there is no head. Repeats are rounded as in the TinyNet paper, channels to multiples of 8. An input needs 32 px.
 """
 
 from __future__ import annotations
 
-from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
-from app.scaling.cost import FeatureMap, Ledger
+from app.scaling.cost.ledger import FeatureMap, Ledger
 from app.scaling.errors import InvalidNetwork
 from app.scaling.families.family import Family, Recipe, call, walk_stages
+from app.scaling.network import Architecture, Config, Head, ScalingRules, Stage, Stem
 
 _STAGES = 4
-_EXPANSION = 4.0  # timm's stage passes none on
+_EXPANSION = 4.0  # fixed by timm's stages
 _BLOCKS = ("convnext_conv", "convnext_linear")
 
 _BASELINES = {  # repeats, channels, block
@@ -39,16 +39,16 @@ def _convnext(name: str) -> Architecture:
 
 
 def walk(config: Config, ledger: Ledger) -> None:
-    """Books the network's operators in the order in which timm's `ConvNeXt` runs them."""
-    ledger.part("stem")
+    """Record the network's operators in the order in which timm's `ConvNeXt` runs them."""
+    ledger.start_part("stem")
     x = ledger.layer_norm(ledger.conv_bias(ledger.image, config.stem.channels, 4, 4, padding=0))
     x = walk_stages(ledger, x, config.stages, _block)
-    ledger.part("head")
+    ledger.start_part("head")
     ledger.linear(ledger.layer_norm(ledger.pool(x)), config.num_classes)
 
 
 def check(config: Config) -> None:
-    """Raises InvalidNetwork for what timm's `ConvNeXt` cannot build."""
+    """Raises: InvalidNetwork if timm's `ConvNeXt` cannot build the network."""
     if len(config.stages) != _STAGES:
         raise InvalidNetwork("/stages", f"a ConvNeXt has {_STAGES} stages")
     if config.stem != Stem(config.stages[0].channels, 4, 4):
@@ -56,22 +56,22 @@ def check(config: Config) -> None:
     if config.head.channels != 0:
         raise InvalidNetwork("/head/channels", "this family has no head: 0 channels")
     for index, stage in enumerate(config.stages):
-        where = f"/stages/{index}"
+        pointer = f"/stages/{index}"
         if stage.block not in _BLOCKS:
-            raise InvalidNetwork(f"{where}/block", f"blocks of this family are {', '.join(_BLOCKS)}")
+            raise InvalidNetwork(f"{pointer}/block", f"blocks of this family are {', '.join(_BLOCKS)}")
         if stage.block != config.stages[0].block:
-            raise InvalidNetwork(f"{where}/block", "all stages of a ConvNeXt have the same block")
+            raise InvalidNetwork(f"{pointer}/block", "all stages of a ConvNeXt have the same block")
         if stage.stride != (1 if index == 0 else 2):
-            raise InvalidNetwork(f"{where}/stride", "the first stage of a ConvNeXt has stride 1, the others 2")
+            raise InvalidNetwork(f"{pointer}/stride", "the first stage of a ConvNeXt has stride 1, the others 2")
         if stage.expansion != _EXPANSION:
-            raise InvalidNetwork(f"{where}/expansion", f"a ConvNeXt's expansion is {_EXPANSION:g}")
-        plain = Stage(stage.block, stage.repeats, stage.channels, stage.kernel, stage.stride, _EXPANSION)
-        if stage != plain:
-            raise InvalidNetwork(where, "a ConvNeXt's blocks have shortcuts, one activation, no gates and no groups")
+            raise InvalidNetwork(f"{pointer}/expansion", f"a ConvNeXt's expansion is {_EXPANSION:g}")
+        expected = Stage(stage.block, stage.repeats, stage.channels, stage.kernel, stage.stride, _EXPANSION)
+        if stage != expected:
+            raise InvalidNetwork(pointer, "a ConvNeXt's blocks have shortcuts, one activation, no gates and no groups")
 
 
 def timm(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
-    """timm's `ConvNeXt`."""
+    """Return the recipe of timm's `ConvNeXt`."""
     return call(
         "timm.models.convnext.ConvNeXt",
         depths=[stage.repeats for stage in config.stages],
@@ -90,7 +90,7 @@ def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureM
     if stride > 1:  # between two stages
         x = ledger.conv_bias(ledger.layer_norm(x), stage.channels, 2, 2, padding=0)
     inner = x.channels * int(stage.expansion)
-    with ledger.held(x):
+    with ledger.keep_alive(x):
         y = ledger.layer_norm(ledger.conv_bias(x, x.channels, stage.kernel, group_width=1))
         if stage.block == "convnext_conv":
             y = ledger.conv_bias(ledger.conv_bias(y, inner), x.channels)

@@ -1,20 +1,13 @@
-"""EfficientNet (Tan and Le, 2019) and its scaled networks, TinyNet-A…E among them.
+"""EfficientNet (Tan and Le, 2019) and its scaled networks, including TinyNet-A to E.
 
 Values and rules are timm's (`_gen_efficientnet`, `_gen_tinynet`): a 3 x 3 stem of stride 2, one depthwise-separable
-stage, inverted residuals (MBConv) with squeeze-excite on a quarter of the block's input, a 1 x 1 head.
+stage, inverted residuals (MBConv) with squeeze-excite on a quarter of the block's input, and a 1 x 1 head.
 """
 
 from __future__ import annotations
 
-from app.scaling.architecture import (
-    EFFICIENTNET_RULES,
-    Architecture,
-    Config,
-    Head,
-    Multipliers,
-    Stem,
-)
 from app.scaling.families.mbconv import mbconv_family, stages
+from app.scaling.network import EFFICIENTNET_RULES, Architecture, Config, Head, Multipliers, Stem
 
 B0 = Config(
     family="efficientnet",
@@ -32,7 +25,7 @@ B0 = Config(
     head=Head(1280),
 )
 
-_B = {  # px, depth, width (timm's `_gen_efficientnet`)
+_VARIANTS = {  # px, depth, width (timm's `_gen_efficientnet`)
     "efficientnet_b0": (224, 1.0, 1.0),
     "efficientnet_b1": (240, 1.1, 1.0),
     "efficientnet_b2": (260, 1.2, 1.1),
@@ -41,21 +34,22 @@ _B = {  # px, depth, width (timm's `_gen_efficientnet`)
     "efficientnet_b5": (456, 2.2, 1.6),
     "efficientnet_b6": (528, 2.6, 1.8),
     "efficientnet_b7": (600, 3.1, 2.0),
+    "efficientnet_b8": (672, 3.6, 2.2),
 }
 
 
 def _efficientnet(name: str) -> Architecture:
-    px, depth, width = _B[name]
-    grown = Architecture("efficientnet_b0", B0, EFFICIENTNET_RULES)
-    return Architecture(name, grown.assembled(px, grown.repeats(depth), width))
+    px, depth, width = _VARIANTS[name]
+    base = Architecture("efficientnet_b0", B0, EFFICIENTNET_RULES)
+    return Architecture(name, base.assemble(px, base.repeats(depth), width))
 
 
 def _tinynet(name: str, multipliers: Multipliers) -> Architecture:
-    return Architecture(name, Architecture("efficientnet_b0", B0).scaled(multipliers))
+    return Architecture(name, Architecture("efficientnet_b0", B0).scale(multipliers))
 
 
 BASELINES = (
-    *(_efficientnet(name) for name in _B),
+    *(_efficientnet(name) for name in _VARIANTS),
     _tinynet("tinynet_a", Multipliers(0.86, 1.2, 1.0)),
     _tinynet("tinynet_b", Multipliers(0.84, 1.1, 0.75)),
     _tinynet("tinynet_c", Multipliers(0.825, 0.85, 0.54)),

@@ -1,13 +1,13 @@
 """EfficientNet-Lite 0 to 4: EfficientNet without squeeze-excite and with ReLU6, for integer arithmetic.
 
-Values are timm's (`_gen_efficientnet_lite`): Lite 1 to 4 grow from Lite 0 with repeats rounded up, but for the first
-and the last stage's, and with stem and head as they are. As baselines all of them scale by the TinyNet paper's rules.
+The values are timm's (`_gen_efficientnet_lite`). Lite 1 to 4 are scaled from Lite 0: repeats are rounded up except in
+the first and the last stage, and stem and head are fixed. As baselines all of them scale by the TinyNet paper's rules.
 """
 
 from __future__ import annotations
 
-from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stem
 from app.scaling.families.mbconv import inner_repeats, mbconv_family, stages
+from app.scaling.network import Architecture, Config, Head, ScalingRules, Stem
 
 LITE0 = Config(
     family="efficientnet_lite",
@@ -26,7 +26,7 @@ LITE0 = Config(
     activation="relu6",
 )
 
-_LITE = {  # px, depth, width
+_VARIANTS = {  # px, depth, width
     "efficientnet_lite0": (224, 1.0, 1.0),
     "efficientnet_lite1": (240, 1.1, 1.0),
     "efficientnet_lite2": (260, 1.2, 1.1),
@@ -36,9 +36,9 @@ _LITE = {  # px, depth, width
 
 
 def _lite(name: str) -> Architecture:
-    px, depth, width = _LITE[name]
-    grown = Architecture("efficientnet_lite0", LITE0, ScalingRules(depth="ceil", head="fixed"))
-    return Architecture(name, grown.assembled(px, inner_repeats(grown, depth), width))
+    px, depth, width = _VARIANTS[name]
+    base = Architecture("efficientnet_lite0", LITE0, ScalingRules(depth="ceil", head="fixed"))
+    return Architecture(name, base.assemble(px, inner_repeats(base, depth), width))
 
 
-FAMILY = mbconv_family("efficientnet_lite", tuple(_lite(name) for name in _LITE))
+FAMILY = mbconv_family("efficientnet_lite", tuple(_lite(name) for name in _VARIANTS))

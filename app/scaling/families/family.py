@@ -1,4 +1,4 @@
-"""What a family has to say for itself."""
+"""What a family of baselines defines."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from app.scaling.architecture import Architecture, Config, Stage
-from app.scaling.cost import FeatureMap, Ledger
+from app.scaling.cost.ledger import FeatureMap, Ledger
+from app.scaling.network import Architecture, Config, Stage
 
 Recipe = dict[str, Any]
 """How stock timm builds a network, in plain data.
 
-`{"factory": "module.name", "arguments": {…}}` is a call, with arguments that may be recipes themselves;
-`{"partial": "module.name", "arguments": {…}}` is applied in part (functools.partial), `{"class": "module.name"}` is the
-object of that name. A factory's `"attributes"` replace its result's, by name.
+`{"factory": "module.name", "arguments": {…}}` is a call, whose arguments may be recipes themselves. `{"partial":
+"module.name", "arguments": {…}}` is a partial application (functools.partial). `{"class": "module.name"}` is the object
+of that name. The `"attributes"` of a factory replace attributes of its result.
 """
 
 
@@ -22,9 +22,9 @@ object of that name. A factory's `"attributes"` replace its result's, by name.
 class Family:
     """A family of networks.
 
-    `walk` books a network's operators on a ledger in the order in which they run. `check` raises InvalidNetwork for a
-    config that the family cannot build. `timm` is the recipe by which stock timm builds the network, with dropout and
-    stochastic depth at these rates. `decode` reads timm's arch_def strings, in families that have them.
+    `walk` records a network's operators in a ledger in the order in which they run. `check` raises InvalidNetwork for a
+    config that the family cannot build. `timm` returns the recipe by which stock timm builds the network with these
+    rates of dropout and stochastic depth. `decode` reads timm's arch_def strings, in families that have them.
     """
 
     name: str
@@ -37,25 +37,25 @@ class Family:
 
 
 Block = Callable[[Ledger, FeatureMap, Stage, int], FeatureMap]
-"""Books a block of a stage on the ledger, from these maps on, with that stride; gives the maps that it puts out."""
+"""Records a block of a stage, from these input maps and with that stride, and returns the block's output maps."""
 
 
 def walk_stages(ledger: Ledger, x: FeatureMap, stages: tuple[Stage, ...], block: Block) -> FeatureMap:
-    """Books all stages: of each the first block, with the stage's stride, and one of the equal ones that follow."""
+    """Record all stages: the first block of each, with the stage's stride, and one of the equal blocks that follow."""
     for index, stage in enumerate(stages):
-        ledger.stage(index)
+        ledger.start_stage(index)
         x = block(ledger, x, stage, stage.stride)
         if stage.repeats > 1:
-            ledger.rest_of_stage(index, stage.repeats)
+            ledger.start_repeated_blocks(index, stage.repeats)
             x = block(ledger, x, stage, 1)
     return x
 
 
 def call(factory: str, **arguments: Any) -> Recipe:
-    """The recipe of a call."""
+    """Return the recipe of a call."""
     return {"factory": factory, "arguments": arguments}
 
 
-def partially(factory: str, **arguments: Any) -> Recipe:
-    """The recipe of a partial application."""
+def partial_call(factory: str, **arguments: Any) -> Recipe:
+    """Return the recipe of a partial application."""
     return {"partial": factory, "arguments": arguments}

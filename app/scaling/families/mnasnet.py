@@ -1,13 +1,14 @@
 """MnasNet B1 (`mnasnet`), A1 with squeeze-excite (`semnasnet`) and small (Tan et al., 2019), at timm's widths.
 
-Values are timm's (`_gen_mnasnet_b1`, `_gen_mnasnet_a1`, `_gen_mnasnet_small`): all channels, the stem's as well, are
-rounded to eights at each width, and the head keeps its 1280. As baselines all scale by the TinyNet paper's rules.
+The values are timm's (`_gen_mnasnet_b1`, `_gen_mnasnet_a1`, `_gen_mnasnet_small`). All channels, including the stem's,
+are rounded to multiples of 8 at each width, and the head has 1280 channels at any width. As baselines all scale by the
+TinyNet paper's rules.
 """
 
 from __future__ import annotations
 
-from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stem
 from app.scaling.families.mbconv import mbconv_family, stages
+from app.scaling.network import Architecture, Config, Head, ScalingRules, Stem
 
 B1 = Config(
     family="mnasnet",
@@ -73,10 +74,10 @@ _WIDTHS = {
 }
 
 
-def _wide(name: str) -> Architecture:
+def _at_width(name: str) -> Architecture:
     config, width = _WIDTHS[name]
-    grown = Architecture(name, config, ScalingRules(stem="scaled", head="fixed"))
-    return Architecture(name, grown.assembled(config.resolution, grown.repeats(1.0), width))
+    base = Architecture(name, config, ScalingRules(stem="scaled", head="fixed"))
+    return Architecture(name, base.assemble(config.resolution, base.repeats(1.0), width))
 
 
-FAMILY = mbconv_family("mnasnet", tuple(_wide(name) for name in _WIDTHS))
+FAMILY = mbconv_family("mnasnet", tuple(_at_width(name) for name in _WIDTHS))

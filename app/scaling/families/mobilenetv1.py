@@ -1,15 +1,15 @@
 """MobileNetV1 (Howard et al., 2017): depthwise-separable blocks with an activation after the pointwise convolution.
 
-Values are timm's (`_gen_mobilenet_v1`): no head but in `100h`, whose head is 1024 wide or more; the stem's channels
-widen with the others'. As baselines all of them scale by the TinyNet paper's rules.
+The values are timm's (`_gen_mobilenet_v1`). Only `100h` has a head, of 1024 or more channels; the stem widens with the
+stages. As baselines all of them scale by the TinyNet paper's rules.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stem
 from app.scaling.families.mbconv import mbconv_family, stages
+from app.scaling.network import Architecture, Config, Head, ScalingRules, Stem
 
 V1 = Config(
     family="mobilenetv1",
@@ -22,13 +22,13 @@ V1 = Config(
     activation="relu6",
 )
 
-_GROWN = Architecture("mobilenetv1_100", V1, ScalingRules(stem="scaled"))
+_BASE = Architecture("mobilenetv1_100", V1, ScalingRules(stem="scaled"))
 
 FAMILY = mbconv_family(
     "mobilenetv1",
     (
         Architecture("mobilenetv1_100", V1),
         Architecture("mobilenetv1_100h", replace(V1, head=Head(1024))),
-        Architecture("mobilenetv1_125", _GROWN.assembled(V1.resolution, _GROWN.repeats(1.0), 1.25)),
+        Architecture("mobilenetv1_125", _BASE.assemble(V1.resolution, _BASE.repeats(1.0), 1.25)),
     ),
 )

@@ -1,14 +1,14 @@
 """MobileNetV2 (Sandler et al., 2018) at timm's widths.
 
-Values are timm's (`_gen_mobilenet_v2`): channels, the stem's as well, rounded to eights at each width, the head at 1280
-or more; the two deeper ones (`110d`, `120d`) keep stem, head, and the first and the last stage's repeats. As baselines
-all of them scale by the TinyNet paper's rules.
+The values are timm's (`_gen_mobilenet_v2`). Channels, including the stem's, are rounded to multiples of 8 at each
+width, and the head has 1280 or more. The two deeper networks (`110d`, `120d`) have the original stem and head, and the
+original repeats in the first and the last stage. As baselines all of them scale by the TinyNet paper's rules.
 """
 
 from __future__ import annotations
 
-from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stem
 from app.scaling.families.mbconv import inner_repeats, mbconv_family, stages
+from app.scaling.network import Architecture, Config, Head, ScalingRules, Stem
 
 V2 = Config(
     family="mobilenetv2",
@@ -37,15 +37,15 @@ _WIDTHS = {
 _DEEPER = {"mobilenetv2_110d": (1.1, 1.2), "mobilenetv2_120d": (1.2, 1.4)}  # width, depth
 
 
-def _wide(name: str) -> Architecture:
-    grown = Architecture("mobilenetv2_100", V2, ScalingRules(stem="scaled"))
-    return Architecture(name, grown.assembled(V2.resolution, grown.repeats(1.0), _WIDTHS[name]))
+def _at_width(name: str) -> Architecture:
+    base = Architecture("mobilenetv2_100", V2, ScalingRules(stem="scaled"))
+    return Architecture(name, base.assemble(V2.resolution, base.repeats(1.0), _WIDTHS[name]))
 
 
-def _deep(name: str) -> Architecture:
+def _at_depth(name: str) -> Architecture:
     width, depth = _DEEPER[name]
-    grown = Architecture("mobilenetv2_100", V2, ScalingRules(depth="ceil", head="fixed"))
-    return Architecture(name, grown.assembled(V2.resolution, inner_repeats(grown, depth), width))
+    base = Architecture("mobilenetv2_100", V2, ScalingRules(depth="ceil", head="fixed"))
+    return Architecture(name, base.assemble(V2.resolution, inner_repeats(base, depth), width))
 
 
-FAMILY = mbconv_family("mobilenetv2", (*(_wide(name) for name in _WIDTHS), *(_deep(name) for name in _DEEPER)))
+FAMILY = mbconv_family("mobilenetv2", (*(_at_width(name) for name in _WIDTHS), *(_at_depth(name) for name in _DEEPER)))

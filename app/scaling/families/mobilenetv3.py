@@ -1,14 +1,14 @@
 """MobileNetV3, large and small (Howard et al., 2019), at timm's widths.
 
-Values are timm's (`_gen_mobilenet_v3`): a stem of 16 that widens from .75 on, stages of several kinds of blocks, with
-ReLU in the first and hard-swish in the others, and a head after the pooling that keeps its 1280 (small: 1024) channels
-at any width. As baselines they scale by the TinyNet paper's rules, the head as timm has it: fixed.
+The values are timm's (`_gen_mobilenet_v3`): a stem of 16 channels that widens from .75 on, stages with several kinds of
+blocks, ReLU in the first stages and hard-swish in the others, and a head after the pooling with 1280 (small: 1024)
+channels at any width. As baselines they scale by the TinyNet paper's rules with a fixed head, as in timm.
 """
 
 from __future__ import annotations
 
-from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stem
 from app.scaling.families.mbconv import late_head_family, stages
+from app.scaling.network import Architecture, Config, Head, ScalingRules, Stem
 
 LARGE = Config(
     family="mobilenetv3",
@@ -53,12 +53,12 @@ _WIDTH_AND_DEPTH = {
 }
 
 
-def _grown(name: str) -> Architecture:
+def _scaled(name: str) -> Architecture:
     config, width, depth = _WIDTH_AND_DEPTH[name]
     rules = ScalingRules(depth="ceil", stem="fixed" if width < 0.75 else "scaled", head="fixed")
-    grown = Architecture(name, config, rules)
+    base = Architecture(name, config, rules)
     px = 256 if name == "mobilenetv3_large_150d" else config.resolution
-    return Architecture(name, grown.assembled(px, grown.repeats(depth), width), ScalingRules(head="fixed"))
+    return Architecture(name, base.assemble(px, base.repeats(depth), width), ScalingRules(head="fixed"))
 
 
-FAMILY = late_head_family("mobilenetv3", tuple(_grown(name) for name in _WIDTH_AND_DEPTH))
+FAMILY = late_head_family("mobilenetv3", tuple(_scaled(name) for name in _WIDTH_AND_DEPTH))

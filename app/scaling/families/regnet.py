@@ -1,9 +1,9 @@
-"""RegNetX and RegNetY (Radosavovic et al., 2020): bottlenecks of ratio 1 with groups of one width, Y with a gate.
+"""RegNetX and RegNetY (Radosavovic et al., 2020): bottlenecks of ratio 1 with groups of one width; Y has a gate.
 
-A baseline is the four stages that its parameters (w0, wa, wm, depth) generate (the paper's eq. 2 to 4, timm's
-`generate_regnet`). Scaled, it is a stage-wise network of the same blocks, as in Dollár et al., 2021: the group width
-stays, channels are whole groups, as timm's `adjust_widths_groups_comp` has it, and fewer channels than a group's are
-one group. The stem stays at 32; there is no head. Repeats are rounded as in the TinyNet paper.
+A baseline consists of the four stages that its parameters (w0, wa, wm, depth) generate (the paper's eq. 2 to 4, timm's
+`generate_regnet`). Scaled, it is a stage-wise network of the same blocks, as in Dollár et al., 2021. The group width is
+constant and channels form whole groups, as in timm's `adjust_widths_groups_comp`; fewer channels than a group's form
+one group. The stem has 32 channels at any width; there is no head. Repeats are rounded as in the TinyNet paper.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import math
 from collections import Counter
 from typing import Any
 
-from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
-from app.scaling.cost import FeatureMap, Ledger, differs
+from app.scaling.cost.ledger import FeatureMap, Ledger, changes_shape
 from app.scaling.errors import InvalidNetwork
-from app.scaling.families.family import Family, Recipe, call, partially, walk_stages
-from app.scaling.rounding import Channels, round_channels, whole_groups
+from app.scaling.families.family import Family, Recipe, call, partial_call, walk_stages
+from app.scaling.network import Architecture, Config, Head, ScalingRules, Stage, Stem
+from app.scaling.rounding import Channels, round_channels, round_to_groups
 
 _SE_RATIO = 0.25  # of the block's input
 _STAGES = 4
 
-_GENERATED_BY = {  # w0, wa, wm, group width, depth (timm's `model_cfgs`)
+_PARAMETERS = {  # w0, wa, wm, group width, depth (timm's `model_cfgs`)
     "regnetx_002": (24, 36.44, 2.49, 8, 13),
     "regnetx_004": (24, 24.48, 2.54, 16, 22),
     "regnetx_006": (48, 36.97, 2.24, 24, 16),
@@ -38,30 +38,30 @@ _GENERATED_BY = {  # w0, wa, wm, group width, depth (timm's `model_cfgs`)
 
 
 def _regnet(name: str) -> Architecture:
-    w0, wa, wm, group_width, depth = _GENERATED_BY[name]
+    w0, wa, wm, group_width, depth = _PARAMETERS[name]
     exponents = [round(math.log(1 + wa * i / w0) / math.log(wm)) for i in range(depth)]
     widths = Counter(round(w0 * wm**k / 8) * 8 for k in exponents)
     stages = []
     for width, repeats in sorted(widths.items()):
-        channels, of_group = whole_groups(width, group_width)
+        channels, stage_group_width = round_to_groups(width, group_width)
         se_ratio = _SE_RATIO if name.startswith("regnety") else 0.0
-        stages.append(Stage("regnet", repeats, channels, 3, 2, 1.0, se_ratio, group_width=of_group))
+        stages.append(Stage("regnet", repeats, channels, 3, 2, 1.0, se_ratio, group_width=stage_group_width))
     return Architecture(
         name, Config("regnet", 224, Stem(32), tuple(stages), Head(0), "relu"), ScalingRules(head="fixed")
     )
 
 
 def walk(config: Config, ledger: Ledger) -> None:
-    """Books the network's operators in the order in which timm's `RegNet` runs them."""
-    ledger.part("stem")
+    """Record the network's operators in the order in which timm's `RegNet` runs them."""
+    ledger.start_part("stem")
     x = ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2)
     x = walk_stages(ledger, x, config.stages, _block)
-    ledger.part("head")
+    ledger.start_part("head")
     ledger.linear(ledger.pool(x), config.num_classes)
 
 
 def check(config: Config) -> None:
-    """Raises InvalidNetwork for what timm's `RegNet` cannot build."""
+    """Raises: InvalidNetwork if timm's `RegNet` cannot build the network."""
     if (config.stem.kernel, config.stem.stride) != (3, 2):
         raise InvalidNetwork("/stem", "this family's stem is a 3 x 3 convolution of stride 2")
     if config.head.channels != 0:
@@ -69,22 +69,24 @@ def check(config: Config) -> None:
     if len(config.stages) != _STAGES:
         raise InvalidNetwork("/stages", f"a RegNet has {_STAGES} stages")
     for index, stage in enumerate(config.stages):
-        where = f"/stages/{index}"
+        pointer = f"/stages/{index}"
         if stage.block != "regnet":
-            raise InvalidNetwork(f"{where}/block", "blocks of this family are regnet")
-        plain = Stage("regnet", stage.repeats, stage.channels, 3, 2, 1.0, stage.se_ratio, group_width=stage.group_width)
-        if stage != plain:
+            raise InvalidNetwork(f"{pointer}/block", "blocks of this family are regnet")
+        expected = Stage(
+            "regnet", stage.repeats, stage.channels, 3, 2, 1.0, stage.se_ratio, group_width=stage.group_width
+        )
+        if stage != expected:
             raise InvalidNetwork(
-                where, "a RegNet's stages have stride 2, 3 x 3 kernels, expansion 1, groups by their width alone"
+                pointer, "a RegNet's stages have stride 2, 3 x 3 kernels, expansion 1, and groups by width only"
             )
         if stage.group_width < 1 or stage.channels % stage.group_width:
-            raise InvalidNetwork(f"{where}/group_width", "channels have to be whole groups")
+            raise InvalidNetwork(f"{pointer}/group_width", "the channels must be a multiple of the group width")
 
 
 def timm(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
-    """timm's `RegNet` with its stages replaced: its own parameters generate regular networks only.
+    """Return timm's `RegNet` with its stages replaced, since its own parameters generate only regular networks.
 
-    Weights are then initialised anew, as the class does.
+    The weights are then initialised again, as the class does.
     """
     blocks = sum(stage.repeats for stage in config.stages)
     rates = [drop_path_rate * i / max(1, blocks - 1) for i in range(blocks)]
@@ -123,7 +125,7 @@ def timm(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
         num_classes=config.num_classes,
         drop_rate=drop_rate,
     )
-    initialised = partially("timm.models.regnet._init_weights", zero_init_last=True)
+    initialised = partial_call("timm.models.regnet._init_weights", zero_init_last=True)
     return call("timm.models._manipulate.named_apply", fn=initialised, module={**network, "attributes": attributes})
 
 
@@ -133,17 +135,17 @@ def _feature(channels: Channels, reduction: int, module: str) -> dict[str, Any]:
 
 def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
     out = stage.channels
-    with ledger.held(x):
+    with ledger.keep_alive(x):
         y = ledger.conv(x, out)
         y = ledger.conv(y, out, 3, stride, group_width=stage.group_width)
         if stage.se_ratio:
             y = ledger.squeeze_excite(y, round_channels(x.channels * stage.se_ratio))
         y = ledger.conv(y, out)
-    there = differs(x, out, stride)
-    if there is not False:
-        with ledger.held(y):
-            ledger.conv(x, out * there, 1, stride)
+    has_projection = changes_shape(x, out, stride)
+    if has_projection is not False:
+        with ledger.keep_alive(y):
+            ledger.conv(x, out * has_projection, 1, stride)
     return y
 
 
-FAMILY = Family("regnet", tuple(_regnet(name) for name in _GENERATED_BY), ("regnet",), walk, check, timm)
+FAMILY = Family("regnet", tuple(_regnet(name) for name in _PARAMETERS), ("regnet",), walk, check, timm)

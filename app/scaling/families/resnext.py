@@ -1,7 +1,7 @@
 """ResNeXt (Xie et al., 2017): ResNet's bottlenecks with grouped 3 x 3 convolutions.
 
-Values are timm's (`resnext50_32x4d` …). The number of groups (cardinality) stays as the width changes. Planes are
-multiples of 16, so that inner channels, twice the planes or more, fill all 32 groups.
+The values are timm's (`resnext50_32x4d` …). The number of groups (cardinality) is constant as the width changes. Planes
+are multiples of 16, so that the inner channels, at least twice the planes, fill all 32 groups.
 """
 
 from __future__ import annotations

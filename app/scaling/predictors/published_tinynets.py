@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from app.scaling import families
-from app.scaling.architecture import Multipliers
-from app.scaling.point import Point
-from app.scaling.predictor import Predictor
+from app.scaling.network import Multipliers
+from app.scaling.predictors.point import Point
+from app.scaling.predictors.predictor import Predictor
 
 BASELINE = "efficientnet_b0"
 DATASET = "imagenet-1000"
@@ -21,7 +21,7 @@ PROVENANCE = (
 
 @dataclass(frozen=True)
 class PublishedNetwork:
-    """A TinyNet as the paper's tables have it; `flops` in multiply-adds, top-1 from 0 to 1."""
+    """A TinyNet from the paper's tables: `flops` in multiply-adds, top-1 from 0 to 1."""
 
     name: str
     multipliers: Multipliers
@@ -38,14 +38,20 @@ TINYNETS = (
 )
 
 
+def are_published(points: list[Point]) -> bool:
+    """Whether all points have the multipliers of published networks, which are given rather than sampled."""
+    published = {(net.multipliers.r, net.multipliers.d, net.multipliers.w) for net in TINYNETS}
+    return all((p.r, p.d, p.w) in published for p in points)
+
+
 @lru_cache(maxsize=1)
 def published_predictor() -> Predictor:
-    """The predictor that is there before anything has been trained."""
-    whole = families.network_cost(families.baseline(BASELINE).baseline).flops
-    return Predictor.fitted(
+    """Return the predictor that is available before any network has been trained."""
+    baseline_flops = families.network_cost(families.baseline(BASELINE).baseline).flops
+    return Predictor.fit(
         [
             Point(
-                c=families.network_cost(families.baseline(net.name).baseline).flops / whole,
+                c=families.network_cost(families.baseline(net.name).baseline).flops / baseline_flops,
                 r=net.multipliers.r,
                 d=net.multipliers.d,
                 w=net.multipliers.w,
@@ -53,5 +59,6 @@ def published_predictor() -> Predictor:
                 name=net.name,
             )
             for net in TINYNETS
-        ]
+        ],
+        are_exact=True,
     )

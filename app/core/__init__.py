@@ -1,0 +1,1 @@
+"""Settings, logging and the service's own errors: what every other package may import."""

@@ -1,0 +1,1 @@
+"""Scaling rules: from a target cost to resolution, depth and width."""

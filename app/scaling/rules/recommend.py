@@ -1,0 +1,298 @@
+"""The recommendation: the r, d and w that make a network fit a budget, with their uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import ceil, log
+from typing import Literal
+
+from app.scaling.cost.ledger import Cost
+from app.scaling.errors import NotEnoughObservations
+from app.scaling.families import flops_of, network_cost
+from app.scaling.network import Architecture, Config, Multipliers
+from app.scaling.predictors.network_features import features_of
+from app.scaling.predictors.point import Point
+from app.scaling.predictors.predictor import Predictor
+from app.scaling.predictors.surrogate import MIN_NETWORKS
+from app.scaling.rules.names import PREDICTOR_RULES, Rule
+from app.scaling.rules.scaling_curves import CURVES, RuleTarget, solve_curve, tiny_formula
+from app.scaling.rules.surrogate_rule import maximize_expected_accuracy
+from app.scaling.solver.constraints import Constraints
+from app.scaling.solver.range_scan import Mode
+from app.scaling.solver.search_work import SearchWork
+from app.scaling.solver.width_solver import BUDGET_TOLERANCE, Displacement, SearchRadius, Solution, solve
+
+_RADIUS_PX, _RADIUS_BASE_PX = 8, 224  # 8 px of 224, in proportion for other baselines
+_RADIUS_DEPTH = 0.05
+_MAX_MOVED_BLOCKS = 0.05  # of the baseline's
+_DEPTH_ROUNDING = 1e-3
+_EXTRAPOLATION_SLACK = (
+    0.02  # relative distance from the data that is no extrapolation, as published FLOPs are imprecise
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How to meet a target (`nearest`, or `at_most`: never above), and how far the network may move.
+
+    Without a tolerance the rule's r and d are kept exactly, and one width is solved for all stages.
+    """
+
+    mode: Mode = "nearest"
+    tolerance: float | None = 0.005
+    px: int | None = None  # how far the input's side may move; None: the default radius
+    depth: float | None = None  # how far d may move; None: the default radius
+    stages: bool = True  # whether stages may have widths of their own
+
+    @property
+    def is_quickly_met(self) -> bool:
+        """Whether the default radius applies and the tolerance is no tighter than the solver's own."""
+        usual_reach = self.px is None and self.depth is None
+        return usual_reach and (self.tolerance is None or self.tolerance >= BUDGET_TOLERANCE)
+
+
+@dataclass(frozen=True)
+class RecommendationWarning:
+    code: Literal[
+        "extrapolated",
+        "transferred",
+        "no_skill",
+        "off_curve",
+        "budget_missed",
+        "below_budget",
+        "better_observed",
+        "moved_for_constraint",
+        "search_truncated",
+    ]
+    detail: str
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A network for a budget, and how it was found.
+
+    `accuracy` is (mean, sd). It is the prediction of the predictor's surrogate for this network or, without a
+    surrogate, what the tiny formula's networks reach at that cost.
+    """
+
+    architecture: Architecture
+    rule: Rule
+    target: int | None
+    multipliers: Multipliers
+    rule_target: RuleTarget
+    w_interval: tuple[float, float] | None
+    displacement: Displacement | None
+    config: Config
+    cost: Cost
+    accuracy: tuple[float, float] | None = None
+    warnings: list[RecommendationWarning] = field(default_factory=list)
+    is_truncated: bool = False
+
+    @property
+    def budget_error(self) -> float | None:
+        """The signed error: (flops - target) / target."""
+        return None if self.target is None else (self.cost.flops - self.target) / self.target
+
+
+def recommend(
+    architecture: Architecture,
+    target: int,
+    rule: Rule,
+    *,
+    predictor: Predictor | None = None,
+    manual: RuleTarget | None = None,
+    constraints: Constraints = Constraints(),
+    budget: Budget = Budget(),
+    transferred_from: str | None = None,
+    work: SearchWork | None = None,
+) -> Recommendation:
+    """Return the rule's network for `target` multiply-adds, with its width solved.
+
+    The rules `tiny_formula` and `surrogate` use the predictor. Its surrogate predicts the accuracy for all rules.
+    `work` bounds the search (`search_work`).
+
+    Raises: TargetOutOfRange; NotEnoughObservations for the rule `surrogate` if the predictor has no surrogate.
+    """
+    c = target / flops_of(architecture)
+    rule_target = _rule_target(architecture, target, rule, predictor, manual, constraints)
+    target_flops = target if rule_target.flops is None else rule_target.flops
+    radius = _search_radius(architecture, rule_target, rule, budget)
+    solution = solve(
+        architecture,
+        rule_target.r,
+        rule_target.d,
+        target_flops,
+        width=rule_target.w,
+        curve_width=rule_target.curve_w,
+        radius=radius,
+        constraints=constraints,
+        mode=budget.mode,
+        tolerance=0.0 if budget.tolerance is None else min(BUDGET_TOLERANCE, budget.tolerance),
+        work=work,
+    )
+    warnings = []
+    accuracy = None
+    if predictor is not None and rule in PREDICTOR_RULES:
+        warnings = _predictor_warnings(predictor, rule, c, transferred_from)
+    if predictor is not None and transferred_from is None:
+        accuracy = _surrogate_accuracy(architecture, predictor, solution.config, solution.cost)
+        if accuracy is None and rule == "tiny_formula" and predictor.accuracy is not None:
+            accuracy = predictor.accuracy.predict_one(log(c))
+    recommendation = Recommendation(
+        architecture, rule, target, solution.multipliers, rule_target, solution.w_interval, solution.displacement,
+        solution.config, solution.cost, accuracy, warnings, solution.is_truncated,
+    )  # fmt: skip
+    warnings += _movement_warnings(solution, radius, constraints)
+    flops = recommendation.cost.flops
+    if rule_target.flops is not None and flops < target:
+        detail = f"More accuracy is expected of {flops:,} multiply-adds than of {target:,}, beyond the noise."
+        warnings.append(RecommendationWarning("below_budget", detail))
+    if predictor is not None and accuracy is not None and constraints == Constraints():
+        warnings.extend(_better_observed(architecture, predictor, recommendation.cost, accuracy))
+    error = abs(flops - target_flops) / target_flops
+    if budget.tolerance is not None and error > budget.tolerance:
+        detail = f"The nearest network within reach misses the target by {error:.2%}."
+        warnings.append(RecommendationWarning("budget_missed", detail))
+    return recommendation
+
+
+def evaluate_multipliers(
+    architecture: Architecture,
+    multipliers: Multipliers,
+    target: int | None = None,
+    *,
+    predictor: Predictor | None = None,
+    transferred_from: str | None = None,
+) -> Recommendation:
+    """Return the network at given (r, d, w) without solving; a surrogate, if any, predicts its accuracy."""
+    config = architecture.scale(multipliers)
+    rule_target = RuleTarget(multipliers.r, multipliers.d)
+    cost = network_cost(config)
+    accuracy = None
+    if predictor is not None and transferred_from is None:
+        accuracy = _surrogate_accuracy(architecture, predictor, config, cost)
+    return Recommendation(architecture, "manual", target, multipliers, rule_target, None, None, config, cost, accuracy)
+
+
+def _rule_target(
+    architecture: Architecture,
+    target: int,
+    rule: Rule,
+    predictor: Predictor | None,
+    manual: RuleTarget | None,
+    constraints: Constraints,
+) -> RuleTarget:
+    if rule in CURVES:
+        return solve_curve(architecture, target, rule)
+    if rule == "manual" and manual is not None:
+        return manual
+    if rule == "surrogate":
+        if predictor is None or predictor.surrogate is None:
+            raise NotEnoughObservations(
+                "The predictor has no surrogate of accuracy: it takes a study, or imported results, of "
+                f"{MIN_NETWORKS} different networks or more, and a refit."
+            )
+        return maximize_expected_accuracy(
+            architecture, predictor.surrogate, target, flops_of(architecture), constraints
+        )
+    if rule == "tiny_formula" and predictor is not None:
+        return tiny_formula(predictor, target / flops_of(architecture))
+    raise ValueError(f"{rule} needs a predictor, or the multipliers r and d")
+
+
+def _surrogate_accuracy(
+    architecture: Architecture, predictor: Predictor, config: Config, cost: Cost
+) -> tuple[float, float] | None:
+    if predictor.surrogate is None:
+        return None
+    return predictor.surrogate.predict_one(features_of(architecture, config, cost.flops))
+
+
+def _search_radius(architecture: Architecture, rule_target: RuleTarget, rule: Rule, budget: Budget) -> SearchRadius:
+    """Return how far the network may move.
+
+    The default is 8 px of 224, in proportion for other baselines, and .05 of d, or two standard deviations of the
+    rule's values if these are more; but a twentieth of the baseline's blocks at the most. A rule for a single dimension
+    moves only in that dimension, and `depth` therefore by more blocks.
+    """
+    if budget.tolerance is None:
+        return SearchRadius()
+    base = architecture.baseline.resolution
+    px, depth = budget.px, budget.depth
+    blocks = None
+    if px is None:
+        px = max(1, ceil(_RADIUS_PX * base / _RADIUS_BASE_PX), int(2 * (rule_target.r_sd or 0.0) * base))
+    if depth is None:
+        blocks = int(_MAX_MOVED_BLOCKS * sum(stage.repeats for stage in architecture.baseline.stages))
+        depth = max(_RADIUS_DEPTH, 2 * (rule_target.d_sd or 0.0))
+    if rule in ("resolution", "depth", "width"):
+        stages = budget.stages and rule == "width"
+        return SearchRadius(px * (rule == "resolution"), depth * (rule == "depth"), stages)
+    extends = budget.px is None and budget.depth is None
+    return SearchRadius(px, depth, budget.stages, extends, blocks)
+
+
+def _movement_warnings(
+    solution: Solution, radius: SearchRadius, constraints: Constraints
+) -> list[RecommendationWarning]:
+    warnings = []
+    moved, px, d = solution.displacement, solution.config.resolution, solution.multipliers.d
+    if solution.is_off_curve and moved.w is not None:
+        w = solution.multipliers.w
+        detail = (
+            f"Some channels are more than one step from those of the rule's w, {w - moved.w:.3f}, on average with w "
+            f"{w:.3f}: no network nearer to the rule's curve meets the budget."
+        )
+        warnings.append(RecommendationWarning("off_curve", detail))
+    is_beyond = abs(moved.px) > radius.px or abs(moved.depth) > radius.depth + _DEPTH_ROUNDING
+    if is_beyond and constraints.binds(px - moved.px):
+        names = ", ".join(constraints.names_of_binding(px - moved.px))
+        moves = [f"{px - moved.px} px to {px} px"] if moved.px else []
+        moves += [f"d {d - moved.depth:.3f} to d {d:.3f}"] if moved.depth else []
+        detail = f"The constraints ({names}) moved the network from the rule's {' and from '.join(moves)}."
+        warnings.append(RecommendationWarning("moved_for_constraint", detail))
+    if solution.is_truncated:
+        detail = "The search was cut at its limit of work: this is the nearest network so far."
+        warnings.append(RecommendationWarning("search_truncated", detail))
+    return warnings
+
+
+def _better_observed(
+    architecture: Architecture, predictor: Predictor, cost: Cost, accuracy: tuple[float, float]
+) -> list[RecommendationWarning]:
+    """Warn if the predictor's data have a network that costs no more and was better than expected of this one."""
+    base, (mean, sd) = flops_of(architecture), accuracy
+    best: Point | None = None
+    best_accuracy = mean + sd
+    for point in predictor.points:
+        if point.accuracy is not None and point.accuracy > best_accuracy and round(point.c * base) <= cost.flops:
+            best, best_accuracy = point, point.accuracy
+    if best is None:
+        return []
+    detail = (
+        f"A network with {round(best.c * base):,} multiply-adds (r {best.r:.3g}, d {best.d:.3g}, w {best.w:.3g}) "
+        f"reached {best_accuracy:.1%} when it was trained; {mean:.1%} is expected of this one."
+    )
+    return [RecommendationWarning("better_observed", detail)]
+
+
+def _predictor_warnings(
+    predictor: Predictor, rule: Rule, c: float, transferred_from: str | None
+) -> list[RecommendationWarning]:
+    warnings = []
+    fitted = predictor.surrogate if rule == "surrogate" and predictor.surrogate is not None else predictor
+    min_c, max_c = fitted.range
+    if not min_c * (1 - _EXTRAPOLATION_SLACK) <= c <= max_c * (1 + _EXTRAPOLATION_SLACK):
+        detail = f"c = {c:.3g} lies outside of the predictor's data, {min_c:.3g} to {max_c:.3g}: it is a guess there."
+        warnings.append(RecommendationWarning("extrapolated", detail))
+    unproven = [name for name in ("r", "d") if not predictor.has_skill(name)]
+    if unproven and rule == "tiny_formula":
+        names = " and ".join(unproven)
+        detail = f"{names}: left-out networks are predicted no better than by a constant, so {names} is that of dwr."
+        warnings.append(RecommendationWarning("no_skill", detail))
+    if transferred_from is not None:
+        detail = (
+            f"The predictor was fitted on {transferred_from}; whether its r and d suit another network is not known."
+        )
+        warnings.append(RecommendationWarning("transferred", detail))
+    return warnings

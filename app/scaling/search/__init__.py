@@ -1,0 +1,1 @@
+"""Which networks to train next, and which of the trained ones are on the front."""

@@ -1,0 +1,551 @@
+"""The solver meets a budget by width and, if a gap remains, by a few px and repeats.
+
+The width is solved on the cost of the discrete network. The closed form w = sqrt(c / (d r^2)) is wrong by a factor of
+up to 1.65, since stem and head do not scale. If a single width for all stages leaves a gap, stages may differ by a few
+channels (`stage_widths`). If that is not enough, px and repeats move as little as necessary: within a radius or, if
+constraints put the target out of reach there, over the whole documented range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from app.scaling.cost.ledger import BYTES_PER_ELEMENT, Cost
+from app.scaling.errors import ScalingError
+from app.scaling.network import Architecture, Config, Multipliers
+from app.scaling.rounding import Floats, round_resolution, shortest_decimal
+from app.scaling.solver.constraints import Constraints
+from app.scaling.solver.cost_batch import MAX_RESOLUTION, BatchCost, Repeats
+from app.scaling.solver.range_scan import Mode, RangeScan, SearchRange, scan_range
+from app.scaling.solver.search_work import SearchWork
+from app.scaling.solver.stage_widths import PerStageCandidates, candidates_around
+from app.scaling.solver.width_grid import get_width_grid
+
+BUDGET_TOLERANCE = 5e-4  # relative error below which the least displacement decides
+MAX_GRID_POINTS = 2048  # pairs of px and repeats tried, the nearest first
+MAX_RANGE_DEPTH = 4.0  # d up to which the documented range goes; it begins at one block per stage
+_REACHABILITY_SLACK = 0.005  # a target this close (relative) to the reachable range is reachable
+_STAGE_WIDTHS_REACH = 0.05  # relative: how far beyond a single width widths per stage are tried
+_MAX_NEAREST_POINTS = 128  # tried where no single width meets the target
+
+
+@dataclass(frozen=True)
+class SearchRadius:
+    """How far px and d may move from the rule's values, and whether stages may have their own widths.
+
+    `blocks` also limits how many blocks are added or removed. If it `extends`, px and d may move over the whole
+    documented range to satisfy a constraint.
+    """
+
+    px: int = 0
+    depth: float = 0.0
+    stages: bool = False
+    extends: bool = False
+    blocks: int | None = None
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """The distance of the network from the rule's values, in px, in d and the blocks it adds, and in w.
+
+    `px` counts from the largest px within reach that costs the same as the rule's. `w` is None if the rule leaves the
+    width to be solved.
+    """
+
+    px: int
+    depth: float
+    blocks: int = 0
+    w: float | None = None
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A network, its multipliers, the interval of all single widths that give it, and its displacement.
+
+    `is_off_curve` says that some channels are more than one step from the rule's width. `is_truncated` says that the
+    search was cut: a nearer network may exist.
+    """
+
+    multipliers: Multipliers
+    w_interval: tuple[float, float] | None
+    config: Config
+    cost: Cost
+    displacement: Displacement
+    is_off_curve: bool = False
+    is_truncated: bool = False
+
+
+class TargetOutOfRange(ScalingError):
+    """The budget is not reachable.
+
+    `min_flops` and `max_flops` bound what is reachable (0 and 0 if the constraints allow no network): at the r and d
+    for this target or, if these may move, over the whole documented range. `constraints` are in the way: without any
+    one of them or, if none alone is enough, without all of them the target could be met. `nearest` is the nearest
+    network; if the constraints allow none, it is the smallest network, which violates them.
+    """
+
+    def __init__(
+        self,
+        target: int,
+        min_flops: int,
+        max_flops: int,
+        constraints: Sequence[str] = (),
+        nearest: Solution | None = None,
+        reason: str | None = None,
+    ) -> None:
+        if reason is None:
+            span = f"from {min_flops:,} to {max_flops:,}" if min_flops < max_flops else f"only {max_flops:,}"
+            reason = f"at the r and d for this target {span} are reachable."
+        super().__init__(f"{target:,} multiply-adds cannot be met: {reason}")
+        self.target = target
+        self.min_flops = min_flops
+        self.max_flops = max_flops
+        self.constraints = list(constraints)
+        self.nearest = nearest
+
+
+class _GridPoint(NamedTuple):
+    """An input size and repeats, and their distance from the rule's, relative to the search radius."""
+
+    distance: float
+    px: int
+    depth: float
+    repeats: Repeats
+
+
+class _Candidate(NamedTuple):
+    """A network at a grid point, with its width segment and, for a width per stage, its index in the candidates."""
+
+    point: _GridPoint
+    flops: int
+    segment: int
+    per_stage: tuple[PerStageCandidates, int] | None = None
+
+
+def solve(
+    architecture: Architecture,
+    r: float,
+    d: float,
+    target: int,
+    *,
+    width: float | None = None,
+    curve_width: float | None = None,
+    radius: SearchRadius = SearchRadius(),
+    constraints: Constraints = Constraints(),
+    mode: Mode = "nearest",
+    tolerance: float = BUDGET_TOLERANCE,
+    work: SearchWork | None = None,
+) -> Solution:
+    """Return the network at or near (r, d) that costs `target` multiply-adds (`at_most`: never more).
+
+    Among the networks within `tolerance` (relative) of the target it is the one that moves least from (r, d), and one
+    width for all stages is preferred to a width per stage. If no network is within it, the result is the nearest in
+    cost. At most `MAX_GRID_POINTS` pairs of px and repeats are tried, and no more when `work` is exhausted: the result
+    is then the best so far. A given `width` is fixed: only px and depth may move. The channels stay within one step of
+    those at `curve_width` unless the target is then missed.
+
+    Raises: TargetOutOfRange if the target is not reachable.
+    """
+    search = _Search(
+        architecture, r, d, target, width, radius, constraints, mode, tolerance * target, work or SearchWork()
+    )
+    if curve_width is not None:
+        search.hold_width(curve_width)
+    best = search.best(mode)
+    if curve_width is not None and not search.is_met(best):
+        search.release_width()
+        best = search.best(mode)
+    if not search.is_met(best) and search.extends:
+        best = search.best_in_range(best)
+    if not search.is_met(best):
+        search.check_reachable(best)
+    assert best is not None
+    return search.solution(best)
+
+
+class _Search:
+    """The search for a target near the r and d of a rule."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        r: float,
+        d: float,
+        target: int,
+        width: float | None,
+        radius: SearchRadius,
+        constraints: Constraints,
+        mode: Mode,
+        tolerance: float,
+        work: SearchWork,
+    ) -> None:
+        self.architecture = architecture
+        self.r, self.d, self.width = r, d, width
+        self.target, self.mode, self.tolerance = target, mode, tolerance
+        self.radius = radius
+        self.constraints = constraints
+        self.work = work
+        self.is_truncated = False
+        self._segments: list[int] = []  # around which widths per stage were tried
+        self._is_cut = False  # more grid points are within reach than are tried
+        self.grid = get_width_grid(constraints.apply_channel_divisor(architecture))
+        self._held = slice(None)  # the width segments that are tried
+        self._curve_width: float | None = None
+        self.rule_px = round_resolution(architecture.baseline.resolution, r)
+        self.target_px = self._largest_equal_px()
+
+    def hold_width(self, width: float) -> None:
+        """Try only networks whose channels are within one step of those at this width."""
+        self._curve_width = width
+        self._held = self.grid.segments_within_one_step(width)
+
+    def release_width(self) -> None:
+        """Try all widths again."""
+        self._held = slice(None)
+
+    def _largest_equal_px(self) -> int:
+        """Return the largest allowed px within reach whose feature maps are those of the rule's px.
+
+        It sees more of the image at the same cost. The baseline's px stays.
+        """
+        px, grid = self.rule_px, self.grid
+        if px == self.architecture.baseline.resolution or not grid.min_resolution <= px <= MAX_RESOLUTION:
+            return px
+        last = min(grid.last_equal_px(px), px + self.radius.px)
+        if last == px:
+            return px
+        allowed = self.constraints.allowed_resolutions(px, px, last, grid.min_resolution)
+        return allowed[-1] if allowed and px <= allowed[-1] <= last else px
+
+    @property
+    def extends(self) -> bool:
+        """Whether px and d may leave the radius, since constraints may put the target out of reach there."""
+        return self.radius.extends and self.width is None and self.constraints.binds(self.target_px)
+
+    def is_met(self, candidate: _Candidate | None) -> bool:
+        """Whether the target is met as well as any reachable target is."""
+        return candidate is not None and abs(candidate.flops - self.target) <= _REACHABILITY_SLACK * self.target
+
+    def best(self, mode: Mode) -> _Candidate | None:
+        """Return the least moved network within the tolerance, else the nearest in cost, or None if none is allowed."""
+        return self._best_at(self._grid_points(), mode, None)
+
+    def best_in_range(self, best: _Candidate | None) -> _Candidate | None:
+        """Like `best`, over the whole range; `best` is what was found within the radius."""
+        searched = self._whole_range()
+        scan = self._scan(searched)
+        self._is_cut = not scan.is_complete
+        meets = scan.is_between | (scan.gaps <= _REACHABILITY_SLACK * self.target)
+        if meets.any():
+            tried = meets | (scan.gaps <= _STAGE_WIDTHS_REACH * self.target)
+            ranks, n = np.where(tried, self._distances(searched), np.inf), MAX_GRID_POINTS
+        else:
+            ranks, n = scan.gaps, _MAX_NEAREST_POINTS
+        return self._best_at(self._ranked_points(searched, ranks, n), self.mode, best)
+
+    def _best_at(self, points: Iterator[_GridPoint], mode: Mode, best: _Candidate | None) -> _Candidate | None:
+        gap = np.inf if best is None else abs(best.flops - self.target)
+        for point in points:
+            for network in self._candidates_at(point, mode):
+                if abs(network.flops - self.target) < gap:
+                    best, gap = network, abs(network.flops - self.target)
+                if gap <= self.tolerance:
+                    self.is_truncated = False
+                    return best
+            self._count_work(point)
+            if self.work.is_exhausted:
+                self._is_cut = True
+                break
+        self.is_truncated = self._is_cut
+        return best
+
+    def _count_work(self, point: _GridPoint) -> None:
+        batch, limit = self.grid.batch, self.constraints.max_live_elements
+        self.work.count_point(batch)
+        self.work.count_depth(batch, point.repeats)
+        if limit is not None:
+            self.work.count_memory(batch, limit)
+        while self._segments:
+            self.work.count_candidates(batch, self._segments.pop())
+
+    def solution(self, candidate: _Candidate) -> Solution:
+        """Return the solution for a candidate, with its multipliers as short decimals."""
+        grid, point = self.grid, candidate.point
+        base, px, repeats = self.architecture.baseline.resolution, point.px, point.repeats
+        r = shortest_decimal(self.r, px / base, (px + 1) / base, lambda r: round_resolution(base, r) == px)
+        d = point.depth
+        d = shortest_decimal(d, d - 1e-4, d + 1e-4, lambda d: grid.repeats(d) == repeats)
+        w = self._short_width(candidate.segment)
+        blocks = sum(repeats) - sum(grid.repeats(self.d))
+        rule_width = self.width if self._curve_width is None else self._curve_width
+        moved_w = None if rule_width is None else w - rule_width
+        displacement = Displacement(px - self.target_px, point.depth - self.d, blocks, moved_w)
+        is_off_curve = self._is_off_curve(candidate)
+        if candidate.per_stage is None:
+            segments = (candidate.segment,) * (len(repeats) + 1)
+            interval = float(grid.edges[candidate.segment]), float(grid.edges[candidate.segment + 1])
+            cost = grid.batch.cost(candidate.segment, repeats, px)
+            network = grid.network(segments, repeats, px)
+            return Solution(
+                Multipliers(r, d, w), interval, network, cost, displacement, is_off_curve, self.is_truncated
+            )
+        candidates, index = candidate.per_stage
+        segments = tuple(candidates.segments[index].tolist())
+        w_stages = tuple(grid.short_width(segment) for segment in segments)
+        cost = candidates.batch.cost(index, repeats, px)
+        network = grid.network(segments, repeats, px)
+        return Solution(
+            Multipliers(r, d, w, w_stages), None, network, cost, displacement, is_off_curve, self.is_truncated
+        )
+
+    def _short_width(self, segment: int) -> float:
+        """Return a width of the segment with few decimals: the rule's, if it is in the segment."""
+        if self.width is not None:
+            return self.width
+        if self._curve_width is not None and self.grid.segment(self._curve_width) == segment:
+            return self.grid.short_width_near(self._curve_width, segment)
+        return self.grid.short_width(segment)
+
+    def _is_off_curve(self, candidate: _Candidate) -> bool:
+        if self._curve_width is None:
+            return False
+        near = self.grid.segments_within_one_step(self._curve_width)
+        if candidate.per_stage is None:
+            return not near.start <= candidate.segment < near.stop
+        candidates, index = candidate.per_stage
+        segments = candidates.segments[index]
+        return not bool(((segments >= near.start) & (segments < near.stop)).all())
+
+    def check_reachable(self, best: _Candidate | None) -> None:
+        """Raises: TargetOutOfRange, with the constraints in the way, unless the search was cut before it was done."""
+        scan, is_truncated = self._scan(self._searched_range()), self.is_truncated
+        if best is not None and (is_truncated or self._is_reachable(scan)):
+            return
+        nearest = best or self.best("nearest")
+        if nearest is None and self.extends:
+            nearest = self._nearest_in_range(scan)
+        min_flops, max_flops = scan.reachable or (0, 0)
+        if nearest is not None and scan.reachable is not None:  # widths per stage reach a little further
+            min_flops, max_flops = min(min_flops, nearest.flops), max(max_flops, nearest.flops)
+        names, hint = self._constraints_in_the_way()
+        smallest = self._smallest() if scan.reachable is None else None
+        solution = None if (shown := nearest or smallest) is None else self.solution(shown)
+        reason = self._describe_reach(min_flops, max_flops, solution)
+        if is_truncated or not scan.is_complete:
+            hint += " The search was cut, so it is not certain."
+        raise TargetOutOfRange(self.target, min_flops, max_flops, names, solution, reason + hint)
+
+    def _describe_reach(self, min_flops: int, max_flops: int, shown: Solution | None) -> str:
+        if not max_flops:
+            if shown is None:
+                return "the constraints leave no network at all."
+            memory = shown.cost.peak_activation_bytes // BYTES_PER_ELEMENT
+            size = self.constraints.activation_bytes_per_element
+            return (
+                "the constraints leave no network at all. The smallest within the range has "
+                f"{shown.cost.params:,} parameters and {memory * size:,} bytes of activations."
+            )
+        span = f"from {min_flops:,} to {max_flops:,}" if min_flops < max_flops else f"only {max_flops:,}"
+        where = "within the constraints" if self.extends else "at the r and d for this target"
+        return f"{where} {span} are reachable."
+
+    def _constraints_in_the_way(self) -> tuple[list[str], str]:
+        """Return the names of the constraints in the way, and a sentence about them.
+
+        If no constraint alone is in the way, the fewest are sought that are in the way together.
+        """
+        work, searched = self.work.renew(), self._searched_range()
+        for n in range(1, len(self.constraints.names) + 1):
+            relaxed = []
+            for names, constraints in self.constraints.relaxations(n):
+                search = self._with_constraints(constraints, work)
+                relaxed_range = search._searched_range()
+                limits_px_alone = constraints.limits_on_networks == self.constraints.limits_on_networks
+                if limits_px_alone and relaxed_range == searched:
+                    continue
+                if search._is_reachable(search._scan(relaxed_range)):
+                    relaxed.append(names)
+                if work.is_exhausted:
+                    break
+            in_the_way = [name for name in self.constraints.names if any(name in names for names in relaxed)]
+            if in_the_way:
+                described = [self.constraints.describe(name) for name in in_the_way]
+                if n == 1:
+                    return in_the_way, f" Without {' or without '.join(described)} it could be met."
+                return in_the_way, f" Without {', '.join(described[:-1])} and {described[-1]} together it could be met."
+        return [], ""
+
+    def _searched_range(self) -> SearchRange:
+        return self._whole_range() if self.extends else self._range_within_radius()
+
+    def _range_within_radius(self) -> SearchRange:
+        radius, rule_px, min_px = self.radius, self.rule_px, self.grid.min_resolution
+        low, high = self.target_px - radius.px, rule_px + radius.px
+        resolutions = self.constraints.allowed_resolutions(low, rule_px, high, min_px)
+        if len(resolutions) > 1:
+            resolutions = self.grid.largest_equal_px(resolutions, self.target_px)
+        depths = self.grid.depths(self.d, radius.depth)
+        if radius.blocks is not None:
+            rule = self.grid.repeats(self.d)
+            depths = [
+                (depth, repeats)
+                for depth, repeats in depths
+                if sum(abs(n - rule_n) for n, rule_n in zip(repeats, rule, strict=True)) <= radius.blocks
+            ]
+        return SearchRange(depths, resolutions)
+
+    def _whole_range(self) -> SearchRange:
+        reach = max(self.d, MAX_RANGE_DEPTH - self.d)
+        depths = sorted(self.grid.depths(self.d, reach), key=lambda depth: abs(depth[0] - self.d))
+        resolutions = self.constraints.every_resolution(self.grid.min_resolution)
+        return SearchRange(depths, self.grid.largest_equal_px(resolutions, self.target_px))
+
+    def _scan(self, searched: SearchRange) -> RangeScan:
+        segments = self._held
+        if self.width is not None:
+            segments = slice(self.grid.segment(self.width), self.grid.segment(self.width) + 1)
+        return scan_range(self.grid.batch, segments, searched, self.constraints, self.target, self.mode, self.work)
+
+    def _nearest_in_range(self, scan: RangeScan) -> _Candidate | None:
+        """Return the network of the range that is nearest in cost, also above the target."""
+        searched = scan.range
+        if self.mode == "at_most":
+            scan = scan_range(
+                self.grid.batch, slice(None), searched, self.constraints, self.target, "nearest", self.work
+            )
+        return self._best_at(self._ranked_points(searched, scan.gaps, _MAX_NEAREST_POINTS), "nearest", None)
+
+    def _smallest(self) -> _Candidate | None:
+        """Return the smallest network of the range, whether or not it satisfies the constraints."""
+        searched = self._searched_range()
+        if not searched.resolutions:
+            return None
+        depth, repeats = min(searched.depths)
+        px = min(searched.resolutions)
+        segment = 0 if self.width is None else self.grid.segment(self.width)
+        flops = self.grid.batch.flops(repeats, px)[segment]
+        return _Candidate(_GridPoint(0.0, px, depth, repeats), int(flops), segment)
+
+    def _grid_points(self) -> Iterator[_GridPoint]:
+        """Yield the grid points within the radius to try: the rule's own first, then by distance."""
+        target_px = self.target_px
+        rule_point = _GridPoint(0.0, target_px, self.d, self.grid.repeats(self.d))
+        is_allowed = self.constraints.allowed_resolutions(target_px, target_px, target_px, self.grid.min_resolution)
+        if is_allowed == [target_px]:
+            yield rule_point
+        searched = self._range_within_radius()
+        if len(searched.resolutions) * len(searched.depths) < 2:
+            yield from (
+                _GridPoint(1.0, px, depth, repeats)
+                for px in searched.resolutions
+                for depth, repeats in searched.depths
+                if px != target_px
+            )
+            return
+        points = self._ranked_points(searched, self._distances(searched), MAX_GRID_POINTS)
+        yield from (point for point in points if point != rule_point)
+
+    def _ranked_points(self, searched: SearchRange, ranks: Floats, n: int) -> Iterator[_GridPoint]:
+        """Yield the first `n` grid points of a range by their finite ranks [depth, px], then by px and depth."""
+        flat = ranks.ravel()
+        indices = np.flatnonzero(np.isfinite(flat))
+        if len(indices) > n:
+            indices = indices[np.argpartition(flat[indices], n)[:n]]
+            self._is_cut |= n == MAX_GRID_POINTS
+        rows, columns = np.divmod(indices, len(searched.resolutions))
+        depths, px = np.array([depth for depth, _ in searched.depths]), np.array(searched.resolutions)
+        for i in np.lexsort((depths[rows], px[columns], flat[indices])).tolist():
+            depth, repeats = searched.depths[rows[i]]
+            yield _GridPoint(float(flat[indices[i]]), searched.resolutions[columns[i]], depth, repeats)
+
+    def _distances(self, searched: SearchRange) -> Floats:
+        """Return each grid point's distance from the rule's, [depth, px].
+
+        One px more can make every feature map a pixel wider. Its distance is then the number of px that would cost as
+        much on average.
+        """
+        resolutions, target_px = np.array(searched.resolutions), self.target_px
+        costs = self._costs_at([target_px, *searched.resolutions], self.grid.repeats(self.d))
+        growth = np.abs(np.sqrt(costs[1:] / costs[0]) - 1) * target_px
+        by_px = np.maximum(np.abs(resolutions - target_px), growth) / max(self.radius.px, 1)
+        by_depth = np.abs(np.array([depth for depth, _ in searched.depths]) - self.d) / (self.radius.depth or 1.0)
+        distances: Floats = by_px + by_depth[:, np.newaxis]
+        return distances
+
+    def _costs_at(self, resolutions: list[int], repeats: Repeats) -> Floats:
+        """Return multiply-adds per px for the network that is nearest to the target at the first resolution."""
+        batch = self.grid.batch
+        segment = int(np.abs(batch.flops(repeats, min(resolutions[0], MAX_RESOLUTION)) - self.target).argmin())
+        return batch.flops_at(np.full(len(resolutions), segment), repeats, np.array(resolutions))
+
+    def _candidates_at(self, point: _GridPoint, mode: Mode) -> Iterator[_Candidate]:
+        """Yield the best network with one width at a grid point, then the best with a width per stage."""
+        batch = self.grid.batch
+        flops = batch.flops(point.repeats, point.px)
+        gaps = self._flops_gaps(batch, flops, point, mode)
+        if self._held.start is not None:
+            gaps[: self._held.start] = gaps[self._held.stop :] = np.inf
+        segment = int(gaps.argmin()) if self.width is None else self.grid.segment(self.width)
+        if gaps[segment] == np.inf:
+            return
+        yield _Candidate(point, int(flops[segment]), segment)
+        if self.radius.stages and self.width is None:
+            low = segment if flops[segment] <= self.target else segment - 1
+            yield from self._per_stage_candidates(point, segment, low, mode)
+
+    def _per_stage_candidates(self, point: _GridPoint, segment: int, low: int, mode: Mode) -> Iterator[_Candidate]:
+        """Yield the best network with a width per stage between the two widths around the target, if any is allowed."""
+        candidates = candidates_around(self.grid, low)
+        self._segments.append(low)
+        flops = candidates.batch.flops(point.repeats, point.px)
+        gaps = self._flops_gaps(candidates.batch, flops, point, mode)
+        if self._held.start is not None:
+            lowest, highest = candidates.span
+            gaps[(lowest < self._held.start) | (highest >= self._held.stop)] = np.inf
+        index = int(gaps.argmin())
+        if gaps[index] == np.inf:
+            return
+        if gaps[index] <= self.tolerance:
+            within = (gaps <= self.tolerance).nonzero()[0].tolist()
+            index = min(within, key=lambda i: (candidates.uniformity_distance[i], gaps[i]))
+        yield _Candidate(point, int(flops[index]), segment, (candidates, index))
+
+    def _flops_gaps(self, batch: BatchCost, flops: Floats, point: _GridPoint, mode: Mode) -> Floats:
+        """Return how far a batch's networks are from the target, infinity for those that are not allowed."""
+        gaps = np.abs(flops - self.target)
+        if mode == "at_most":
+            gaps[flops > self.target] = np.inf
+        if self.constraints.limits_cost:
+            if batch is self.grid.batch:  # at many px: the limits are computed once
+                is_allowed = self.constraints.largest_sides(batch, point.repeats) >= point.px
+            else:
+                is_allowed = self.constraints.allowed_networks(batch, point.repeats, point.px)
+            gaps[~is_allowed] = np.inf
+        return gaps
+
+    def _is_reachable(self, scan: RangeScan) -> bool:
+        """Return whether the target is reachable within the slack; any network below it satisfies `at_most`."""
+        if scan.reachable is None:
+            return False
+        min_flops, max_flops = scan.reachable
+        if self.mode == "at_most":
+            return min_flops <= self.target
+        return min_flops * (1 - _REACHABILITY_SLACK) <= self.target <= max_flops * (1 + _REACHABILITY_SLACK)
+
+    def _with_constraints(self, constraints: Constraints, work: SearchWork) -> _Search:
+        return _Search(
+            self.architecture,
+            self.r,
+            self.d,
+            self.target,
+            self.width,
+            self.radius,
+            constraints,
+            self.mode,
+            self.tolerance,
+            work,
+        )
