@@ -1,1 +1,1 @@
-"""Alembic migrations, on the app's settings and metadata."""
+"""Alembic migrations of the database schema."""

@@ -1,13 +1,16 @@
-"""Runs migrations on the database of the settings, or on a connection that the caller hands over."""
+"""Runs migrations on the connection that the caller passes, or on the database of the settings."""
 
 from __future__ import annotations
+
+from contextlib import nullcontext
 
 from alembic import context
 from sqlalchemy import Connection
 
+from app.core.settings import get_settings
+from app.db.data_loss import refuse_data_loss
 from app.db.session import engine_for
 from app.db.tables import Base
-from app.settings import get_settings
 
 
 def run(connection: Connection) -> None:
@@ -17,13 +20,14 @@ def run(connection: Connection) -> None:
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
     )
-    with context.begin_transaction():
+    may_discard_data = context.config.attributes.get("may_discard_data", False)
+    with context.begin_transaction(), nullcontext() if may_discard_data else refuse_data_loss(connection):
         context.run_migrations()
 
 
-given = context.config.attributes.get("connection")
-if given is not None:
-    run(given)
+passed_connection = context.config.attributes.get("connection")
+if passed_connection is not None:
+    run(passed_connection)
 else:
-    with engine_for(get_settings().database).begin() as opened:
-        run(opened)
+    with engine_for(get_settings().database).execution_options(unlimited=True).begin() as new_connection:
+        run(new_connection)

@@ -1,1 +1,1 @@
-"""Persistence: tables, and every query in repositories. SQLAlchemy is imported here and in `migrations/` alone."""
+"""Persistence: tables, repositories with all queries, and units of work. Only this package uses SQLAlchemy."""

@@ -1,4 +1,4 @@
-"""The schema, brought up to date. Two processes that do so at once do it one after the other."""
+"""Schema migrations. Processes that migrate at the same time run one after the other."""
 
 from __future__ import annotations
 
@@ -8,57 +8,89 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 import migrations
-from app.db.session import DatabaseAway, engine_for
+from app.db.session import DatabaseUnavailable, engine_for
 
-_LOCK = 7_239_461  # any number, the same for all: PostgreSQL's advisory lock
+_LOCK = 7_239_461  # the key of PostgreSQL's advisory lock: arbitrary, but the same in all processes
+
+
+class UnknownRevision(Exception):
+    """No migration has this revision, or it is not below the schema's own."""
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Apply all migrations up to `revision`.
+    """Apply all migrations up to `revision`. A schema newer than this version stays as it is.
 
-    Raises: DatabaseAway.
+    Raises: DatabaseUnavailable.
     """
     try:
-        with engine_for(url).begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-            command.upgrade(alembic_config(connection), revision)
+        with _engine(url).begin() as connection:
+            _lock(connection)
+            if not _is_newer(MigrationContext.configure(connection).get_current_revision()):
+                config = alembic_config(connection)
+                config.attributes["may_discard_data"] = True  # an upgrade deletes only what it means to
+                command.upgrade(config, revision)
     except OperationalError as error:
-        raise DatabaseAway from error
+        raise DatabaseUnavailable from error
 
 
-def downgrade(url: str, revision: str = "base") -> None:
-    """Take migrations back down to `revision`."""
-    with engine_for(url).begin() as connection:
-        command.downgrade(alembic_config(connection), revision)
+def downgrade(url: str, revision: str = "base", *, discard_data: bool = False) -> None:
+    """Revert all migrations down to `revision`, all or none.
+
+    Raises: WouldLoseData if they drop tables or columns that hold data, unless `discard_data`; UnknownRevision.
+    """
+    with _engine(url).begin() as connection:
+        _lock(connection)
+        config = alembic_config(connection)
+        config.attributes["may_discard_data"] = discard_data
+        try:
+            command.downgrade(config, revision)
+        except CommandError as error:
+            raise UnknownRevision(str(error)) from error
 
 
-def versions(url: str) -> tuple[str | None, str | None]:
-    """The schema's revision, none before the first, and the one that this code wants.
+def _lock(connection: Connection) -> None:
+    """Wait until no other process migrates; SQLite takes its lock when the transaction begins."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
-    Raises: DatabaseAway.
+
+def schema_revisions(url: str) -> tuple[str | None, str | None]:
+    """Return the revision of the schema (None before the first migration) and the one that this version requires.
+
+    Raises: DatabaseUnavailable.
     """
     try:
         with engine_for(url).connect() as connection:
             return MigrationContext.configure(connection).get_current_revision(), _script().get_current_head()
     except OperationalError as error:
-        raise DatabaseAway from error
+        raise DatabaseUnavailable from error
 
 
-def behind(url: str) -> str | None:
-    """What this version misses in the schema; none where it is this version's, or a newer one's: those only add.
+def schema_problem(url: str) -> str | None:
+    """Say why the schema is outdated; None if it is current or newer, since most newer revisions only add to it.
 
-    Raises: DatabaseAway.
+    Raises: DatabaseUnavailable.
     """
-    there, wanted = versions(url)
-    if there is None:
+    current, required = schema_revisions(url)
+    if current is None:
         return "has no tables yet"
-    known = {one.revision for one in _script().walk_revisions()}
-    return f"has a schema at {there}, and this version wants {wanted}" if there in known - {wanted} else None
+    if current == required or _is_newer(current):
+        return None
+    return f"has schema {current}, but this version requires {required}"
+
+
+def _engine(url: str) -> Engine:
+    """Return an engine without a limit of time: a migration may rewrite a large table, or wait for another one."""
+    return engine_for(url).execution_options(unlimited=True)
+
+
+def _is_newer(revision: str | None) -> bool:
+    return revision is not None and revision not in {one.revision for one in _script().walk_revisions()}
 
 
 def _script() -> ScriptDirectory:

@@ -1,4 +1,4 @@
-"""Lists by page: newest first, with an opaque cursor that stays right while rows are added."""
+"""Pagination: newest first, with an opaque cursor that stays valid while rows are added."""
 
 from __future__ import annotations
 
@@ -9,47 +9,60 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from app.errors import Invalid
+from app.core.errors import InvalidRequest
 
 Row = TypeVar("Row")
 
 
-def unknown_cursor() -> Invalid:
-    """The cursor is not one that a list gave out."""
-    return Invalid("cursor", "This cursor was not given out by a list: take `next` of the page before.")
+def invalid_cursor() -> InvalidRequest:
+    """Return the error for a cursor that no list returned."""
+    return InvalidRequest("cursor", "This is not a valid cursor: use `next` of the previous page.")
 
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """Some rows, and the cursor of those that follow."""
+    """A page of rows and the cursor of the next page."""
 
     items: list[Row]
     next: str | None
 
 
-def by_creation(session: Session, query: Select[Any], table: Any, limit: int, cursor: str | None) -> Page[Any]:
-    """A page of `table`'s rows by (created_at, id), newest first.
+def page_by_creation(session: Session, query: Select[Any], table: Any, limit: int, cursor: str | None) -> Page[Any]:
+    """Return a page of `table`'s rows by (created_at, id), newest first.
 
-    Raises: Invalid.
+    Raises: InvalidRequest.
     """
     query = query.order_by(table.created_at.desc(), table.id.desc()).limit(limit + 1)
     if cursor is not None:
-        query = query.where(tuple_(table.created_at, table.id) < tuple_(*_decoded(cursor, table)))
+        query = query.where(tuple_(table.created_at, table.id) < tuple_(*_decode_cursor(cursor, table)))
     rows = list(session.scalars(query))
-    more = len(rows) > limit
+    has_more = len(rows) > limit
     rows = rows[:limit]
-    return Page(rows, _encoded(rows[-1]) if more else None)
+    return Page(rows, _encode_cursor(rows[-1]) if has_more else None)
 
 
-def _encoded(row: Any) -> str:
+def where_archived(query: Select[Any], table: Any, archived: bool | None) -> Select[Any]:
+    """Restrict the query to archived rows, or to the others; None: to neither."""
+    if archived is None:
+        return query
+    is_archived = table.archived_at.is_not(None)
+    return query.where(is_archived if archived else ~is_archived)
+
+
+def id_begins_with(column: InstrumentedAttribute[str], prefix: str) -> ColumnElement[bool]:
+    """Return a condition on ids of hex digits that an index can answer."""
+    return and_(column >= prefix, column < prefix + "g")
+
+
+def _encode_cursor(row: Any) -> str:
     plain = json.dumps([row.__tablename__, row.created_at.isoformat(), row.id])
     return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
 
-def _decoded(cursor: str, table: Any) -> tuple[datetime, str]:
+def _decode_cursor(cursor: str, table: Any) -> tuple[datetime, str]:
     try:
         plain = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         name, created_at, row_id = plain
@@ -58,4 +71,4 @@ def _decoded(cursor: str, table: Any) -> tuple[datetime, str]:
         row_id.encode()
         return datetime.fromisoformat(created_at), row_id
     except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise unknown_cursor() from error
+        raise invalid_cursor() from error

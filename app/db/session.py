@@ -1,41 +1,60 @@
-"""One engine a process; on SQLite with WAL, a busy timeout, and write locks taken at BEGIN."""
+"""Engines, one per database and process, and database errors. SQLite uses WAL and takes write locks at BEGIN."""
 
 from __future__ import annotations
 
 import re
+import threading
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from cachetools import LRUCache
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
+
+from app.db.postgresql import create_postgresql_engine
 
 _BUSY_SECONDS = 15
 _UNDEFINED = ("42P01", "42703")  # PostgreSQL's codes for a table and for a column
 _UNKNOWN_TO_SQLITE = re.compile(r"no such (table|column): |table \S+ has no column named ")
 
 
-@lru_cache(maxsize=8)
+class _Engines(LRUCache[str, Engine]):
+    """The engines by URL; one that is evicted closes its connections."""
+
+    def popitem(self) -> tuple[str, Engine]:
+        url, engine = super().popitem()
+        engine.dispose()
+        return url, engine
+
+
+_engines = _Engines(maxsize=8)
+_engines_lock = threading.Lock()
+
+
 def engine_for(url: str) -> Engine:
-    """The process's engine for a database URL; makes the folder of a SQLite file."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "postgresql" and parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20)
-    if parsed.database:
-        with suppress(OSError):  # SQLite then says that it cannot open the file
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, pool_size=20, max_overflow=20)
+    """Return the process's engine for a database URL; create the folder of a SQLite file."""
+    with _engines_lock:
+        if url not in _engines:
+            _engines[url] = _create_engine(make_url(url))
+        return _engines[url]
+
+
+def _create_engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        return create_postgresql_engine(url.set(drivername="postgresql+psycopg"))
+    if url.database:
+        with suppress(OSError):  # SQLite then reports that it cannot open the file
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, pool_size=20, max_overflow=20)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # BEGIN is ours to send, see `_begin_sqlite`
+    connection.isolation_level = None  # `_begin_sqlite` sends BEGIN
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -45,41 +64,43 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-class DatabaseAway(Exception):
-    """The database does not answer; it may later. `in_full` is for who runs the service, and for no caller of it."""
+class DatabaseUnavailable(Exception):
+    """The database does not answer at present. `operator_message` is for operators only, never for API clients."""
 
-    def __init__(self, said: str = "The database does not answer; try again in a moment.") -> None:
-        super().__init__(said)
+    def __init__(self, message: str = "The database does not answer; try again in a moment.") -> None:
+        super().__init__(message)
 
     @property
-    def in_full(self) -> str:
-        """With the first line of what the driver said, and the setting."""
+    def operator_message(self) -> str:
+        """The message with the first line of the driver's error and the name of the setting."""
         driver = str(getattr(self.__cause__, "orig", "")).splitlines()
         return f"The database does not answer: {driver[0]} (RDW_DATABASE_URL)" if driver else str(self)
 
 
-class SchemaBehind(DatabaseAway):
-    """The database answers, and has no tables, or those of an older version; once it is migrated it may do."""
+class SchemaMismatch(DatabaseUnavailable):
+    """The database answers, but it has no tables or those of another version."""
 
     def __init__(self) -> None:
-        super().__init__("The database lacks this version's tables: run `rdw migrate`.")
+        super().__init__(
+            "The database schema does not match this version. Run `rdw migrate`, or upgrade if the schema is newer."
+        )
 
     @property
-    def in_full(self) -> str:
+    def operator_message(self) -> str:
         return str(self)
 
 
-def why_away(error: BaseException | None) -> DatabaseAway | None:
-    """What an error of the driver means; none where it says nothing of the kind."""
+def classify_error(error: BaseException | None) -> DatabaseUnavailable | None:
+    """Translate a driver error into `DatabaseUnavailable`; None for other errors."""
     if not isinstance(error, DBAPIError):
         return None
     if getattr(error.orig, "sqlstate", None) in _UNDEFINED or _UNKNOWN_TO_SQLITE.match(str(error.orig)):
-        return SchemaBehind()
-    return DatabaseAway() if isinstance(error, OperationalError | InterfaceError) else None
+        return SchemaMismatch()
+    return DatabaseUnavailable() if isinstance(error, OperationalError | InterfaceError) else None
 
 
 def database_clock(session: Session) -> float:
-    """Seconds since 1970 by the database's clock: leases must not depend on the clocks of the machines around it."""
+    """Return the database's time in seconds since 1970: leases must not depend on the clocks of other machines."""
     if session.get_bind().dialect.name == "postgresql":
         return float(session.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
     return float(session.execute(text("SELECT (julianday('now') - 2440587.5) * 86400.0")).scalar_one())

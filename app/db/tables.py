@@ -1,4 +1,4 @@
-"""The tables. A trial's row is the truth about it; a broker's message only reminds."""
+"""The tables. The database is the source of truth; Celery messages are only hints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from uuid import uuid4
 from sqlalchemy import (
     JSON,
     BigInteger,
-    DateTime,
     Float,
     ForeignKey,
     Index,
@@ -19,25 +18,29 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     false,
     text,
 )
-from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up INTEGER keys alone
+from app.core.predictions import PredictedAccuracy
+from app.core.studies import Family, InterimResult, ReportedResult, Sampler, StudyOptions, StudyState, SuggestionState
+from app.core.trials import EventKind, Progress, RungAccuracy, TrialArtifacts, TrialResult, TrialState
+from app.data.recipes import Recipe
+from app.db.column_types import JsonValue, JsonValues, UtcDateTime, enum_by_value
+from app.scaling.network import Architecture, Config
+from app.scaling.predictors.promotion_gate import Decision
+from app.scaling.search.observations import Role
+from app.scaling.search.random_sampler import SearchSpace
 
+_ENUMS = (TrialState, EventKind, StudyState, SuggestionState, Sampler, Role)
+_JSON_VALUES = (
+    Architecture, Config, Decision, Family, PredictedAccuracy, Progress, Recipe, ReportedResult, SearchSpace,
+    StudyOptions, TrialArtifacts, TrialResult,
+)  # fmt: skip
 
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time in UTC on every database (SQLite keeps no zone)."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite autoincrements INTEGER keys only
 
 
 class Base(DeclarativeBase):
@@ -49,11 +52,17 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, list[Any]: JSON, datetime: UtcDateTime()}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        datetime: UtcDateTime(),
+        **{kind: enum_by_value(kind) for kind in _ENUMS},
+        **{kind: JsonValue(kind) for kind in _JSON_VALUES},
+    }
 
 
 def new_id() -> str:
-    """A random id; lists sort by time of creation, then id."""
+    """Return a random id; lists are sorted by creation time, then id."""
     return uuid4().hex
 
 
@@ -62,23 +71,65 @@ def utc_now() -> datetime:
 
 
 class ArchitectureRow(Base):
-    """A registered baseline; the built-in ones are code."""
+    """A registered baseline architecture; the built-in ones are defined in code.
+
+    Here and in other tables, `owner` is the name of the key that made the row; None if it was made without a key, or
+    before rows had owners.
+    """
 
     __tablename__ = "architectures"
 
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    owner: Mapped[str | None] = mapped_column(String(100))
     spec: Mapped[dict[str, Any]]
+    description: Mapped[str | None] = mapped_column(Text)
+    archived_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class DatasetRow(Base):
-    """A registered folder of images, or what was settled of fonts; the built-in sets are code."""
+    """A registered image folder or a data set rendered from fonts; the built-in sets are defined in code."""
 
     __tablename__ = "datasets"
 
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    owner: Mapped[str | None] = mapped_column(String(100))
+    report: Mapped[dict[str, Any] | None]  # what was understood of a folder; None if an earlier version registered it
     spec: Mapped[dict[str, Any]]
+    description: Mapped[str | None] = mapped_column(Text)
+    archived_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class DatasetCheckRow(Base):
+    """A folder whose images are checked before it becomes a data set of that name, or that cannot become one (`error`).
+
+    The process that checks it has a lease, and what it writes is fenced by its token.
+    """
+
+    __tablename__ = "dataset_checks"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    owner: Mapped[str | None] = mapped_column(String(100))
+    request: Mapped[dict[str, Any]]  # folder, native_px, layout and background
+    progress: Mapped[dict[str, Any]]  # `images` of `total` are checked; total is 0 while they are listed
+    error: Mapped[str | None] = mapped_column(Text)
+    token: Mapped[str | None] = mapped_column(String(32))
+    lease_expires: Mapped[float] = mapped_column(Float(53), default=0.0, server_default="0")  # by the database's clock
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class FormerNameRow(Base):
+    """A name that a resource of a kind no longer has, and that stands for no other one.
+
+    `successor` is the name that the resource has now; None: it was deleted.
+    """
+
+    __tablename__ = "former_names"
+
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)
+    name: Mapped[str] = mapped_column(String(240), primary_key=True)
+    successor: Mapped[str | None] = mapped_column(String(240), index=True)
 
 
 class StudyRow(Base):
@@ -86,30 +137,37 @@ class StudyRow(Base):
     __table_args__ = (Index("ix_studies_created_at_id", "created_at", "id"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    owner: Mapped[str | None] = mapped_column(String(100), index=True)
     name: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str | None] = mapped_column(Text)
+    archived_at: Mapped[datetime | None]
     architecture: Mapped[str] = mapped_column(String(100))
-    spec: Mapped[dict[str, Any]]  # the baseline as it was, classifier fitted to the data set
+    spec: Mapped[Architecture]  # the baseline when the study was created, with the data set's classes
     dataset: Mapped[str] = mapped_column(String(100))
-    recipe: Mapped[dict[str, Any]]
-    space: Mapped[dict[str, Any]]
+    recipe: Mapped[Recipe]
+    space: Mapped[SearchSpace]
     size: Mapped[int]
     seed: Mapped[int] = mapped_column(BigInteger)
-    sampler: Mapped[str] = mapped_column(String(20), default="random", server_default="random")
-    proposed: Mapped[int] = mapped_column(default=0, server_default="0")  # networks of `size` that were drawn so far
-    # How it goes on by itself: compound networks beside, seeds a network, halving, refits and their gate.
-    options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
-    seen: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # the last change that was seen to
-    refitted: Mapped[int] = mapped_column(default=0, server_default="0")  # observations at the last refit by itself
-    refit_why: Mapped[str | None] = mapped_column(Text)  # a refit is wanted whatever came since: an observation went
-    family: Mapped[list[Any] | None]  # networks that were asked for by budget and rule, and the trials of each
-    state: Mapped[str] = mapped_column(String(20), default="created")  # created, started, paused, cancelled
+    sampler: Mapped[Sampler] = mapped_column(default=Sampler.RANDOM, server_default="random")
+    proposed: Mapped[int] = mapped_column(
+        default=0, server_default="0"
+    )  # the number of the `size` networks sampled so far
+    options: Mapped[StudyOptions] = mapped_column(default=StudyOptions, server_default="{}")
+    # The id of the last processed change.
+    processed_version: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    # The number of observations at the last automatic refit.
+    observations_at_refit: Mapped[int] = mapped_column(default=0, server_default="0")
+    # Set when an observation was retracted: the study is then refitted in any case.
+    refit_reason: Mapped[str | None] = mapped_column(Text)
+    family: Mapped[Family | None]
+    state: Mapped[StudyState] = mapped_column(default=StudyState.CREATED)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class StudyChangeRow(Base):
-    """An observation of the study has come or gone: the last one's id is a version of all that it knows.
+    """A change of a study's observations; the id of the last change is the version of the study's observations.
 
-    Rows of their own, since a count in the study's row would let trials that end wait for each other.
+    Changes are rows of their own, since with a counter in the study's row trials that finish would wait for each other.
     """
 
     __tablename__ = "study_changes"
@@ -131,7 +189,8 @@ class TrialRow(Base):
         Index("ix_trials_created_at_id", "created_at", "id"),
         Index("ix_trials_state_created_at", "state", "created_at"),
         Index("ix_trials_architecture_created_at", "architecture", "created_at", "id"),
-        # One live or completed trial a fingerprint: a failed or cancelled one may be tried again.
+        Index("ix_trials_owner_state", "owner", "state", "stored_bytes"),
+        # One live or completed trial per fingerprint; failed and cancelled ones may be retried.
         Index(
             "uq_trials_fingerprint_live",
             "fingerprint",
@@ -142,6 +201,12 @@ class TrialRow(Base):
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    owner: Mapped[str | None] = mapped_column(String(100))
+    # Whether a key other than the owner's has requested it as well.
+    shared: Mapped[bool] = mapped_column(default=False, server_default=false())
+    name: Mapped[str | None] = mapped_column(String(200))
+    description: Mapped[str | None] = mapped_column(Text)
+    archived_at: Mapped[datetime | None]
     fingerprint: Mapped[str] = mapped_column(String(64))
     architecture: Mapped[str] = mapped_column(String(100))
     multipliers: Mapped[dict[str, Any] | None]
@@ -153,12 +218,14 @@ class TrialRow(Base):
     dataset_digest: Mapped[str] = mapped_column(String(64))
     recipe: Mapped[dict[str, Any]]
     seed: Mapped[int] = mapped_column(BigInteger)
-    predicted: Mapped[dict[str, Any] | None]  # what a predictor said before the training
-    state: Mapped[str] = mapped_column(String(20), default="queued")
+    predicted: Mapped[PredictedAccuracy | None]  # before the training
+    state: Mapped[TrialState] = mapped_column(default=TrialState.QUEUED)
     priority: Mapped[int] = mapped_column(default=0, server_default="0")
-    # Its place among those of its priority (seconds since 1970): one that lost its worker goes to the end.
+    # The order among trials of the same priority (seconds since 1970); a trial that lost its worker goes to the end.
     queued_at: Mapped[float] = mapped_column(Float(53), default=time, server_default="0")
-    on_demand: Mapped[bool] = mapped_column(default=False, server_default=false())  # a client waits, studies or not
+    on_demand: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # a client requested it, independently of studies
     attempt: Mapped[int] = mapped_column(default=0)  # since it was last requested
     token: Mapped[str | None] = mapped_column(String(32))
     lease_owner: Mapped[str | None] = mapped_column(String(200))
@@ -166,12 +233,14 @@ class TrialRow(Base):
     heartbeat_at: Mapped[float | None] = mapped_column(Float(53))
     sent_at: Mapped[float | None] = mapped_column(Float(53))  # when its message was last sent
     cancel_requested: Mapped[bool] = mapped_column(default=False)
-    # Successive halving: trained up to this epoch, then held until it is let go on; accuracies of the rungs so far.
+    # Successive halving: train up to this epoch, then wait for a promotion; the accuracies of the rungs so far.
     until_epoch: Mapped[int | None]
-    held: Mapped[bool] = mapped_column(default=False, server_default=false())
-    rungs: Mapped[list[Any] | None]
-    progress: Mapped[dict[str, Any] | None]
-    result: Mapped[dict[str, Any] | None]
+    awaiting_promotion: Mapped[bool] = mapped_column(default=False, server_default=false())
+    rungs: Mapped[tuple[RungAccuracy, ...] | None] = mapped_column(JsonValues(RungAccuracy))
+    progress: Mapped[Progress | None]
+    result: Mapped[TrialResult | None]
+    artifacts: Mapped[TrialArtifacts | None]  # None if there are no files, or a version before 0.2.0 wrote them
+    stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # of its artifacts
     error: Mapped[str | None] = mapped_column(Text)
     log: Mapped[list[Any] | None]  # the last lines of its worker's log
     request_id: Mapped[str | None] = mapped_column(String(100))
@@ -180,7 +249,7 @@ class TrialRow(Base):
     finished_at: Mapped[datetime | None]
 
 
-# The queue, in its order.
+# The index has the order of the queue.
 Index(
     "ix_trials_queue",
     TrialRow.priority.desc(),
@@ -192,20 +261,26 @@ Index(
 
 
 class StudyTrialRow(Base):
-    """Which trials a study counts as its own, and as what: a trial may serve several studies."""
+    """A trial of a study and its role in it; a trial may belong to several studies."""
 
     __tablename__ = "study_trials"
 
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), primary_key=True)
     trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"), primary_key=True, index=True)
-    role: Mapped[str] = mapped_column(String(20), default="recommended", server_default="random")
+    role: Mapped[Role] = mapped_column(default=Role.RECOMMENDED, server_default="random")
+    # Relative to the study's baseline. Without a ratio (older rows) they are the trial's; with a ratio alone the
+    # network is not scaled from that baseline.
+    r: Mapped[float | None]
+    d: Mapped[float | None]
+    w: Mapped[float | None]
+    ratio: Mapped[float | None]
 
 
 class SuggestionRow(Base):
-    """A network that a client of a study was told to train elsewhere; no network is suggested twice.
+    """A network that a client of a study is asked to train elsewhere; no network is suggested twice.
 
-    States: pending, told, infeasible. The lease is over at `lease_expires_at` (seconds since 1970 by the database's
-    clock): what is told later is kept, and marked as late.
+    The lease expires at `lease_expires_at` (seconds since 1970 by the database's clock); later reports are accepted and
+    marked as late.
     """
 
     __tablename__ = "suggestions"
@@ -222,21 +297,22 @@ class SuggestionRow(Base):
     d: Mapped[float]
     w: Mapped[float]
     ratio: Mapped[float]
-    config: Mapped[dict[str, Any]]
+    config: Mapped[Config]
     flops: Mapped[int] = mapped_column(BigInteger)
     params: Mapped[int] = mapped_column(BigInteger)
-    predicted: Mapped[dict[str, Any] | None]
-    state: Mapped[str] = mapped_column(String(20), default="pending")
-    reason: Mapped[str | None] = mapped_column(Text)  # of an infeasible one
-    told: Mapped[dict[str, Any] | None]
+    predicted: Mapped[PredictedAccuracy | None]
+    state: Mapped[SuggestionState] = mapped_column(default=SuggestionState.PENDING)
+    reason: Mapped[str | None] = mapped_column(Text)  # why it was infeasible
+    reported: Mapped[ReportedResult | None]
+    interim: Mapped[tuple[InterimResult, ...] | None] = mapped_column(JsonValues(InterimResult))
     late: Mapped[bool] = mapped_column(default=False)
     lease_expires_at: Mapped[float] = mapped_column(Float(53))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
-    told_at: Mapped[datetime | None]
+    reported_at: Mapped[datetime | None]
 
 
 class EventRow(Base):
-    """What happened to a trial, in order: the event stream is read from here."""
+    """An event of a trial; event streams are read from this table."""
 
     __tablename__ = "trial_events"
     __table_args__ = (
@@ -251,26 +327,26 @@ class EventRow(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id"))
-    kind: Mapped[str] = mapped_column(String(20))  # state, progress, superseded
+    kind: Mapped[EventKind]
     data: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class ObservationRow(Base):
-    """What a finished trial, or an import, says: multipliers, cost and accuracy (0 to 1)."""
+    """The multipliers, cost and accuracy (0 to 1) of a network, from a completed trial, a report or an import."""
 
     __tablename__ = "observations"
     __table_args__ = (
-        UniqueConstraint("trial_id"),  # a trial counts once, whatever happens
+        UniqueConstraint("trial_id"),  # a trial has at most one observation
         Index("ix_observations_study_id_id", "study_id", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     trial_id: Mapped[str | None] = mapped_column(ForeignKey("trials.id"))
-    study_id: Mapped[str | None] = mapped_column(ForeignKey("studies.id"))  # of an import
+    study_id: Mapped[str | None] = mapped_column(ForeignKey("studies.id"))  # of an import or a report
     architecture: Mapped[str] = mapped_column(String(100))
     dataset: Mapped[str] = mapped_column(String(100))
-    r: Mapped[float | None]  # unknown where a bare config was trained
+    r: Mapped[float | None]  # None if a config without multipliers was trained
     d: Mapped[float | None]
     w: Mapped[float | None]
     ratio: Mapped[float | None]
@@ -279,16 +355,16 @@ class ObservationRow(Base):
     params: Mapped[int] = mapped_column(BigInteger)
     accuracy: Mapped[float]
     seconds: Mapped[float | None]
-    latency_ms: Mapped[float | None]  # median, of the export; unknown where there was none
-    role: Mapped[str | None] = mapped_column(String(20))  # of an import or what a client told; a trial's is its study's
+    latency_ms: Mapped[float | None]  # the median of the exported model; None without an export
+    role: Mapped[Role | None]  # of an import or a report; a trial's role is in study_trials
     retracted_at: Mapped[datetime | None]
-    retraction: Mapped[str | None] = mapped_column(Text)  # why it was taken back
+    retraction_reason: Mapped[str | None] = mapped_column(Text)  # why it was retracted
     provenance: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class PredictorRow(Base):
-    """A fitted pair of GPs, and the accuracy's surrogate, as plain data; never changed but for `active`."""
+    """A fitted predictor as JSON: two Gaussian processes and the accuracy surrogate. The fit never changes."""
 
     __tablename__ = "predictors"
     __table_args__ = (
@@ -304,20 +380,24 @@ class PredictorRow(Base):
     )
 
     id: Mapped[str] = mapped_column(String(240), primary_key=True)
+    owner: Mapped[str | None] = mapped_column(String(100))
+    name: Mapped[str | None] = mapped_column(String(200))
+    description: Mapped[str | None] = mapped_column(Text)
+    archived_at: Mapped[datetime | None]
     architecture: Mapped[str] = mapped_column(String(100))
     dataset: Mapped[str] = mapped_column(String(100))
     version: Mapped[int]
     active: Mapped[bool] = mapped_column(default=False)
     data: Mapped[dict[str, Any]]
     quality: Mapped[dict[str, Any]]
-    gate: Mapped[dict[str, Any] | None]  # whether it was found fit to answer, and why
+    gate: Mapped[Decision | None]  # whether the promotion gate accepted it, and why
     provenance: Mapped[str] = mapped_column(Text)
     study_id: Mapped[str | None] = mapped_column(ForeignKey("studies.id"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class WorkerRow(Base):
-    """A worker process and when it last said that it lives (seconds since 1970 by the database's clock)."""
+    """A worker process and the time of its last heartbeat (seconds since 1970 by the database's clock)."""
 
     __tablename__ = "workers"
 
@@ -330,13 +410,13 @@ class WorkerRow(Base):
 
 
 COUNTERS = {
-    "trial_attempts": "Trials that a worker began or took up again.",
-    "lease_losses": "Trials whose worker died or fell silent.",
-    "reconcile_sends": "Messages sent again because a trial had lost its worker or its message.",
+    "trial_attempts": "Attempts by workers to train a trial.",
+    "expired_leases": "Leases of trials that expired because the worker stopped sending heartbeats.",
+    "redeliveries": "Messages sent again for trials that no worker had claimed.",
     "epochs": "",
     "epoch_seconds": "",
 }
-"""What is counted in SQL, for workers and replicas alike, and what it means; without that it is part of another."""
+"""The counters and their descriptions; one without a description is part of another metric."""
 
 
 class CounterRow(Base):
@@ -347,7 +427,7 @@ class CounterRow(Base):
 
 
 class ApiKeyRow(Base):
-    """Who may call; of the key itself only its SHA-256. Revoked and expired ones stay: the service stays locked."""
+    """An API key, of which only the SHA-256 is stored. Revoked and expired keys remain, so that keys stay required."""
 
     __tablename__ = "api_keys"
     __table_args__ = (UniqueConstraint("name"), UniqueConstraint("digest"))
@@ -362,19 +442,20 @@ class ApiKeyRow(Base):
     last_used_at: Mapped[datetime | None]
 
 
-class ReplayRow(Base):
-    """A write that its caller has named by an idempotency key, and its answer, once it has one.
+class IdempotencyRow(Base):
+    """A write request with an idempotency key, and its response once there is one.
 
-    Being answered until `answered_by` (seconds since 1970 by the database's clock): later its process is taken as dead.
+    A request without a response is being processed until `reserved_until` (seconds since 1970 by the database's
+    clock); after that its process is considered dead.
     """
 
-    __tablename__ = "replays"
+    __tablename__ = "idempotency_keys"
 
     caller: Mapped[str] = mapped_column(String(100), primary_key=True)
     key: Mapped[str] = mapped_column(String(200), primary_key=True)
-    asked: Mapped[str] = mapped_column(String(64))  # SHA-256 of the request
-    answered_by: Mapped[float] = mapped_column(Float(53))
-    outcome: Mapped[Any | None] = mapped_column(JSON)  # what was done, written with it
+    request_digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of the request
+    reserved_until: Mapped[float] = mapped_column(Float(53))
+    outcome: Mapped[Any | None] = mapped_column(JSON)  # the result of the write, stored in the same transaction
     status: Mapped[int | None]
     headers: Mapped[dict[str, Any] | None]
     body: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -1,52 +1,54 @@
-"""A transaction with its repositories; jobs are sent after the commit, never before."""
+"""A transaction and its repositories; jobs are sent after the commit, never before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from app.db.repositories import (
-    ApiKeys,
-    Architectures,
-    Counters,
-    Datasets,
-    Events,
-    Observations,
-    Predictors,
-    Replays,
-    Studies,
-    Suggestions,
-    Trials,
-    Workers,
-)
-from app.db.session import engine_for, why_away
-from app.db.tables import TrialRow
+from app.core.callers import ANYONE, UNLIMITED, Caller, Quotas
+from app.db.repositories.catalog import Catalog
+from app.db.repositories.dataset_checks import DatasetChecks
+from app.db.repositories.events import Events
+from app.db.repositories.idempotency import IdempotencyRecords
+from app.db.repositories.keys import ApiKeys
+from app.db.repositories.names import Names
+from app.db.repositories.observations import Observations
+from app.db.repositories.predictors import Predictors
+from app.db.repositories.studies import Studies
+from app.db.repositories.suggestions import Suggestions
+from app.db.repositories.trials import Trials
+from app.db.repositories.usage import Usage
+from app.db.repositories.workers import Counters, Workers
+from app.db.session import classify_error, engine_for
+from app.db.tables import ArchitectureRow, DatasetRow, IdempotencyRow, TrialRow
 
 Send = Callable[[list[str]], None]
 
 
 def _send_nothing(trial_ids: list[str]) -> None:
-    """For what enqueues nothing."""
+    """Do nothing: the unit of work enqueues no trials."""
 
 
 @dataclass(frozen=True)
-class Keyed:
-    """A request that its caller has named by an idempotency key."""
+class IdempotentRequest:
+    """The caller and the idempotency key of a request."""
 
     caller: str
     key: str
 
 
 class UnitOfWork:
-    """`with UnitOfWork(url) as work: …; work.commit()`: without the commit nothing has happened.
+    """A transaction: `with UnitOfWork(url) as work: …; work.commit()`. Without the commit nothing is changed.
 
-    `writes=False` promises to change nothing: on SQLite it then waits for no writer. `once` promises to commit once and
-    only to read after that. `keyed` is the request that it serves, where that may be sent again.
+    With `writes=False` it only reads; on SQLite it then does not wait for writers. With `once` it commits once and only
+    reads after that. `caller` is the sender of the request that it serves, with its `quotas`, and `idempotent_request`
+    that request, if it has an idempotency key.
     """
 
     def __init__(
@@ -56,19 +58,26 @@ class UnitOfWork:
         *,
         writes: bool = True,
         once: bool = False,
-        keyed: Keyed | None = None,
+        caller: Caller = ANYONE,
+        quotas: Quotas = UNLIMITED,
+        idempotent_request: IdempotentRequest | None = None,
     ) -> None:
-        self._then_reads = engine_for(url).execution_options(writes=False) if once else None
+        self.database = url
+        self.caller = caller
+        self.quotas = quotas
+        self._read_engine = engine_for(url).execution_options(writes=False) if once else None
         self._engine = engine_for(url).execution_options(writes=writes)
         self._send = send
-        self._keyed = keyed
+        self._idempotent_request = idempotent_request
         self._to_send: list[str] = []
         self._counts: dict[str, float] = {}
 
     def __enter__(self) -> UnitOfWork:
         self.session = Session(self._engine, expire_on_commit=False)
-        self.architectures = Architectures(self.session)
-        self.datasets = Datasets(self.session)
+        self.architectures = Catalog(self.session, ArchitectureRow)
+        self.datasets = Catalog(self.session, DatasetRow)
+        self.dataset_checks = DatasetChecks(self.session)
+        self.names = Names(self.session)
         self.studies = Studies(self.session)
         self.trials = Trials(self.session)
         self.events = Events(self.session)
@@ -77,52 +86,60 @@ class UnitOfWork:
         self.predictors = Predictors(self.session)
         self.workers = Workers(self.session)
         self.counters = Counters(self.session)
-        self.replays = Replays(self.session)
+        self.idempotency_records = IdempotencyRecords(self.session)
         self.keys = ApiKeys(self.session)
+        self.usage = Usage(self.session)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.session.close()
-        away = why_away(error)
-        if away is not None:
-            raise away from error
+        self.release()
+        unavailable = classify_error(error)
+        if unavailable is not None:
+            raise unavailable from error
 
     def send(self, trials: list[TrialRow]) -> None:
         """Enqueue these trials once the transaction is committed."""
         self.trials.mark_sent(trials)
         self._to_send += [trial.id for trial in trials]
 
+    @property
+    def has_trials_to_send(self) -> bool:
+        """Whether trials are enqueued with the commit."""
+        return bool(self._to_send)
+
     def count(self, name: str, amount: float = 1) -> None:
-        """Add to a counter (`tables.COUNTERS`), last thing before the commit: all share its row."""
+        """Add to a counter (`tables.COUNTERS`), right before the commit, since all transactions share its row."""
         self._counts[name] = self._counts.get(name, 0) + amount
 
-    def outcome(self) -> Any:
-        """What the very same request came to, where it was carried out before and its answer was lost; else none."""
-        row = self._keyed and self.replays.lock(self._keyed.caller, self._keyed.key)
+    def recorded_outcome(self) -> Any:
+        """Return the outcome of the same request if it was carried out before and its response was lost; else None."""
+        row = self._lock_idempotency_row()
         return row.outcome if row else None
 
-    def keep_outcome(self, outcome: Any) -> None:
-        """With the commit the request has come to this: for what is not by its nature the same when done again."""
-        row = self._keyed and self.replays.lock(self._keyed.caller, self._keyed.key)
+    def record_outcome(self, outcome: Any) -> None:
+        """Store the outcome of the request with the commit; needed for operations that are not idempotent."""
+        row = self._lock_idempotency_row()
         if row:
             row.outcome = outcome
 
     def commit(self, *, last: bool = True) -> None:
+        """Commit, then send the enqueued trials. With `once`, writes may follow only a commit that is not the last."""
         counts, self._counts = self._counts, {}
-        self.counters.add_to(counts)
+        self.counters.increment(counts)
         self.session.commit()
-        if last and self._then_reads:
-            self.session.bind = self._then_reads
+        if last and self._read_engine:
+            self.session.bind = self._read_engine
         to_send, self._to_send = self._to_send, []
         if to_send:
             self._send(to_send)
 
-    def let_go(self) -> None:
-        """Roll back what is not committed, and hold the database no longer."""
-        self.session.close()
+    def release(self) -> None:
+        """Roll back what is not committed and release the database connection."""
+        with suppress(DBAPIError):  # nothing is lost if the rollback fails, and its connection is closed then
+            self.session.close()
 
-    def ping(self) -> None:
-        """Raises where the database does not answer."""
-        self.session.execute(text("SELECT 1"))
+    def _lock_idempotency_row(self) -> IdempotencyRow | None:
+        request = self._idempotent_request
+        return None if request is None else self.idempotency_records.lock(request.caller, request.key)

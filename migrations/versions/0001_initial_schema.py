@@ -1,7 +1,7 @@
-"""the first tables
+"""initial schema
 
 Revision ID: 0001
-Revises: nothing
+Revises: none
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""priority and place in line of trials, the last lines of their logs
+"""priority and queue order of trials, and the last lines of their logs
 
 Revision ID: 0003
 Revises: 0002

@@ -1,4 +1,4 @@
-"""device and start of workers
+"""device and start time of workers
 
 Revision ID: 0004
 Revises: 0003

@@ -27,4 +27,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DELETE FROM counters WHERE value = 0")  # as `upgrade` inserts them
     op.drop_table("counters")

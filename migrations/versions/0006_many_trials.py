@@ -1,4 +1,4 @@
-"""indexes for many trials: lists of an architecture, what is old enough to be removed, the latest throughputs
+"""indexes for many trials: lists by architecture, and expired progress events
 
 Revision ID: 0006
 Revises: 0005

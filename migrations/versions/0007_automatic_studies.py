@@ -1,4 +1,4 @@
-"""studies that propose, halve and refit by themselves; suggestions to clients; observations taken back; the gate
+"""automatic sampling, halving and refits of studies; suggestions; retracted observations; the promotion gate
 
 Revision ID: 0007
 Revises: 0006
@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from app.db.tables import UtcDateTime
+from app.db.column_types import UtcDateTime
 
 revision = "0007"
 down_revision = "0006"
@@ -19,8 +19,8 @@ branch_labels = None
 depends_on = None
 
 
-def _added() -> dict[str, tuple[sa.Column[Any], ...]]:
-    """The new columns of tables that are there, made anew each time: a column belongs to one table only."""
+def _new_columns() -> dict[str, tuple[sa.Column[Any], ...]]:
+    """Create the new columns of existing tables; a column object can be used only once."""
     return {
         "studies": (
             sa.Column("sampler", sa.String(20), server_default="random", nullable=False),
@@ -47,7 +47,7 @@ def _added() -> dict[str, tuple[sa.Column[Any], ...]]:
 
 
 def upgrade() -> None:
-    for table, columns in _added().items():
+    for table, columns in _new_columns().items():
         for column in columns:
             op.add_column(table, column)
     op.execute("UPDATE studies SET proposed = size WHERE state <> 'created'")
@@ -91,6 +91,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("suggestions")
     op.drop_table("study_changes")
-    for table, columns in reversed(_added().items()):
+    for table, columns in reversed(_new_columns().items()):
         for column in reversed(columns):
             op.drop_column(table, column.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from app.db.tables import UtcDateTime
+from app.db.column_types import UtcDateTime
 
 revision = "0008"
 down_revision = "0007"

@@ -1,4 +1,4 @@
-"""answers kept under idempotency keys
+"""responses stored under idempotency keys
 
 Revision ID: 0009
 Revises: 0008

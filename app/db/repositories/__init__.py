@@ -1,0 +1,1 @@
+"""All queries, one module per kind of resource."""

@@ -1,0 +1,65 @@
+"""Queries on suggestions: networks that clients were asked to train."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Row, func, select
+
+from app.core.deletion import Listed
+from app.core.studies import SuggestionState
+from app.db.repositories.base import Repository
+from app.db.tables import SuggestionRow
+
+
+class Suggestions(Repository):
+    def lock(self, suggestion_id: str) -> SuggestionRow | None:
+        """Return the current row, locked until the commit."""
+        query = select(SuggestionRow).where(SuggestionRow.id == suggestion_id).with_for_update()
+        return self.reload(query).first()
+
+    def pending(self, study_id: str, client: str) -> list[SuggestionRow]:
+        """Return the suggestions that the client has not reported yet, oldest first."""
+        query = select(SuggestionRow).where(
+            SuggestionRow.study_id == study_id,
+            SuggestionRow.client == client,
+            SuggestionRow.state == SuggestionState.PENDING,
+        )
+        return list(self.session.scalars(query.order_by(SuggestionRow.created_at, SuggestionRow.id)))
+
+    def ids_pending(self, study_id: str) -> Listed:
+        """List the suggestions that were not reported yet, oldest first."""
+        query = select(SuggestionRow.id).where(
+            SuggestionRow.study_id == study_id, SuggestionRow.state == SuggestionState.PENDING
+        )
+        return self.list_ids(query.order_by(SuggestionRow.created_at, SuggestionRow.id))
+
+    def of_study(self, study_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Return the network, state, multipliers, ratio, flops, params and interim results of each suggestion."""
+        s = SuggestionRow
+        query = select(s.network, s.state, s.r, s.d, s.w, s.ratio, s.flops, s.params, s.interim)
+        return self.session.execute(query.where(s.study_id == study_id)).all()
+
+    def networks(self, study_id: str) -> list[str]:
+        """Return the networks of all suggestions of the study, by their keys."""
+        return list(self.session.scalars(select(SuggestionRow.network).where(SuggestionRow.study_id == study_id)))
+
+    def count_by_state(self, study_ids: Collection[str]) -> dict[tuple[str, SuggestionState], int]:
+        """Return the number of suggestions of each study by state."""
+        s = SuggestionRow
+        query = select(s.study_id, s.state, func.count()).where(s.study_id.in_(study_ids)).group_by(s.study_id, s.state)
+        return {(study_id, state): count for study_id, state, count in self.session.execute(query)}
+
+    def with_interim_results(self, study_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Return id, multipliers, ratio, flops, params and interim results of each suggestion that has any."""
+        s = SuggestionRow
+        query = select(s.id, s.r, s.d, s.w, s.ratio, s.flops, s.params, s.interim)
+        return self.session.execute(query.where(s.study_id == study_id, s.interim.is_not(None))).all()
+
+    def reported(self, study_id: str) -> list[SuggestionRow]:
+        """Return the suggestions with a reported accuracy, oldest first."""
+        query = select(SuggestionRow).where(
+            SuggestionRow.study_id == study_id, SuggestionRow.state == SuggestionState.REPORTED
+        )
+        return list(self.session.scalars(query.order_by(SuggestionRow.created_at, SuggestionRow.id)))

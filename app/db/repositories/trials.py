@@ -1,0 +1,292 @@
+"""Queries on trials: the queue, compare-and-swap changes, and lists.
+
+The rules of a trial's life cycle are in `services/trials/lifecycle.py`; states and limits are arguments here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from app.core.deletion import Listed
+from app.core.studies import StudyState
+from app.core.trials import TrialState
+from app.db.pagination import Page, id_begins_with, page_by_creation, where_archived
+from app.db.repositories.base import Repository
+from app.db.tables import EventRow, ObservationRow, PredictorRow, StudyRow, StudyTrialRow, TrialRow
+
+_QUEUE_ORDER = (TrialRow.priority.desc(), TrialRow.queued_at, TrialRow.id)  # the index ix_trials_queue has the same
+
+
+@dataclass(frozen=True)
+class QueueRule:
+    """The trial state of the queue, and the study states that decide whether a queued trial may run."""
+
+    queued: TrialState
+    study_paused: StudyState
+    study_running: StudyState
+
+    @property
+    def may_run(self) -> ColumnElement[bool]:
+        """Whether a worker may claim the trial.
+
+        It may not while its study holds it at a rung. Unless a client requested it, it may not either if one of its
+        studies is paused and none is running.
+        """
+        paused, running = _belongs_to_a_study(self.study_paused), _belongs_to_a_study(self.study_running)
+        return and_(not_(TrialRow.awaiting_promotion), or_(TrialRow.on_demand, not_(paused), running))
+
+    def queue(self, limit: int) -> Select[TrialRow]:
+        return select(TrialRow).where(TrialRow.state == self.queued, self.may_run).order_by(*_QUEUE_ORDER).limit(limit)
+
+
+def _belongs_to_a_study(state: StudyState) -> ColumnElement[bool]:
+    return exists().where(
+        StudyTrialRow.trial_id == TrialRow.id, StudyRow.id == StudyTrialRow.study_id, StudyRow.state == state
+    )
+
+
+class Trials(Repository):
+    def get(self, trial_id: str) -> TrialRow | None:
+        return self.session.get(TrialRow, trial_id)
+
+    def lock(self, trial_id: str) -> TrialRow | None:
+        """Return the current row, locked until the commit."""
+        query = select(TrialRow).where(TrialRow.id == trial_id).with_for_update(key_share=True)
+        return self.reload(query).first()
+
+    def by_fingerprint(self, fingerprint: str, states: Collection[TrialState]) -> TrialRow | None:
+        query = select(TrialRow).where(TrialRow.fingerprint == fingerprint, TrialRow.state.in_(states))
+        return self.session.scalars(query).first()
+
+    def add_unless_exists(self, trial: TrialRow, states: Collection[TrialState]) -> tuple[TrialRow, bool]:
+        """Add the trial, unless one with its fingerprint is in `states`. Return the trial and whether it is new."""
+        existing = self.by_fingerprint(trial.fingerprint, states)
+        if existing is not None:
+            return existing, False
+        try:
+            with self.session.begin_nested():
+                self.add(trial)
+        except IntegrityError:  # another transaction has added it meanwhile
+            existing = self.by_fingerprint(trial.fingerprint, states)
+            if existing is None:
+                raise
+            return existing, False
+        return trial, True
+
+    def page(
+        self,
+        limit: int,
+        cursor: str | None,
+        *,
+        state: TrialState | None = None,
+        study_id: str | None = None,
+        architecture: str | None = None,
+        id_prefix: str | None = None,
+        archived: bool | None = None,
+    ) -> Page[TrialRow]:
+        """Return a page of the trials; with `archived` set, of those that are archived or of the others."""
+        query = select(TrialRow) if study_id is None else self._of_study(study_id)
+        if state is not None:
+            query = query.where(TrialRow.state == state)
+        if architecture is not None:
+            query = query.where(TrialRow.architecture == architecture)
+        if id_prefix is not None:
+            query = query.where(id_begins_with(TrialRow.id, id_prefix))
+        query = where_archived(query, TrialRow, archived)
+        return page_by_creation(self.session, query, TrialRow, limit, cursor)
+
+    def of_study_in_states(self, study_id: str, *states: TrialState) -> list[TrialRow]:
+        """Return the study's trials in these states, always in the same order, so that transactions cannot deadlock."""
+        query = self._of_study(study_id).where(TrialRow.state.in_(states)).order_by(TrialRow.id)
+        return list(self.session.scalars(query))
+
+    def by_ids(self, ids: Iterable[str]) -> dict[str, TrialRow]:
+        return {trial.id: trial for trial in self.session.scalars(select(TrialRow).where(TrialRow.id.in_(list(ids))))}
+
+    def networks_of_study(self, study_id: str) -> Sequence[Row[Any]]:
+        """Return the columns of each trial of a study that identify its network, state and role."""
+        t, s = TrialRow, StudyTrialRow
+        resolution = t.config["resolution"].as_integer().label("resolution")
+        in_study = [
+            case((s.ratio.is_(None), of_trial), else_=column).label(column.name)
+            for column, of_trial in (
+                *((getattr(s, name), t.multipliers[name].as_float()) for name in ("r", "d", "w")),
+                (s.ratio, t.ratio),
+            )
+        ]
+        query = (
+            select(
+                t.id, t.state, t.awaiting_promotion, resolution, t.flops, t.params, t.rungs, t.until_epoch,
+                t.progress, s.role, *in_study,
+            )
+            .join(s, s.trial_id == t.id)
+            .where(s.study_id == study_id)
+            .order_by(t.id)
+        )  # fmt: skip
+        return self.session.execute(query).all()
+
+    def learning_curves(self, study_id: str, limit: int) -> list[tuple[str, tuple[tuple[int, float], ...]]]:
+        """Return id and validation accuracies, (epoch, accuracy) each, of the trials of a study that completed last."""
+        history = type_coerce(TrialRow.result, JSON)["history"]
+        query = (
+            select(TrialRow.id, history)
+            .join(StudyTrialRow, StudyTrialRow.trial_id == TrialRow.id)
+            .where(StudyTrialRow.study_id == study_id, TrialRow.state == TrialState.COMPLETED)
+            .order_by(TrialRow.finished_at.desc(), TrialRow.id)
+            .limit(limit)
+        )
+        return [
+            (
+                trial_id,
+                tuple((e["epoch"], e["validation_accuracy"]) for e in epochs or () if "validation_accuracy" in e),
+            )
+            for trial_id, epochs in self.session.execute(query)
+        ]
+
+    def predicted_by(self, predictor: PredictorRow, limit: int) -> list[TrialRow]:
+        """Return completed trials whose accuracy this version predicted before training, newest first."""
+        query = (
+            select(TrialRow)
+            .where(TrialRow.architecture == predictor.architecture, TrialRow.state == TrialState.COMPLETED)
+            .where(TrialRow.predicted["predictor"].as_string() == predictor.id)
+        )
+        return list(self.session.scalars(query.order_by(TrialRow.created_at.desc(), TrialRow.id.desc()).limit(limit)))
+
+    def completed_of_study(self, study_id: str) -> list[TrialRow]:
+        query = self._of_study(study_id).where(TrialRow.state == TrialState.COMPLETED)
+        return list(self.session.scalars(query.order_by(TrialRow.finished_at)))
+
+    def count_by_state(self) -> dict[TrialState, int]:
+        """Return the number of trials by state."""
+        counted = self.session.execute(select(TrialRow.state, func.count()).group_by(TrialRow.state))
+        return {state: count for state, count in counted}
+
+    def progress_in_states(self, states: Collection[TrialState], rule: QueueRule) -> Sequence[Row[Any]]:
+        """Return state, `may_run`, flops, data set, recipe and progress of each trial in `states`."""
+        columns = TrialRow.state, TrialRow.flops, TrialRow.dataset, TrialRow.recipe, TrialRow.progress
+        query = select(*columns, rule.may_run.label("may_run")).where(TrialRow.state.in_(states))
+        return self.session.execute(query).all()
+
+    def throughputs(
+        self, limit: int, *, datasets: Collection[str] | None = None, other_than: Collection[str] = ()
+    ) -> list[tuple[int, float | None]]:
+        """Return flops and images per second of the latest completed trials on these data sets."""
+        query = select(TrialRow.flops, TrialRow.result["images_per_second"].as_float()).where(
+            TrialRow.state == TrialState.COMPLETED, TrialRow.dataset.not_in(other_than)
+        )
+        if datasets is not None:
+            query = query.where(TrialRow.dataset.in_(datasets))
+        query = query.order_by(TrialRow.created_at.desc(), TrialRow.id.desc()).limit(limit)
+        return [(flops, rate) for flops, rate in self.session.execute(query)]
+
+    def is_shared(self, trial_id: str, study_id: str) -> bool:
+        """Whether the trial belongs to another study as well."""
+        query = select(StudyTrialRow.study_id).where(
+            StudyTrialRow.trial_id == trial_id, StudyTrialRow.study_id != study_id
+        )
+        return self.session.execute(query).first() is not None
+
+    def first_in_queue(self, rule: QueueRule, limit: int) -> list[TrialRow]:
+        return list(self.session.scalars(rule.queue(limit)))
+
+    def lock_first_in_queue(self, rule: QueueRule) -> TrialRow | None:
+        """Return the first trial that may run and that no other transaction has locked."""
+        query = rule.queue(1).with_for_update(skip_locked=True, of=TrialRow)
+        return self.reload(query).first()
+
+    def lock_expired(
+        self, state: TrialState, *, lease_before: float, heartbeat_after: float, limit: int
+    ) -> list[TrialRow]:
+        """Lock trials in `state` whose lease ends before or whose heartbeat is after a time, oldest lease first.
+
+        Trials locked by another transaction are skipped: they are being changed, for instance by a heartbeat.
+        """
+        is_expired = or_(TrialRow.lease_expires_at < lease_before, TrialRow.heartbeat_at > heartbeat_after)
+        query = (
+            select(TrialRow).where(TrialRow.state == state, is_expired).order_by(TrialRow.lease_expires_at).limit(limit)
+        )
+        locking = query.with_for_update(skip_locked=True, key_share=True)
+        return list(self.reload(locking))
+
+    def update_if(
+        self,
+        trial_id: str,
+        states: Collection[TrialState],
+        values: Mapping[str, Any],
+        *,
+        token: str | None = None,
+        awaiting_promotion: bool | None = None,
+    ) -> bool:
+        """Compare and swap: change the trial if its state is in `states` and `token` and `awaiting_promotion` match.
+
+        An argument that is None is not compared.
+        """
+        query = update(TrialRow).where(TrialRow.id == trial_id, TrialRow.state.in_(states))
+        if token is not None:
+            query = query.where(TrialRow.token == token)
+        if awaiting_promotion is not None:
+            query = query.where(TrialRow.awaiting_promotion == awaiting_promotion)
+        return self.execute_update(query.values(**values))
+
+    def update_if_unique(self, trial_id: str, states: Collection[TrialState], values: Mapping[str, Any]) -> bool:
+        """Call `update_if`, and return False as well if the new state would duplicate another trial's fingerprint."""
+        try:
+            with self.session.begin_nested():
+                return self.update_if(trial_id, states, values)
+        except IntegrityError:
+            return False
+
+    def is_cancel_requested(self, trial_id: str) -> bool:
+        return self.session.execute(select(TrialRow.cancel_requested).where(TrialRow.id == trial_id)).scalar_one()
+
+    def ids_on_dataset(self, dataset: str, states: Collection[TrialState]) -> Listed:
+        """List the trials on a data set that are in these states, oldest first."""
+        query = select(TrialRow.id).where(TrialRow.dataset == dataset, TrialRow.state.in_(states))
+        return self.list_ids(query.order_by(TrialRow.created_at, TrialRow.id))
+
+    def ids_predicted_by(self, predictor: PredictorRow) -> Listed:
+        """List the trials whose accuracy this version predicted, oldest first."""
+        query = select(TrialRow.id).where(
+            TrialRow.architecture == predictor.architecture,
+            TrialRow.predicted["predictor"].as_string() == predictor.id,
+        )
+        return self.list_ids(query.order_by(TrialRow.created_at, TrialRow.id))
+
+    def delete_with_contents(self, trial: TrialRow) -> None:
+        """Delete the trial with its events, its observation and its places in studies."""
+        for kind in (EventRow, ObservationRow, StudyTrialRow):
+            self.session.execute(delete(kind).where(kind.trial_id == trial.id))
+        self.session.execute(delete(TrialRow).where(TrialRow.id == trial.id))
+
+    def mark_sent(self, trials: Iterable[TrialRow]) -> None:
+        now = self.clock()
+        for trial in trials:
+            trial.sent_at = now
+
+    @staticmethod
+    def _of_study(study_id: str) -> Select[TrialRow]:
+        return (
+            select(TrialRow)
+            .join(StudyTrialRow, StudyTrialRow.trial_id == TrialRow.id)
+            .where(StudyTrialRow.study_id == study_id)
+        )
