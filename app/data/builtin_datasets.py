@@ -1,24 +1,28 @@
-"""Which image sets there are to train on, as values. Reading them is the worker's affair."""
+"""The definitions of the built-in data sets; the worker loads them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Part = Literal["train", "validation", "test"]
 Task = Literal["classification", "detection"]
+Layout = Literal["classes", "splits", "manifest", "shards"]
+"""How an image folder is laid out, see `image_layouts.py`."""
 
 
 @dataclass(frozen=True)
 class Dataset:
     """A labelled image set.
 
-    `digest` is the SHA-256 of its images and labels (`worker/datasets.py`) or of its files (`image_folders.py`,
-    `typefaces.py`, `worker/scenes.py`): a worker refuses data with another one.
-    The numbers of images are none where they are known only once the images are drawn.
-    `folder` is, for an ImageFolder, its place below the data root.
+    `digest` is the SHA-256 of its images and labels (`worker/data/loading.py`) or of its files (`image_folders.py`,
+    `fonts.py`, `worker/data/scenes.py`): a worker rejects data with a different digest.
+    The numbers of images are None until the images are rendered, if they are only known then.
+    `folder` is the path of an image folder below the data root, `layout` how it is read, and `background` the colour
+    behind transparent images. `classes` has the names of the classes by label; it is empty for folders that were
+    registered before names were stored.
     """
 
     name: str
@@ -32,6 +36,13 @@ class Dataset:
     description: str
     folder: str | None = None
     task: Task = "classification"
+    classes: tuple[str, ...] = ()
+    layout: Layout | None = None
+    background: str = "#ffffff"
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Dataset:
+        return cls(**{**plain, "classes": tuple(plain.get("classes", ()))})
 
 
 IDX_FILES = (
@@ -43,12 +54,12 @@ IDX_FILES = (
 
 
 def held_out(images: int) -> int:
-    """How many images are set aside for testing where a set has no test part of its own: a fifth of them."""
+    """Return the number of images held out for testing if a set has no test part: a fifth."""
     return math.ceil(images / 5)
 
 
 def fashion_mnist_folders(data_dir: Path) -> list[Path]:
-    """Where Fashion-MNIST may lie: Debian's package, then torchvision's download below the data directory."""
+    """Return the possible folders of Fashion-MNIST: Debian's package, then torchvision's download."""
     return [
         Path("/usr/share/datasets/fashion-mnist"),
         data_dir / "datasets" / "FashionMNIST" / "raw",
@@ -56,19 +67,19 @@ def fashion_mnist_folders(data_dir: Path) -> list[Path]:
 
 
 def fashion_mnist_folder(data_dir: Path) -> Path | None:
-    """The first of them that has all the files; none where none has."""
+    """Return the first of these folders that has all files, or None."""
     folders = fashion_mnist_folders(data_dir)
     return next((f for f in folders if all((f / name).is_file() for name in IDX_FILES)), None)
 
 
 def photo_folder() -> Path:
-    """Where Debian's mate-backgrounds keeps its photos."""
+    """Return the folder of the photos in Debian's package mate-backgrounds."""
     return Path("/usr/share/backgrounds/mate/nature")
 
 
 _SCENE_PACKAGES = "dataset-fashion-mnist mate-backgrounds"
 
-# Which photos are behind the scenes of which part: none is in two.
+# The background photos of each part; no photo is in two parts.
 PHOTOS: dict[Part, tuple[str, ...]] = {
     "train": (
         "Aqua.jpg",
@@ -85,15 +96,19 @@ PHOTOS: dict[Part, tuple[str, ...]] = {
 }
 
 
-def scenes_missing(data_dir: Path) -> str | None:
-    """What lacks for composing scenes of articles on photos, and how to get it; none where all is there."""
-    lacking = [name for part in PHOTOS.values() for name in part if not (photo_folder() / name).is_file()]
-    articles = fashion_mnist_folder(data_dir) is not None
-    if articles and not lacking:
+def scenes_unavailable_reason(data_dir: Path) -> str | None:
+    """Say which files for composing scenes are missing and how to install them; None if all exist."""
+    missing_photos = [name for part in PHOTOS.values() for name in part if not (photo_folder() / name).is_file()]
+    has_articles = fashion_mnist_folder(data_dir) is not None
+    if has_articles and not missing_photos:
         return None
-    what = " and ".join(["Fashion-MNIST"] * (not articles) + ["photos"] * bool(lacking))
-    return f"It is composed of what is not on this machine ({what}): apt-get install -y {_SCENE_PACKAGES}"
+    missing_sources = " and ".join(["Fashion-MNIST"] * (not has_articles) + ["photos"] * bool(missing_photos))
+    return f"Its sources are not on this machine ({missing_sources}): apt-get install -y {_SCENE_PACKAGES}"
 
+
+_ARTICLES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
 
 FASHION_MNIST = Dataset(
     name="fashion-mnist",
@@ -105,6 +120,7 @@ FASHION_MNIST = Dataset(
     test_images=10_000,
     digest="efd375b7587bddaedb1cb3a78cc981a9aff5c9ab7b56cf931d22809264bd2041",
     description="Articles of clothing, 28 px grey, 10 classes (Zalando, MIT licence).",
+    classes=_ARTICLES,
 )
 DIGITS = Dataset(
     name="digits",
@@ -116,6 +132,7 @@ DIGITS = Dataset(
     test_images=360,
     digest="c712dacf0bce3c3ef1eeff5de2148d650d7a084affe5d39af7c624dd50875206",
     description="Handwritten digits, 8 px grey, 10 classes, from scikit-learn's own files.",
+    classes=tuple("0123456789"),
 )
 
 ARTICLES_ON_PHOTOS = Dataset(
@@ -127,16 +144,19 @@ ARTICLES_ON_PHOTOS = Dataset(
     train_images=3_400,
     test_images=400,
     digest="b0497bf0f2c0db9d6c9c095d4e2e70f10514630462033db9bd908e69a9e3dc71",
-    description="Scenes to detect in, 128 px colour, 10 classes: 1 to 5 Fashion-MNIST articles, grey, pasted on crops "
-    "of 12 photos, boxes exact; the parts have no article and no photo in common. A composite: it says nothing about "
-    "COCO.",
+    description="Scenes for detection, 128 px colour, 10 classes: 1 to 5 grey Fashion-MNIST articles pasted on crops "
+    "of 12 photos, with exact boxes; the parts have no article and no photo in common. Not comparable with COCO.",
     task="detection",
+    classes=_ARTICLES,
 )
 
 BUILT_IN: dict[str, Dataset] = {d.name: d for d in (FASHION_MNIST, DIGITS, ARTICLES_ON_PHOTOS)}
 
+TYPEFACES = "typefaces"  # rendered from the installed fonts, see `fonts.py`
+BUILT_IN_NAMES = (*BUILT_IN, TYPEFACES)
+
 
 def task_of(name: str) -> Task:
-    """What is learned on the data set of that name: registered folders and fonts are there to be classified."""
-    known = BUILT_IN.get(name)
-    return "classification" if known is None else known.task
+    """Return the task of the data set of that name; registered folders and fonts are for classification."""
+    dataset = BUILT_IN.get(name)
+    return "classification" if dataset is None else dataset.task

@@ -1,4 +1,4 @@
-"""The fonts on this machine that the data set `typefaces` is drawn from: which ones, in which part, their digest."""
+"""The installed fonts from which the data set `typefaces` is rendered: their selection, split and digest."""
 
 from __future__ import annotations
 
@@ -14,41 +14,40 @@ from pathlib import Path
 import numpy as np
 from PIL import ImageFont, features
 
-from app.datasets import Dataset, Part
+from app.data.builtin_datasets import TYPEFACES, Dataset, Part
 
 CLASSES = string.digits + string.ascii_uppercase + "abdefghnqrt"
 """EMNIST's balanced merge: the other small letters look like their capitals."""
 NATIVE_PX = 64
-NAME = "typefaces"
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
-_RECIPE = 1  # count up where other pixels are drawn from the same fonts
+_RENDERING_VERSION = 1  # increment when the same fonts are rendered to different pixels
 _SUFFIXES = frozenset({".ttf", ".otf", ".pfb"})
-_FONTS_A_FAMILY = 6
-_LEAST_FAMILIES = 20
-_TEST_SHARE, _VALIDATION_SHARE = 0.2, 0.08  # of the families; validation is a tenth of those that are not test
+_MAX_FONTS_PER_FAMILY = 6
+_MIN_FAMILIES = 20
+_TEST_SHARE, _VALIDATION_SHARE = 0.2, 0.08  # shares of the families; validation is a tenth of those not in test
 _SYMBOLS = re.compile(
     r"dingbat|\bdings\b|head-ding|symbol|\bmath\b|\bicons?\b|braille|ornament|\bbars?\b|keyboard|\bphon.ti|klingon"
     r"|futhark|\bbinary\b|janken|hearts|barcode|emoji|\b(cm(ex|mi|sy)|ms[ab]m|esint|rsfs|stmary|wasy)\d",
     re.IGNORECASE,
 )
 
-_CURE = f"`python -m worker.fetch {NAME}` says what to install (the list is app/font-packages.txt)"
+_REMEDY = f"`python -m worker.data.fetch {TYPEFACES}` prints what to install (listed in app/data/font-packages.txt)"
 
 _Stamp = tuple[tuple[str, int, int], ...]
 
 
 class FontsError(ValueError):
-    """The fonts do not do, and `why`; the message adds where it is said what to install: hundreds of packages."""
+    """The installed fonts are insufficient, for the reason `why`; the message adds how to find what to install."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"{why}: {_CURE}")
+        super().__init__(f"{why}: {_REMEDY}")
         self.why = why
 
 
 @dataclass(frozen=True)
 class Font:
-    """A font file; `family` is what the split goes by, `digest` the SHA-256 of its content."""
+    """A font file. The split is by `family`; `digest` is the SHA-256 of the file."""
 
     family: str
     name: str
@@ -63,19 +62,19 @@ class Font:
 
 @dataclass(frozen=True)
 class Typefaces:
-    """Fonts in order of family, name and style; `digest` is over recipe, rasteriser, split and fonts."""
+    """Fonts by family, name and style; `digest` covers rendering version, rasteriser, split and fonts."""
 
     fonts: tuple[Font, ...]
     digest: str
 
 
-def is_one(name: str) -> bool:
-    """Whether a data set of that name is drawn from fonts: `typefaces`, or `typefaces-…`, settled at another time."""
-    return name == NAME or name.startswith(f"{NAME}-")
+def is_typefaces_name(name: str) -> bool:
+    """Whether a data set of that name is rendered from fonts: `typefaces` or `typefaces-…`."""
+    return name == TYPEFACES or name.startswith(f"{TYPEFACES}-")
 
 
 def font_folders() -> list[Path]:
-    """Where fonts are installed: for everybody, and for who runs this."""
+    """Return the folders of fonts: the system's and the user's."""
     return [
         Path("/usr/share/fonts"),
         Path("/usr/local/share/fonts"),
@@ -83,37 +82,41 @@ def font_folders() -> list[Path]:
     ]
 
 
-def apt_line() -> str:
-    """The command that installs Debian's fonts."""
+def install_command() -> str:
+    """Return the command that installs the fonts on Debian."""
     packages = (Path(__file__).parent / "font-packages.txt").read_text().split()
     return f"apt-get install -y {' '.join(packages)}"
 
 
-def installed() -> Typefaces:
-    """The fonts that are installed; quick where the files' names, sizes and times are as they were when last asked.
+def find_installed() -> Typefaces:
+    """Return the installed fonts; cached until a file's name, size or time changes.
 
-    Raises: FontsError where there are too few.
+    Raises: FontsError if there are too few.
     """
-    found = _chosen(_stamp(font_folders()))
-    families = {font.family for font in found.fonts}
-    if len(families) < _LEAST_FAMILIES or {font.part for font in found.fonts} != set(PARTS):
-        raise FontsError(f"{NAME!r} is drawn from installed fonts, and those of {len(families)} families are too few")
-    return found
+    typefaces = _select_fonts(_stamp(font_folders()))
+    families = {font.family for font in typefaces.fonts}
+    if len(families) < _MIN_FAMILIES or {font.part for font in typefaces.fonts} != set(PARTS):
+        raise FontsError(
+            f"{TYPEFACES!r} is rendered from installed fonts, and those of {len(families)} families are too few"
+        )
+    return typefaces
 
 
 def describe(name: str) -> Dataset:
-    """The set that the fonts on this machine make; how many images is known once they are drawn.
+    """Return the data set of the fonts on this machine; its numbers of images are known once they are rendered.
 
     Raises: FontsError.
     """
-    return dataset(name, installed().digest)
+    return create_dataset(name, find_installed().digest)
 
 
-def dataset(name: str, digest: str) -> Dataset:
+def create_dataset(name: str, digest: str) -> Dataset:
+    """Describe the data set of the fonts with this digest; without a digest, of any fonts."""
     return Dataset(
         name=name,
         kind="typefaces",
         num_classes=len(CLASSES),
+        classes=tuple(CLASSES),
         channels=1,
         native_px=NATIVE_PX,
         train_images=None,
@@ -124,38 +127,38 @@ def dataset(name: str, digest: str) -> Dataset:
     )
 
 
-def missing(wanted: str) -> str | None:
-    """Why the set of that digest (empty: any) cannot be drawn here, and the cure; none where it can."""
+def unavailable_reason(required: str) -> str | None:
+    """Say why the set of that digest (empty: any) cannot be rendered here and what to do; None if it can."""
     try:
-        found = installed().digest
+        installed_digest = find_installed().digest
     except FontsError as error:
         return str(error)
-    if wanted in ("", found):
+    if required in ("", installed_digest):
         return None
     return (
-        f"The fonts installed are not those that the set was settled from (digest {found[:12]}…, wanted "
-        f"{wanted[:12]}…): install the same on all machines (app/font-packages.txt), or ask for a set under another "
-        f"name ('{NAME}-2'): it is settled from the fonts that are there then."
+        f"The installed fonts differ from those of the data set (digest {installed_digest[:12]}…, "
+        f"expected {required[:12]}…): install the same fonts on all machines (app/data/font-packages.txt), "
+        f"or use another name ('{TYPEFACES}-2'), which stands for the fonts installed at its first use."
     )
 
 
-def cache(data_dir: Path, digest: str) -> Path:
-    """Where the drawn glyphs are kept."""
-    return data_dir / "datasets" / f"{NAME}-{digest[:16]}.npz"
+def glyph_cache_file(data_dir: Path, digest: str) -> Path:
+    """Return the file that caches the rendered glyphs."""
+    return data_dir / "datasets" / f"{TYPEFACES}-{digest[:16]}.npz"
 
 
-def counts(data_dir: Path, digest: str) -> tuple[int, int] | None:
-    """How many images there are to train on, validation among them, and to test; none before they are drawn."""
+def image_counts(data_dir: Path, digest: str) -> tuple[int, int] | None:
+    """Return the numbers of training (including validation) and test images; None before they are rendered."""
     try:
-        with cache(data_dir, digest).open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
-            train, validation, test = kept["counts"].tolist()
-    except Exception:  # absent, or damaged in any way: the worker draws them again
+        with glyph_cache_file(data_dir, digest).open("rb") as opened, np.load(opened, allow_pickle=False) as glyphs:
+            train, validation, test = glyphs["counts"].tolist()
+    except Exception:  # missing or damaged: the worker renders them again
         return None
     return train + validation, test
 
 
 def part_of(family: str) -> Part:
-    """By a hash of the family's name: more fonts move none from one part to another."""
+    """Return the part of a family, by a hash of its name, so that additional fonts do not change the split."""
     share = int.from_bytes(hashlib.sha256(family.encode()).digest()[:8], "big") / 2**64
     if share < _TEST_SHARE:
         return "test"
@@ -163,10 +166,10 @@ def part_of(family: str) -> Part:
 
 
 def family_of(name: str) -> str:
-    """What fonts of related names have in common: the name's first word, up to an inner capital.
+    """Return the family of a font: the first word of its name, up to an inner capital.
 
-    DejaVu Sans and DejaVu Serif, YOzA90 and YOzFb are one: too large a family is safe, a divided one would be
-    trained and tested on.
+    DejaVu Sans and DejaVu Serif are one family, as are YOzA90 and YOzFb. Too large a family is safe; a divided one
+    would be in both training and test.
     """
     words = re.findall(r"[^\W\d_]{2,}", name)
     if not words:
@@ -175,29 +178,31 @@ def family_of(name: str) -> str:
 
 
 def _stamp(folders: list[Path]) -> _Stamp:
-    """Path, bytes and time of change of each font file."""
+    """Return path, size and modification time of each font file."""
     files = {f for folder in folders for f in folder.rglob("*") if f.suffix.lower() in _SUFFIXES and f.is_file()}
     return tuple(sorted((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files))
 
 
 @lru_cache(maxsize=2)
-def _chosen(stamp: _Stamp) -> Typefaces:
-    """At most six fonts a family, symbols left out; one of each name and style, wherever its file lies."""
-    named = {}
-    for font in sorted(filter(None, (_read(Path(path)) for path, _, _ in stamp)), key=lambda font: font.digest):
+def _select_fonts(stamp: _Stamp) -> Typefaces:
+    """Select at most six fonts per family, without symbol fonts; one for each name and style."""
+    named: dict[tuple[str, str], Font] = {}
+    for font in sorted(filter(None, (_read_font(Path(path)) for path, _, _ in stamp)), key=lambda font: font.digest):
         named.setdefault((font.name, font.style), font)
     families = defaultdict(list)
     for _, font in sorted(named.items()):
         families[font.family].append(font)
-    fonts = tuple(font for _, family in sorted(families.items()) for font in family[:_FONTS_A_FAMILY])
-    summed = hashlib.sha256(f"{_RECIPE} {CLASSES} {NATIVE_PX} FreeType {features.version('freetype2')}\n".encode())
+    fonts = tuple(font for _, family in sorted(families.items()) for font in family[:_MAX_FONTS_PER_FAMILY])
+    digest = hashlib.sha256(
+        f"{_RENDERING_VERSION} {CLASSES} {NATIVE_PX} FreeType {features.version('freetype2')}\n".encode()
+    )
     for font in fonts:
-        summed.update(f"{font.family}\0{font.part}\0{font.digest}\n".encode())
-    return Typefaces(fonts, summed.hexdigest())
+        digest.update(f"{font.family}\0{font.part}\0{font.digest}\n".encode())
+    return Typefaces(fonts, digest.hexdigest())
 
 
-def _read(file: Path) -> Font | None:
-    """None for symbols, and for what FreeType does not open."""
+def _read_font(file: Path) -> Font | None:
+    """Read a font; None for symbol fonts and files that FreeType cannot open."""
     try:
         name, style = ImageFont.truetype(str(file), NATIVE_PX, layout_engine=ImageFont.Layout.BASIC).getname()
         content = file.read_bytes()

@@ -1,0 +1,223 @@
+"""Reads and decodes every image of a folder once, in parallel, and keeps the hashes beside the data.
+
+The registration of a folder and a worker's first training on it share these hashes, so images are checked once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from app.data.folder_scan import FolderError, Paths, printable
+from app.data.image_decoding import (
+    FORMATS,
+    MAX_FILE_BYTES,
+    UNREADABLE,
+    decode_square,
+    is_plain,
+    require_readable_file,
+)
+
+log = logging.getLogger("rdw.images")
+
+OnRead = Callable[[int, int], None]
+"""Called every few seconds with the number of images read so far and the number of all; it may raise to stop."""
+
+PixelHashes = NDArray[np.bytes_]
+"""A 16-byte hash of the pixels of each image, by which duplicates are found."""
+
+MAX_LISTED = 100  # unreadable files in an error
+_PROGRESS_SECONDS = 2.0
+_CHUNK_FILES = 64  # files read between checks of the progress
+_CACHE = ".checked"  # the folder of the hashes, in the data root
+
+
+class UnreadableImages(FolderError):
+    """Files are not images that can be decoded: how many of how many, and the first of them by name."""
+
+    def __init__(self, folder: str, files: list[str], count: int, total: int) -> None:
+        if count == 1:
+            message = f"{files[0]!r} of {folder!r} cannot be read as an image: repair or remove it."
+        else:
+            named = ", ".join(map(repr, files[:5]))
+            more = f" and {count - 5:,} more" if count > 5 else ""
+            message = f"{count:,} of {total:,} files of {folder!r} cannot be read as images: {named}{more}. "
+            message += "Repair or remove them."
+        super().__init__(message)
+        self.files, self.count = files, count
+
+
+@dataclass(frozen=True)
+class ImageHashes:
+    """For each image: the SHA-256 of its content [n, 32], the hash of its pixels, and whether it is plain.
+
+    A plain image has no transparency and at most 8 bits per channel.
+    """
+
+    contents: NDArray[np.uint8]
+    pixels: PixelHashes
+    is_plain: NDArray[np.bool_]
+
+
+def read_location(folder: Path, location: str) -> bytes:
+    """Return the content of an image file, or of a member of a tar file (`PATH\\0OFFSET\\0SIZE`).
+
+    Raises: OSError, also for special and huge files.
+    """
+    path, *span = location.split("\0")
+    if not span:
+        require_readable_file(folder / path)
+        return (folder / path).read_bytes()
+    offset, size = map(int, span)
+    if size > MAX_FILE_BYTES:
+        raise OSError("too large for an image")
+    with (folder / path).open("rb") as opened:
+        opened.seek(offset)
+        return opened.read(size)
+
+
+def name_location(location: str) -> str:
+    """Return the location of an image as text for a message."""
+    path, *span = location.split("\0")
+    return printable(path) + (f" at byte {span[0]}" if span else "")
+
+
+def check_images(
+    folder: Path, base: Path, paths: Paths, px: int, background: str, readers: int, on_read: OnRead
+) -> ImageHashes:
+    """Decode the images of a folder below the data root `base` at `px` with this number of threads.
+
+    The hashes of a former check are returned if no name, size or time has changed since.
+    Raises: UnreadableImages; FolderError if a file changes meanwhile; what `on_read` raises.
+    """
+    stamp = _stamp(folder, paths, px, background, on_read)
+    cache = base / _CACHE / f"{stamp[:32]}.npz"
+    hashes = _read_cache(cache, stamp)
+    if hashes is None:
+        hashes = _hash_images(folder, base, paths, px, background, readers, on_read)
+        if _stamp(folder, paths, px, background, on_read) != stamp:
+            name = folder.relative_to(base).as_posix()
+            raise FolderError(f"Files of {name!r} changed while they were read: try again once nobody writes to it.")
+        _write_cache(cache, stamp, hashes)
+    return hashes
+
+
+def _stamp(folder: Path, paths: Paths, px: int, background: str, on_read: OnRead) -> str:
+    """Return the SHA-256 of names, sizes and times of the files that exist."""
+    digest = hashlib.sha256(f"{folder}\n{px}\n{background}\n".encode(errors="surrogateescape"))
+    last_path, status = "", ""
+    for number, location in enumerate(paths):
+        path, _, span = location.partition("\0")
+        if path != last_path:
+            last_path, status = path, _describe_file(folder / path)
+        digest.update(f"{path}\0{span}\0{status}\n".encode(errors="surrogateescape"))
+        if number % 10_000 == 9_999:
+            on_read(0, len(paths))
+    return digest.hexdigest()
+
+
+def _describe_file(file: Path) -> str:
+    try:
+        status = file.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def _read_cache(file: Path, stamp: str) -> ImageHashes | None:
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            if str(arrays["stamp"]) != stamp:
+                return None
+            return ImageHashes(arrays["contents"], arrays["pixels"], arrays["is_plain"])
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds of errors
+        log.warning("the cache %s is damaged (%s): all images are read again", file.name, type(error).__name__)
+        return None
+
+
+def _write_cache(file: Path, stamp: str, hashes: ImageHashes) -> None:
+    """Write the hashes atomically; a data root that cannot be written to only costs time."""
+    temporary = None
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f"{file.stem}.", delete=False) as opened:
+            temporary = Path(opened.name)
+            np.savez(opened, stamp=stamp, contents=hashes.contents, pixels=hashes.pixels, is_plain=hashes.is_plain)
+        temporary.replace(file)
+    except OSError as error:
+        log.warning("the hashes of the images cannot be kept, so they are read again: %s", error.strerror)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _hash_images(
+    folder: Path, base: Path, paths: Paths, px: int, background: str, readers: int, on_read: OnRead
+) -> ImageHashes:
+    total = len(paths)
+    hashes = ImageHashes(np.zeros((total, 32), np.uint8), np.zeros(total, "S16"), np.zeros(total, np.bool_))
+
+    def hash_image(index: int) -> bool:
+        """Record an image's hashes; return whether it can be read."""
+        try:
+            content = read_location(folder, paths[index])
+            with Image.open(BytesIO(content), formats=FORMATS) as header:
+                hashes.is_plain[index] = is_plain(header)
+            pixels = decode_square(BytesIO(content), px, background)
+        except UNREADABLE:
+            return False
+        hashes.contents[index] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
+        hashes.pixels[index] = hash_pixels(pixels)
+        return True
+
+    unreadable: list[str] = []
+    count = 0
+    last_report = time.monotonic()
+    with ThreadPoolExecutor(readers) as pool:
+        for start in range(0, total, _CHUNK_FILES):
+            chunk = range(start, min(start + _CHUNK_FILES, total))
+            for index, is_readable in zip(chunk, pool.map(hash_image, chunk), strict=True):
+                if not is_readable:
+                    count += 1
+                    if len(unreadable) < MAX_LISTED:
+                        unreadable.append(name_location(paths[index]))
+            if time.monotonic() - last_report > _PROGRESS_SECONDS:
+                last_report = time.monotonic()
+                on_read(chunk.stop, total)
+    if count:
+        raise UnreadableImages(folder.relative_to(base).as_posix(), unreadable, count, total)
+    return hashes
+
+
+def hash_pixels(pixels: NDArray[np.uint8]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=16).digest()
+
+
+def combined_digest(px: int, notes: list[str], paths: Paths, contents: NDArray[np.uint8]) -> str:
+    """Return the SHA-256 of the image size, of notes on how the images are read, and of each path and content.
+
+    Raises: FolderError if an image is listed twice.
+    """
+    digest = hashlib.sha256("".join(f"{line}\n" for line in (f"{px} px", *notes)).encode())
+    last = None
+    for index in sorted(range(len(paths)), key=paths.__getitem__):
+        path = paths[index]
+        if path == last:
+            raise FolderError(f"{name_location(path)!r} is listed twice.")
+        last = path
+        line = f"{path}\0{contents[index].tobytes().hex()}\n"
+        digest.update(os.fsencode(line))  # a name need not be UTF-8
+    return digest.hexdigest()

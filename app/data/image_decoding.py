@@ -1,0 +1,130 @@
+"""Decodes image files of every mode that Pillow knows into 8-bit grey or colour, and composes them to RGB.
+
+What is lost or chosen on the way:
+
+- Greys of 16 or 32 bits and floating-point greys are scaled by the range of the image itself: its smallest value
+  becomes 0, its largest 255. Values that are not finite are ignored and become 0; an image of one value becomes 0.
+- Colours of 16 bits are reduced to 8 by Pillow. Embedded colour profiles are ignored.
+- Transparent images are laid on a background.
+- Of animations, the first frame is taken. Photos are rotated as their EXIF data say.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
+
+SUFFIXES = frozenset(
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff", ".ppm",
+        ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".j2k",
+    }
+)  # fmt: skip
+# The formats decoded, whatever a file's suffix: Pillow also knows formats that are programs (EPS) or need other tools.
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, ImageCms.PyCMSError)
+"""The errors of decoding a file that is not an image, damaged, or too large."""
+WHITE = "#ffffff"
+MAX_FILE_BYTES = 1 << 29  # a larger file is not read into memory
+
+_DRAFT_FACTOR = 2  # JPEGs are decoded at least this much larger than needed, then resized
+_WITH_ALPHA = ("LA", "PA", "RGBA", "RGBa")
+_DEEP = ("I", "F")  # and all modes that start with `I;`
+
+
+def require_readable_file(path: Path) -> None:
+    """Reject special files before they are opened (reading a pipe or a device may block forever) and huge ones.
+
+    Raises: OSError if it is neither a regular file nor a link to one, or larger than `MAX_FILE_BYTES`.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    if status.st_size > MAX_FILE_BYTES:
+        raise OSError(errno.EFBIG, "too large for an image")
+
+
+def decode(file: Path | BytesIO, min_side: int | None = None) -> Image.Image:
+    """Decode an image upright, in mode `L`, `LA`, `RGB` or `RGBA`: grey or colour, with or without transparency.
+
+    A JPEG may be decoded at a smaller size, of which both sides are at least `min_side`.
+    Raises: `UNREADABLE`.
+    """
+    with Image.open(file, formats=FORMATS) as opened:
+        if min_side is not None:
+            opened.draft(None, (min_side, min_side))
+        return _to_eight_bits(_apply_orientation(opened))
+
+
+def is_plain(image: Image.Image) -> bool:
+    """Whether an opened image has no transparency and at most 8 bits per channel, so that decoding it chooses nothing.
+
+    Thus its pixels are those that any version has read.
+    """
+    is_deep = image.mode in _DEEP or image.mode.startswith("I;")
+    return not (is_deep or image.mode in (*_WITH_ALPHA, "La", "LAB") or "transparency" in image.info)
+
+
+def to_rgb(image: Image.Image, background: str = WHITE) -> Image.Image:
+    """Return a decoded image in RGB, laid on the background (`#rrggbb`) where it is transparent.
+
+    This is the only place that decides that networks are trained on three channels.
+    """
+    if image.mode not in ("LA", "RGBA"):
+        return image.convert("RGB")
+    canvas = Image.new("RGBA", image.size, background)
+    return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
+
+
+def decode_square(file: Path | BytesIO, px: int, background: str = WHITE) -> NDArray[np.uint8]:
+    """Decode an image as RGB [3, px, px], cropped to the centre square and resized with antialiasing.
+
+    Raises: `UNREADABLE`.
+    """
+    image = to_rgb(decode(file, _DRAFT_FACTOR * px), background)
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.crop((left, top, left + side, top + side))
+    return np.asarray(square.resize((px, px), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+
+
+def _apply_orientation(image: Image.Image) -> Image.Image:
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data raises any kind of error; the image itself is readable
+        return image
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    mode = image.mode
+    if mode in _DEEP or mode.startswith("I;"):
+        return _scale_by_own_range(image)
+    if mode == "LAB":  # Pillow converts it only by profiles
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert converted is not None
+        return converted
+    if mode == "La":  # Pillow converts it to this mode only
+        return image.convert("LA")
+    is_grey = mode in ("1", "L", "LA")
+    if mode in _WITH_ALPHA or "transparency" in image.info:
+        rgba = image.convert("RGBA")  # from which Pillow converts to LA, unlike from some other modes
+        return rgba.convert("LA") if is_grey else rgba
+    return image.convert("L" if is_grey else "RGB")
+
+
+def _scale_by_own_range(image: Image.Image) -> Image.Image:
+    values = np.asarray(image, dtype=np.float64)
+    finite = np.isfinite(values)
+    if not finite.any():
+        return Image.new("L", image.size)
+    low, high = values[finite].min(), values[finite].max()
+    scaled = (np.where(finite, values, low) - low) * (255 / (high - low) if high > low else 0)
+    return Image.fromarray(np.rint(scaled).astype(np.uint8))
