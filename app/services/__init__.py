@@ -1,1 +1,1 @@
-"""Use cases: load, decide, save."""
+"""Use cases: functions that load, decide and save within a unit of work."""

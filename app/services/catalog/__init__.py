@@ -1,0 +1,1 @@
+"""The catalog: built-in and registered baseline architectures and data sets."""

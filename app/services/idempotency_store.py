@@ -1,0 +1,85 @@
+"""Responses stored under clients' idempotency keys, so that a retry gets the first response."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+
+from app.core.errors import IdempotencyKeyReused, RequestInProgress
+from app.core.settings import Settings
+from app.db.tables import IdempotencyRow, utc_now
+from app.db.unit_of_work import IdempotentRequest, UnitOfWork
+
+RETENTION = timedelta(hours=24)
+_RESERVED_SECONDS = 30.0  # the process of a request that takes longer has died
+
+
+@dataclass(frozen=True)
+class StoredResponse:
+    """A response as it was sent."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def reserve(settings: Settings, request: IdempotentRequest, digest: str) -> StoredResponse | None:
+    """Return the stored response to the request; None if it has to be carried out now.
+
+    Raises: IdempotencyKeyReused; RequestInProgress.
+    """
+    with UnitOfWork(settings.database) as work:
+        now = work.idempotency_records.clock()
+        new = IdempotencyRow(
+            caller=request.caller, key=request.key, request_digest=digest, reserved_until=now + _RESERVED_SECONDS
+        )
+        if not work.idempotency_records.add_if_new(new):
+            row = work.idempotency_records.lock(request.caller, request.key)
+            now = work.idempotency_records.clock()  # waiting for the lock may have taken a while
+            if row is None:  # released a moment ago
+                raise RequestInProgress(1)
+            if row.created_at < utc_now() - RETENTION:
+                row.request_digest, row.status, row.outcome, row.created_at = digest, None, None, utc_now()
+                row.reserved_until = now
+            if row.request_digest != digest:
+                raise IdempotencyKeyReused(
+                    "This key was used for a different request before: use a new key for each request."
+                )
+            if row.status is not None and row.body is not None:
+                return StoredResponse(row.status, row.headers or {}, row.body)
+            if now < row.reserved_until <= now + _RESERVED_SECONDS:
+                raise RequestInProgress(_retry_after(row.reserved_until - now))
+            row.reserved_until = now + _RESERVED_SECONDS
+        work.commit()
+    return None
+
+
+def _retry_after(remaining: float) -> int:
+    """Return how many seconds to wait: as many as the request has taken so far, at most those that remain to it."""
+    return max(1, math.ceil(min(_RESERVED_SECONDS - remaining, remaining)))
+
+
+def store_response(settings: Settings, request: IdempotentRequest, response: StoredResponse) -> None:
+    """Store the response that retries of the request will get."""
+    with UnitOfWork(settings.database) as work:
+        row = work.idempotency_records.lock(request.caller, request.key)
+        if row is not None:
+            row.status, row.headers, row.body = response.status, response.headers, response.body
+            work.commit()
+
+
+def release(settings: Settings, request: IdempotentRequest) -> None:
+    """Release a request that failed: a retry is carried out, unless the outcome is recorded already."""
+    with UnitOfWork(settings.database) as work:
+        row = work.idempotency_records.lock(request.caller, request.key)
+        if row is not None and row.outcome is not None:
+            row.reserved_until = 0.0
+        elif row is not None:
+            work.idempotency_records.delete(row)
+        work.commit()
+
+
+def delete_expired(work: UnitOfWork) -> None:
+    """Delete responses that are older than a day."""
+    work.idempotency_records.delete_before(utc_now() - RETENTION)

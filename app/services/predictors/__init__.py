@@ -1,0 +1,1 @@
+"""Stored predictors: their versions, and a cache of those in use."""

@@ -1,0 +1,298 @@
+"""Stored predictors: lookup of the one in use, new versions, and activation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from app.core.deletion import Deletion, Listed
+from app.core.errors import Conflict, InvalidRequest, NotFound
+from app.db.database_cache import DatabaseCache
+from app.db.tables import PredictorRow
+from app.db.unit_of_work import UnitOfWork
+from app.scaling.predictors import published_tinynets
+from app.scaling.predictors.predictor import Predictor
+from app.scaling.predictors.promotion_gate import Decision
+from app.services.auth.ownership import require_owner
+from app.services.changes import Changes
+
+
+@dataclass(frozen=True)
+class ResolvedPredictor:
+    """A predictor and its stored version. `transferred_from` is the architecture that it was fitted on, if another.
+
+    `is_requested` says that the request named it.
+    """
+
+    id: str
+    version: int
+    dataset: str
+    study_id: str | None
+    provenance: str
+    predictor: Predictor
+    transferred_from: str | None
+    is_requested: bool = False
+
+
+def find(work: UnitOfWork, predictor_id: str) -> PredictorRow:
+    """Return the predictor of that id.
+
+    Raises: NotFound.
+    """
+    row = work.predictors.get(predictor_id)
+    if row is None:
+        raise NotFound("predictor", predictor_id)
+    return row
+
+
+def find_usable(work: UnitOfWork, predictor_id: str) -> PredictorRow:
+    """Return the predictor of that id.
+
+    Raises: NotFound; Conflict if it is archived.
+    """
+    row = find(work, predictor_id)
+    _refuse_archived(row)
+    return row
+
+
+def find_for_update(work: UnitOfWork, predictor_id: str) -> PredictorRow:
+    """Return the predictor and lock all versions for its architecture and data set until the commit.
+
+    Raises: NotFound.
+    """
+    row = find(work, predictor_id)
+    if not work.predictors.lock_versions(row):
+        raise NotFound("predictor", predictor_id)  # it was deleted meanwhile
+    return row
+
+
+def resolve(
+    work: UnitOfWork, architecture: str, dataset: str | None, predictor_id: str | None, version: int | None = None
+) -> ResolvedPredictor:
+    """Return the predictor of that id; else the active one, preferably for the data set; else the built-in one.
+
+    Without an active one for the data set, that of the data set with the oldest version answers: predictors for other
+    data sets do not change the answer. With `version`, return that version for the architecture and data set of the
+    predictor of that id.
+    Raises: NotFound; Conflict if the predictor is archived; InvalidRequest if a version is given without a predictor.
+    """
+    if dataset is not None:
+        dataset = work.names.successor("dataset", dataset) or dataset
+    if predictor_id is None and version is not None:
+        raise InvalidRequest("/version", "version requires predictor: the id of any of its versions")
+    if predictor_id is not None and (version is not None or predictor_id != published_tinynets.PREDICTOR):
+        row: PredictorRow | None = _find_version(work, find(work, predictor_id), version)
+    elif predictor_id is not None:
+        row = work.predictors.get(predictor_id)
+    else:
+        on_dataset = work.predictors.active(architecture, dataset) if dataset else None
+        row = on_dataset or work.predictors.active(architecture) or work.predictors.get(published_tinynets.PREDICTOR)
+    if row is None:  # a new service answers requests before it has stored the built-in predictor
+        transferred_from = None if architecture == published_tinynets.BASELINE else published_tinynets.BASELINE
+        return ResolvedPredictor(
+            published_tinynets.PREDICTOR,
+            1,
+            published_tinynets.DATASET,
+            None,
+            published_tinynets.PROVENANCE,
+            published_tinynets.published_predictor(),
+            transferred_from,
+            is_requested=predictor_id is not None,
+        )
+    _refuse_archived(row)
+    return resolve_version(work, row, architecture, is_requested=predictor_id is not None)
+
+
+def resolve_of_study(work: UnitOfWork, study_id: str, architecture: str) -> ResolvedPredictor:
+    """Return the newest version that was fitted on the study and is not archived, for use with an architecture.
+
+    Raises: NotFound, also if the study has no predictor yet.
+    """
+    if work.studies.get(study_id) is None:
+        raise NotFound("study", study_id)
+    row = work.predictors.newest_of_study(study_id)
+    if row is None:
+        raise NotFound("predictor of study", study_id)
+    return resolve_version(work, row, architecture)
+
+
+def resolve_version(
+    work: UnitOfWork, row: PredictorRow, architecture: str, is_requested: bool = True
+) -> ResolvedPredictor:
+    """Load a stored version for use with an architecture."""
+    transferred_from = None if row.architecture == architecture else row.architecture
+    return ResolvedPredictor(
+        row.id,
+        row.version,
+        row.dataset,
+        row.study_id,
+        row.provenance,
+        load(work, row),
+        transferred_from,
+        is_requested,
+    )
+
+
+def _find_version(work: UnitOfWork, row: PredictorRow, version: int | None) -> PredictorRow:
+    """Return the given version for the row's architecture and data set; without one, the row.
+
+    Raises: NotFound.
+    """
+    if version is None or row.version == version:
+        return row
+    stored_version = work.predictors.by_version(row.architecture, row.dataset, version)
+    if stored_version is None:
+        raise NotFound(f"version {version} of predictor", row.id)
+    return stored_version
+
+
+_cache: DatabaseCache[str, Predictor] = DatabaseCache("predictors", lambda predictor: predictor.nbytes)
+
+
+def load(work: UnitOfWork, row: PredictorRow) -> Predictor:
+    """Load the predictor from its stored data; cached, since versions never change.
+
+    The built-in one, which earlier releases stored in another form, does not depend on its row.
+    """
+    if row.id == published_tinynets.PREDICTOR:
+        return published_tinynets.published_predictor()
+    return _cache.get_or_compute(work, row.id, lambda: Predictor.from_json(row.data))
+
+
+def add_version(
+    work: UnitOfWork,
+    predictor: Predictor,
+    *,
+    architecture: str,
+    dataset: str,
+    provenance: str,
+    predictor_id: str | None = None,
+    study_id: str | None = None,
+    owner: str | None = None,
+    gate: Decision | None = None,
+    active: bool = False,
+) -> PredictorRow:
+    """Store a fitted predictor as the next version for its architecture and data set."""
+    make = _row_factory(predictor, architecture, dataset, provenance, predictor_id, study_id, gate, owner)
+    return work.predictors.add_next(make, active)
+
+
+def _row_factory(
+    predictor: Predictor,
+    architecture: str,
+    dataset: str,
+    provenance: str,
+    predictor_id: str | None = None,
+    study_id: str | None = None,
+    gate: Decision | None = None,
+    owner: str | None = None,
+) -> Callable[[int], PredictorRow]:
+    """Return a function that makes the row of a version number."""
+    data = predictor.to_json()
+    quality = {name: asdict(quality) for name, quality in predictor.quality().items()}
+
+    def row(version: int) -> PredictorRow:
+        return PredictorRow(
+            owner=owner,
+            id=predictor_id or f"{architecture}.{dataset}.v{version}",
+            architecture=architecture,
+            dataset=dataset,
+            version=version,
+            data=data,
+            quality=quality,
+            gate=gate,
+            provenance=provenance,
+            study_id=study_id,
+        )
+
+    return row
+
+
+def activate(work: UnitOfWork, row: PredictorRow) -> None:
+    """Make this version, which `find_for_update` returned, the active one; it may be older than the current one.
+
+    Raises: Conflict if it is archived.
+    """
+    _refuse_archived(row)
+    work.predictors.activate(row)
+    work.commit()
+
+
+def deactivate(work: UnitOfWork, row: PredictorRow) -> None:
+    """Let no version be active for its architecture and data set if this one is, which `find_for_update` returned."""
+    row.active = False
+    work.commit()
+
+
+def is_published_installed(work: UnitOfWork) -> bool:
+    return work.predictors.get(published_tinynets.PREDICTOR) is not None
+
+
+def update(work: UnitOfWork, row: PredictorRow, changes: Changes) -> None:
+    """Name, describe or archive a version that `find_for_update` returned.
+
+    Raises: NotOwner; Conflict if it is built-in, or is active and to be archived.
+    """
+    _refuse_built_in(row)
+    require_owner(work.caller, row)
+    if changes.archived and row.active:
+        raise Conflict(
+            f"The predictor {row.id!r} is active: recommendations for {row.architecture} use it. Deactivate it first "
+            f"(POST /v1/predictors/{row.id}/deactivate)."
+        )
+    if changes.name is not None:
+        row.name = changes.name or None
+    changes.describe(row)
+    work.commit()
+
+
+def delete(work: UnitOfWork, predictor_id: str, *, force: bool, dry_run: bool = False) -> Deletion:
+    """Delete a version. Trials keep the accuracy that it predicted, and no other version gets its id.
+
+    With `dry_run`, only return what depends on it.
+    Raises: NotFound; NotOwner; Conflict if it is built-in; HasDependents without `force`, if it is active or has
+    predicted the accuracy of trials.
+    """
+    row = find_for_update(work, predictor_id)
+    _refuse_built_in(row)
+    require_owner(work.caller, row)
+    dependents = {
+        "architectures": Listed(int(row.active), (row.architecture,)),  # whose recommendations use it
+        "trials": work.trials.ids_predicted_by(row),
+    }
+    deletion = Deletion(f"The predictor {row.id!r}", dependents)
+    if dry_run:
+        return deletion
+    deletion.refuse_unless(force)
+    work.predictors.delete_version(row)
+    work.commit()
+    return deletion
+
+
+def _refuse_built_in(row: PredictorRow) -> None:
+    if row.id == published_tinynets.PREDICTOR:
+        raise Conflict(f"{row.id!r} is built-in and cannot be changed.")
+
+
+def _refuse_archived(row: PredictorRow) -> None:
+    if row.archived_at is not None:
+        raise Conflict(
+            f"The predictor {row.id!r} is archived and not used. Unarchive it (PATCH /v1/predictors/{row.id} with "
+            '{"archived": false}) to use it.'
+        )
+
+
+def install_published(work: UnitOfWork) -> None:
+    """Fit and store the built-in predictor if it is missing; of processes that start together one stores it."""
+    # Before the transaction begins: SQLite has one writer, and the others would wait for the fit.
+    make = _row_factory(
+        published_tinynets.published_predictor(),
+        published_tinynets.BASELINE,
+        published_tinynets.DATASET,
+        published_tinynets.PROVENANCE,
+        published_tinynets.PREDICTOR,
+    )
+    work.predictors.lock_installation()
+    if not is_published_installed(work):
+        work.predictors.add_next(make, active=True)
+        work.commit()

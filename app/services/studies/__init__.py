@@ -1,0 +1,1 @@
+"""Studies: life cycle, sampling, front, refits, family, and ask and tell."""

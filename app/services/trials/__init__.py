@@ -1,0 +1,1 @@
+"""Trials: requests, life cycle, attempts, queue, estimates and artifacts."""
