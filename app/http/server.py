@@ -1,22 +1,25 @@
-"""The API under uvicorn: what it takes of connections, and whom it believes."""
+"""Runs the API under uvicorn, with bounds on connections and with trusted proxies."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from app.heads import LARGEST
-from app.settings import Settings
+from app.core.settings import Settings
+
+_MAX_HEADER_BYTES = 32 * 1024  # of a request's line and headers, if they arrive in several pieces
+_MAX_CONNECTIONS = 2000  # of a process, event streams included
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """Of `uvicorn.run`. What a proxy says of its client counts only where its address is configured."""
+    """Return options for `uvicorn.run`. Forwarded headers are trusted only from the configured proxies."""
     proxies = settings.trusted_proxies
     return {
         "host": settings.host,
         "port": settings.port,
         "http": "h11",
         "ws": "none",
-        "h11_max_incomplete_event_size": LARGEST,
+        "h11_max_incomplete_event_size": _MAX_HEADER_BYTES,
+        "limit_concurrency": _MAX_CONNECTIONS,
         "proxy_headers": bool(proxies),
         "forwarded_allow_ips": proxies or "",
         "server_header": False,
@@ -29,4 +32,4 @@ def options(settings: Settings) -> dict[str, Any]:
 def run(settings: Settings) -> None:
     import uvicorn
 
-    uvicorn.run("app.main:create_app", factory=True, **options(settings))
+    uvicorn.run("app.http.app:create_app", factory=True, **options(settings))

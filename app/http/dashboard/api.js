@@ -1,26 +1,26 @@
-// The public API, and nothing else. Reads wait for a service that is away; writes say so. Problems are thrown.
+// Requests to the public API. Reads are retried while the service is unavailable; writes are not. Problems are thrown.
 
-import { away, back } from "./banner.js";
+import { showBanner, hideBanner } from "./banner.js";
 import { askForKey, authorization, currentKey } from "./key.js";
-import { pause } from "./pause.js";
+import { delay } from "./delay.js";
 
 const BUSY = [429, 502, 503, 504];
-const LONGEST_WAIT = 10_000;
+const MAX_WAIT = 10_000;
 
 export class Problem extends Error {
   constructor(document, status) {
-    super(document.detail ?? document.title ?? `The service answered ${status}.`);
+    super(document.detail ?? document.title ?? `The service responded with status ${status}.`);
     this.status = status;
     this.document = document;
     this.kind = (document.type ?? "").split("/").pop();
   }
 }
 
-export const left = (error) => error?.name === "AbortError";
+export const isAbort = (error) => error?.name === "AbortError";
 
-// The response, after a key was asked for where one is needed. `patient`: tried again until the service answers.
-async function send(path, { method = "GET", body, headers = {}, signal, patient = method === "GET" } = {}) {
-  for (let wait = 500; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
+// Returns the response, after asking for an API key if one is required. `patient`: retry until the service responds.
+export async function send(path, { method = "GET", body, headers = {}, signal, patient = method === "GET" } = {}) {
+  for (let wait = 500; ; wait = Math.min(wait * 2, MAX_WAIT)) {
     const used = currentKey();
     let response = null;
     try {
@@ -31,63 +31,63 @@ async function send(path, { method = "GET", body, headers = {}, signal, patient 
         body: body && JSON.stringify(body),
       });
     } catch (error) {
-      if (left(error) || !patient) {
-        if (left(error)) throw error;
-        away();
-        throw new Problem({ detail: "The service does not answer. Nothing may have been done: look before you try again." }, 0);
+      if (isAbort(error) || !patient) {
+        if (isAbort(error)) throw error;
+        showBanner();
+        throw new Problem({ detail: "The service does not respond. The request may not have been applied: check before you retry." }, 0);
       }
     }
     if (response?.ok || response?.status === 304) {
-      back();
+      hideBanner();
       return response;
     }
     if (response && !(patient && BUSY.includes(response.status))) {
-      back();
-      const problem = await problemOf(response);
+      hideBanner();
+      const problem = await parseProblem(response);
       if (response.status === 401 && (currentKey() !== used || (await askForKey(problem.message)))) continue;
       throw problem;
     }
-    away();
-    await pause(1000 * Number(response?.headers.get("Retry-After")) || wait, signal);
+    showBanner();
+    await delay(1000 * Number(response?.headers.get("Retry-After")) || wait, signal);
   }
 }
 
-async function problemOf(response) {
+async function parseProblem(response) {
   const document = await response.json().catch(() => ({}));
   return new Problem(document, response.status);
 }
 
-export const respond = send;
-
 export const get = async (path, signal) => (await send(path, { signal })).json();
 
-// Asks without changing anything, though by POST.
+// Sends a POST request that changes nothing.
 export const compute = async (path, body, signal) =>
   (await send(path, { method: "POST", body, signal, patient: true })).json();
 
-// Changes something, once: the key makes a repeated request the same request.
-export async function change(path, body, headers = {}) {
+// Sends a request that changes something; its idempotency key makes it safe to repeat.
+export async function change(path, body, headers = {}, method = "POST") {
   const response = await send(path, {
-    method: "POST",
+    method,
     body,
     headers: { "Idempotency-Key": crypto.randomUUID?.() ?? randomKey(), ...headers },
   });
-  return response.json();
+  return response.status === 204 ? null : response.json();
 }
 
-// crypto.randomUUID is there on secure origins alone.
+export const remove = (path) => change(path, undefined, {}, "DELETE");
+
+// crypto.randomUUID exists on secure origins only.
 function randomKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-export const blob = async (path, signal) => (await send(path, { signal })).blob();
+export const getBlob = async (path, signal) => (await send(path, { signal })).blob();
 
-// All items of a list, page by page.
-export async function all(path, signal) {
+// Reads all pages of a list.
+export async function getAll(path, signal, filters = {}) {
   const items = [];
   let cursor = null;
   do {
-    const page = await get(query(path, { limit: 200, cursor }), signal);
+    const page = await get(query(path, { ...filters, limit: 200, cursor }), signal);
     items.push(...page.items);
     cursor = page.next;
   } while (cursor);
@@ -95,6 +95,6 @@ export async function all(path, signal) {
 }
 
 export function query(path, parameters) {
-  const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
+  const present = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return present.length ? `${path}?${new URLSearchParams(present)}` : path;
 }

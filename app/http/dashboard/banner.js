@@ -1,12 +1,12 @@
-// One quiet line while the service does not answer.
+// The banner that is shown while the service does not respond.
 
 const banner = () => document.getElementById("banner");
 
-export function away() {
-  banner().textContent = "The service does not answer; trying again.";
+export function showBanner() {
+  banner().textContent = "The service does not respond. Retrying …";
   banner().hidden = false;
 }
 
-export function back() {
+export function hideBanner() {
   banner().hidden = true;
 }

@@ -1,50 +1,50 @@
-// The budget: a slider over the logarithm of the ratio, and the same as two numbers that can be typed.
+// The budget as a slider on a logarithmic scale, and as two number fields.
 
 import { field, h } from "./dom.js";
-import { millions, short } from "./format.js";
+import { millions, significant } from "./format.js";
 
-export const LEAST = 0.02;
-export const MOST = 2;
+export const MIN_RATIO = 0.02;
+export const MAX_RATIO = 2;
 const STEP = 0.002;
 
 export function budgetControl(onChange) {
   const slider = h("input", {
     type: "range",
     id: "budget",
-    min: Math.log10(LEAST).toFixed(3),
-    max: Math.log10(MOST).toFixed(3),
+    min: Math.log10(MIN_RATIO).toFixed(3),
+    max: Math.log10(MAX_RATIO).toFixed(3),
     step: STEP,
   });
   const ratio = h("input", { type: "number", id: "ratio", min: 0, step: "any", inputmode: "decimal" });
   const flops = h("input", { type: "number", id: "flops", min: 0, step: "any", inputmode: "decimal" });
   let baseline = 1;
 
-  // What is being typed in stays as it is typed.
-  function show(target, typed) {
+  // Updates all controls except the one that the user is editing.
+  function show(target, edited) {
     const c = target.ratio ?? target.flops / baseline;
     const f = target.flops ?? c * baseline;
-    if (typed !== slider) slider.value = Math.log10(c);
-    if (typed !== ratio) ratio.value = short(c);
-    if (typed !== flops) flops.value = target.flops ? f / 1e6 : Number((f / 1e6).toPrecision(5));
-    slider.setAttribute("aria-valuetext", `ratio ${short(c)}, ${millions(f)} multiply-adds`);
+    if (edited !== slider) slider.value = Math.log10(c);
+    if (edited !== ratio) ratio.value = significant(c);
+    if (edited !== flops) flops.value = target.flops ? f / 1e6 : Number((f / 1e6).toPrecision(5));
+    slider.setAttribute("aria-valuetext", `ratio ${significant(c)}, ${millions(f)} multiply-adds`);
   }
 
-  function changed(target, typed) {
-    show(target, typed);
+  function change(target, edited) {
+    show(target, edited);
     onChange(target);
   }
 
-  slider.addEventListener("input", () => changed({ ratio: Number((10 ** slider.valueAsNumber).toPrecision(4)) }, slider));
-  ratio.addEventListener("input", () => ratio.valueAsNumber > 0 && changed({ ratio: ratio.valueAsNumber }, ratio));
+  slider.addEventListener("input", () => change({ ratio: Number((10 ** slider.valueAsNumber).toPrecision(4)) }, slider));
+  ratio.addEventListener("input", () => ratio.valueAsNumber > 0 && change({ ratio: ratio.valueAsNumber }, ratio));
   flops.addEventListener("input", () => {
     const target = Math.round(flops.valueAsNumber * 1e6);
-    if (target > 0) changed({ flops: target }, flops);
+    if (target > 0) change({ flops: target }, flops);
   });
 
   const node = h(
     "div",
     { class: "budget-row" },
-    h("div", { class: "slide" }, field("Budget", slider), h("div", { class: "ends", "aria-hidden": "true" }, h("span", {}, `${LEAST} ×`), h("span", {}, "the baseline’s multiply-adds"), h("span", {}, `${MOST} ×`))),
+    h("div", { class: "slide" }, field("Budget", slider), h("div", { class: "ends", "aria-hidden": "true" }, h("span", {}, `${MIN_RATIO} ×`), h("span", {}, "the baseline’s multiply-adds"), h("span", {}, `${MAX_RATIO} ×`))),
     field("Ratio to the baseline", ratio),
     field("Multiply-adds, millions", flops),
   );
@@ -54,6 +54,6 @@ export function budgetControl(onChange) {
       baseline = baselineFlops;
       show(target);
     },
-    set: (target) => changed(target),
+    set: (target) => change(target),
   };
 }

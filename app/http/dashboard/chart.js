@@ -1,14 +1,14 @@
-// Charts as SVG, drawn to the width that there is, and again when that changes.
+// SVG charts that are redrawn when their width changes.
 
 import { h, svg } from "./dom.js";
 
 const MARGIN = { left: 40, right: 10, top: 12, bottom: 26 };
 
-// A figure with a title; `draw(canvas)` is called with the current size. Answers a function that draws anew.
+// Creates a figure with a title; `draw(canvas, width, height)` draws its content.
 export function chart(title, height, draw, { describe = () => title } = {}) {
   const canvas = svg("svg", { role: "img", height, class: "chart" });
   const node = h("figure", {}, h("figcaption", {}, title), canvas);
-  const again = () => {
+  const redraw = () => {
     const width = canvas.clientWidth || canvas.parentNode?.clientWidth || 0;
     if (!width) return;
     canvas.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -16,19 +16,19 @@ export function chart(title, height, draw, { describe = () => title } = {}) {
     canvas.replaceChildren();
     draw(canvas, width, height);
   };
-  new ResizeObserver(again).observe(node);
-  return { node, canvas, again };
+  new ResizeObserver(redraw).observe(node);
+  return { node, canvas, redraw };
 }
 
-// Maps numbers to pixels, evenly or over the logarithm.
+// Returns a linear or logarithmic map from numbers to pixels.
 export function axis(from, to, low, high, log = false) {
   const t = log ? Math.log : (v) => v;
-  const at = (v) => low + ((t(v) - t(from)) / (t(to) - t(from))) * (high - low);
-  at.back = (px) => {
+  const toPixel = (v) => low + ((t(v) - t(from)) / (t(to) - t(from))) * (high - low);
+  toPixel.invert = (px) => {
     const value = t(from) + ((px - low) / (high - low)) * (t(to) - t(from));
     return log ? Math.exp(value) : value;
   };
-  return at;
+  return toPixel;
 }
 
 export const plot = (width, height, { left = MARGIN.left } = {}) => ({
@@ -38,14 +38,14 @@ export const plot = (width, height, { left = MARGIN.left } = {}) => ({
   bottom: height - MARGIN.bottom,
 });
 
-// Round numbers from `from` to `to`, about n of them.
+// Returns about `n` round numbers between `from` and `to`.
 export function ticks(from, to, n = 4) {
   const rough = (to - from) / n || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough * 0.999);
-  const found = [];
-  for (let v = Math.ceil(from / step - 1e-9) * step; v <= to + step * 1e-6; v += step) found.push(Number(v.toPrecision(10)));
-  return found;
+  const values = [];
+  for (let v = Math.ceil(from / step - 1e-9) * step; v <= to + step * 1e-6; v += step) values.push(Number(v.toPrecision(10)));
+  return values;
 }
 
 export const logTicks = (from, to) =>
@@ -67,8 +67,8 @@ export function axes(canvas, box, x, y, xs, ys, { xText = String, yText = String
   canvas.append(svg("line", { class: "base", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }));
 }
 
-const n = (value) => value.toFixed(1);
+const format = (value) => value.toFixed(1);
 
-export const line = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${n(x)} ${n(y)}`).join("");
+export const line = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${format(x)} ${format(y)}`).join("");
 
-export const band = (upper, lower) => `${line(upper)}L${lower.reverse().map(([x, y]) => `${n(x)} ${n(y)}`).join("L")}Z`;
+export const band = (upper, lower) => `${line(upper)}L${lower.reverse().map(([x, y]) => `${format(x)} ${format(y)}`).join("L")}Z`;

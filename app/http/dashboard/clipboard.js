@@ -1,10 +1,10 @@
-// Buttons that copy a text, and say so.
+// Buttons that copy text to the clipboard.
 
 import { h } from "./dom.js";
 
-async function copied(text) {
+async function copyToClipboard(text) {
   try {
-    await navigator.clipboard.writeText(text); // there on secure origins alone
+    await navigator.clipboard.writeText(text); // exists on secure origins only
     return true;
   } catch {
     return false;
@@ -12,9 +12,9 @@ async function copied(text) {
 }
 
 export function copyButton(label, text) {
-  const said = h("span", { class: "hint", role: "status" });
+  const message = h("span", { class: "hint", role: "status" });
   const copy = async () => {
-    said.textContent = (await copied(text())) ? "Copied." : "The browser does not let this page copy.";
+    message.textContent = (await copyToClipboard(text())) ? "Copied." : "The browser does not allow copying.";
   };
-  return h("span", { class: "copy" }, h("button", { type: "button", onclick: copy }, label), said);
+  return h("span", { class: "copy" }, h("button", { type: "button", onclick: copy }, label), message);
 }

@@ -1,5 +1,5 @@
-// r(c), d(c) and the predicted accuracy over the logarithm of the budget: curve, 90 % band, what it was fitted on, the published
-// TinyNets by their letters, and a mark where the budget is. A press on a chart puts the budget there.
+// Charts of r(c), d(c) and the predicted accuracy: curve, 90 % band, training points, the published TinyNets by their letters,
+// and a mark at the budget. A click on a chart moves the budget there.
 
 import { axes, axis, band, chart, line, logTicks, plot, ticks } from "./chart.js";
 import { h, svg } from "./dom.js";
@@ -13,45 +13,45 @@ const QUANTITIES = [
   { name: "accuracy", title: "Predicted accuracy", text: (v) => percent(v), tick: (v) => `${Math.round(100 * v)} %` },
 ];
 
-export function curves({ least, most, onPick }) {
+export function curves({ min, max, onPick }) {
   const node = h("div", { class: "curves" });
   let data = null; // { curve, points, published }
   let mark = null; // { c, r, d, accuracy }
   const panels = QUANTITIES.map((quantity) => {
-    const panel = chart(quantity.title, 210, (canvas, width, height) => draw(canvas, width, height, quantity, data, mark, { least, most }), {
+    const panel = chart(quantity.title, 210, (canvas, width, height) => draw(canvas, width, height, quantity, data, mark, { min, max }), {
       describe: () => describe(quantity, data, mark),
     });
-    if (onPick) followPointer(panel.canvas, { least, most, onPick });
+    if (onPick) followPointer(panel.canvas, { min, max, onPick });
     return { quantity, ...panel };
   });
 
-  function again() {
+  function redraw() {
     const shown = panels.filter(({ quantity }) => data?.curve.items.some((p) => p[quantity.name] !== null));
     for (const panel of panels) {
       if (shown.includes(panel) && !panel.node.isConnected) node.append(panel.node);
       if (!shown.includes(panel)) panel.node.remove();
     }
-    for (const panel of shown) panel.again();
+    for (const panel of shown) panel.redraw();
   }
   return {
     node,
-    data(given) {
-      data = given;
-      again();
+    data(newData) {
+      data = newData;
+      redraw();
     },
-    mark(given) {
-      mark = given;
-      again();
+    mark(newMark) {
+      mark = newMark;
+      redraw();
     },
   };
 }
 
-function followPointer(canvas, { least, most, onPick }) {
+function followPointer(canvas, { min, max, onPick }) {
   const pick = (event) => {
     const frame = canvas.getBoundingClientRect();
     const box = plot(frame.width, frame.height);
-    const c = axis(least, most, box.left, box.right, true).back(event.clientX - frame.left);
-    onPick(Math.min(most, Math.max(least, c)));
+    const c = axis(min, max, box.left, box.right, true).invert(event.clientX - frame.left);
+    onPick(Math.min(max, Math.max(min, c)));
   };
   canvas.classList.add("pickable");
   canvas.addEventListener("pointerdown", (event) => {
@@ -67,11 +67,11 @@ function describe({ name, title, text }, data, mark) {
   return `${title}, ${ends}${mark ? `; at the budget's ratio ${fixed(mark.c, 3)}: ${text(mark[name] ?? null)}` : ""}.`;
 }
 
-function draw(canvas, width, height, { name, tick }, { curve, points, published }, mark, { least, most }) {
+function draw(canvas, width, height, { name, tick }, { curve, points, published }, mark, { min, max }) {
   const items = curve.items.filter((p) => p[name] !== null);
   const sd = (p) => BAND_90 * p[`${name}_sd`];
   const dots = [...points, ...published].filter((p) => p[name] !== null && p[name] !== undefined);
-  const inside = (p) => p.c >= least && p.c <= most;
+  const inside = (p) => p.c >= min && p.c <= max;
   const values = [
     ...items.flatMap((p) => [p[name] - sd(p), p[name] + sd(p)]),
     ...dots.filter(inside).map((p) => p[name]),
@@ -81,12 +81,12 @@ function draw(canvas, width, height, { name, tick }, { curve, points, published 
   const high = name === "accuracy" ? Math.min(1, Math.max(...values)) : Math.max(...values);
   const room = (high - low) * 0.08 || 0.1;
   const box = plot(width, height);
-  const x = axis(least, most, box.left, box.right, true);
+  const x = axis(min, max, box.left, box.right, true);
   const y = axis(Math.max(0, low - room), high + room, box.bottom, box.top);
-  for (const [from, to] of [[least, curve.least], [curve.most, most]]) {
+  for (const [from, to] of [[min, curve.min_c], [curve.max_c, max]]) {
     if (to > from) canvas.append(svg("rect", { class: "beyond", x: x(from), y: box.top, width: x(to) - x(from), height: box.bottom - box.top }));
   }
-  axes(canvas, box, x, y, logTicks(least, most), ticks(Math.max(0, low - room), high + room, 6), { yText: tick });
+  axes(canvas, box, x, y, logTicks(min, max), ticks(Math.max(0, low - room), high + room, 6), { yText: tick });
   canvas.append(
     svg("path", { class: `band ${name}`, d: band(items.map((p) => [x(p.c), y(p[name] + sd(p))]), items.map((p) => [x(p.c), y(Math.max(0, p[name] - sd(p)))])) }),
     svg("path", { class: `line ${name}`, d: line(items.map((p) => [x(p.c), y(p[name])])) }),

@@ -1,24 +1,24 @@
-// Waits that end when the view is left.
+// Waits that are aborted when the user leaves the view.
 
-export const aborted = () => new DOMException("left", "AbortError");
+export const abortError = () => new DOMException("The view was left.", "AbortError");
 
-export function pause(milliseconds, signal) {
+export function delay(milliseconds, signal) {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(aborted());
-    const left = () => {
+    if (signal?.aborted) return reject(abortError());
+    const onAbort = () => {
       clearTimeout(timer);
-      reject(aborted());
+      reject(abortError());
     };
     const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", left);
+      signal?.removeEventListener("abort", onAbort);
       resolve();
     }, milliseconds);
-    signal?.addEventListener("abort", left, { once: true });
+    signal?.addEventListener("abort", onAbort, { once: true });
   });
 }
 
-// Until the tab is looked at.
-export function visible(signal) {
+// Resolves when the tab is visible.
+export function untilVisible(signal) {
   return new Promise((resolve, reject) => {
     if (!document.hidden) return resolve();
     const end = new AbortController();
@@ -31,6 +31,6 @@ export function visible(signal) {
       },
       { signal: end.signal },
     );
-    signal?.addEventListener("abort", () => { end.abort(); reject(aborted()); }, { once: true });
+    signal?.addEventListener("abort", () => { end.abort(); reject(abortError()); }, { once: true });
   });
 }

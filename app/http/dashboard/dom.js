@@ -1,4 +1,4 @@
-// Elements from names, attributes and children. Text goes in as text nodes: nothing from the server is ever markup.
+// Creates elements. Text is added as text nodes, so data from the server is never markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -17,15 +17,15 @@ export const h = (name, attributes, ...children) => fill(document.createElement(
 
 export const svg = (name, attributes, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 
-// A control with its label, and a hint that describes it.
+// Creates a control with a label and a hint.
 export function field(label, control, hint) {
   control.id ||= uniqueId("field");
-  const described = typeof hint === "string" ? h("span", { class: "hint" }, hint) : hint;
-  if (described) {
-    described.id ||= uniqueId("hint");
-    control.setAttribute("aria-describedby", described.id);
+  const hintNode = typeof hint === "string" ? h("span", { class: "hint" }, hint) : hint;
+  if (hintNode) {
+    hintNode.id ||= uniqueId("hint");
+    control.setAttribute("aria-describedby", hintNode.id);
   }
-  return h("div", { class: "field" }, h("label", { class: "label", for: control.id }, label), control, described);
+  return h("div", { class: "field" }, h("label", { class: "label", for: control.id }, label), control, hintNode);
 }
 
 export const options = (select, items, chosen) => {
@@ -36,8 +36,8 @@ export const options = (select, items, chosen) => {
 let ids = 0;
 export const uniqueId = (prefix) => `${prefix}-${++ids}`;
 
-// Shows what `render` makes of the data, again whenever that has changed; the focus stays on the same link or button.
-export function live(container, render) {
+// Returns a function that renders data into the container if the data have changed. The focus stays on the same link or button.
+export function renderOnChange(container, render) {
   let shown;
   return (data) => {
     const now = JSON.stringify(data);

@@ -1,9 +1,10 @@
-// The paper's figures of a study, each as the service draws it; one that it cannot draw yet says why.
+// The figures of a study. A figure that the service cannot draw yet shows the reason.
 
-import { blob, left } from "./api.js";
+import { getBlob, isAbort } from "./api.js";
 import { h } from "./dom.js";
+import { ordered } from "./spec-names.js";
 
-const FIGURES = {
+const TITLES = {
   "accuracy-against-flops": "Accuracy against multiply-adds",
   "accuracy-against-multipliers": "Accuracy against r, d and w",
   "multipliers-against-flops": "r, d and w on the front against multiply-adds",
@@ -11,50 +12,51 @@ const FIGURES = {
   "predicted-against-measured": "Accuracy, predicted and measured",
   hypervolume: "Hypervolume as networks finish",
   "accuracy-against-latency": "Accuracy against latency",
-  family: "The rules' families",
+  family: "Families by rule",
 };
 
-export function figures(path, signal) {
-  const cards = Object.entries(FIGURES).map(([name, title]) => {
+export function figures(path, names, signal) {
+  const cards = ordered(names, Object.keys(TITLES)).map((name) => {
+    const title = TITLES[name] ?? name.replaceAll("-", " ");
     const image = h("img", { alt: title, hidden: true });
-    const why = h("p", { class: "hint" }, "Drawing …");
-    const node = h("figure", { class: "drawing", id: `figure-${name}` }, h("figcaption", {}, title), image, why);
+    const reason = h("p", { class: "hint" }, "Drawing …");
+    const node = h("figure", { class: "drawing", id: `figure-${name}` }, h("figcaption", {}, title), image, reason);
     let url = null;
     return {
       node,
-      async again() {
+      async refresh() {
         try {
-          const drawn = await blob(`${path}/figures/${name}.svg`, signal);
+          const picture = await getBlob(`${path}/figures/${name}.svg`, signal);
           if (url) URL.revokeObjectURL(url);
-          image.src = url = URL.createObjectURL(drawn);
+          image.src = url = URL.createObjectURL(picture);
           image.hidden = false;
-          why.textContent = "";
+          reason.textContent = "";
         } catch (error) {
-          if (left(error) || !error.status) throw error;
+          if (isAbort(error) || !error.status) throw error;
           image.hidden = true;
-          why.textContent = error.message;
+          reason.textContent = error.message;
         }
       },
       free: () => url && URL.revokeObjectURL(url),
     };
   });
-  let wanted = false;
-  let drawing = false;
+  let isRequested = false;
+  let isLoading = false;
   signal.addEventListener("abort", () => cards.forEach((card) => card.free()));
   return {
     node: h("div", { class: "drawings" }, cards.map((card) => card.node)),
-    // One after the other: drawing takes the service a while, and others ask it too. What is asked for meanwhile comes after.
-    async again() {
-      wanted = true;
-      if (drawing) return;
-      drawing = true;
+    // Loads the figures one after the other, to limit the load on the service. A refresh during a refresh follows it.
+    async refresh() {
+      isRequested = true;
+      if (isLoading) return;
+      isLoading = true;
       try {
-        while (wanted) {
-          wanted = false;
-          for (const card of cards) await card.again();
+        while (isRequested) {
+          isRequested = false;
+          for (const card of cards) await card.refresh();
         }
       } finally {
-        drawing = false;
+        isLoading = false;
       }
     },
   };

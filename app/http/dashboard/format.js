@@ -1,8 +1,14 @@
-// Numbers, times and ids, as people read them.
+// Formats numbers, times and ids.
 
 export const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−"));
 
-export const whole = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
+// Formats a multiplier with three decimals, or with all its decimals if rounding would change the network.
+export function multiplier(value) {
+  const short = fixed(value, 3);
+  return value === null || value === undefined || Number(short) === value ? short : String(value);
+}
+
+export const integer = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
 
 export function millions(value) {
   if (value === null || value === undefined) return "–";
@@ -20,8 +26,8 @@ export function signedPercent(share) {
   return Number(text) === 0 ? "0.000 %" : `${share < 0 ? "−" : "+"}${text} %`;
 }
 
-// Four significant digits, without an exponent or trailing zeros.
-export const short = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(4))));
+// Formats four significant digits, without exponent or trailing zeros.
+export const significant = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(4))));
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
@@ -32,11 +38,18 @@ export function duration(seconds) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
-export const when = (time) =>
+// Describes an estimated duration, which is unknown before the first training.
+export function describeEstimate({ seconds, low, high, trainings, basis }) {
+  const range = `${duration(low)} to ${duration(high)}`;
+  if (trainings === 0) return `Nothing was trained here yet, so the duration is unknown: roughly ${range}.`;
+  return `Estimated duration: ${duration(seconds)} (90 % interval: ${range}). ${basis}`;
+}
+
+export const dateTime = (time) =>
   time ? new Date(time).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" }) : "–";
 
 export const bytes = (n) => (n === null || n === undefined ? "–" : `${(n / 2 ** 20).toFixed(1)} MiB`);
 
 export const letterOf = (name) => /^tinynet_([a-e])$/.exec(name ?? "")?.[1].toUpperCase() ?? "";
 
-export const brief = (id) => id.slice(0, 8);
+export const shortId = (id) => id.slice(0, 8);

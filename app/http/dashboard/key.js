@@ -1,31 +1,31 @@
-// The API key, where the service asks for one: kept for this tab alone, asked for in a dialog.
+// The API key, if the service requires one. It is stored for this tab only.
 
 import { field, h } from "./dom.js";
 
-const KEPT = "rdw-key";
-let asking = null;
+const STORAGE_KEY = "rdw-key";
+let openDialog = null;
 
-export const currentKey = () => sessionStorage.getItem(KEPT);
+export const currentKey = () => sessionStorage.getItem(STORAGE_KEY);
 
 export const authorization = () => (currentKey() ? { Authorization: `Bearer ${currentKey()}` } : {});
 
 export function setUpKey(button) {
   const show = () => (button.hidden = !currentKey());
   button.addEventListener("click", () => {
-    sessionStorage.removeItem(KEPT);
+    sessionStorage.removeItem(STORAGE_KEY);
     location.reload();
   });
   addEventListener("rdw-key", show);
   show();
 }
 
-// Asks once, however many requests were refused; whether a key was given.
-export function askForKey(why) {
-  asking ??= ask(why).finally(() => (asking = null));
-  return asking;
+// Opens one dialog for any number of rejected requests. Resolves to whether a key was entered.
+export function askForKey(reason) {
+  openDialog ??= showDialog(reason).finally(() => (openDialog = null));
+  return openDialog;
 }
 
-function ask(why) {
+function showDialog(reason) {
   const input = h("input", { type: "password", id: "key-input", autocomplete: "off", required: true });
   const dialog = h(
     "dialog",
@@ -33,30 +33,30 @@ function ask(why) {
     h(
       "form",
       { method: "dialog" },
-      h("h2", { id: "key-title" }, "A key is needed"),
-      h("p", {}, why),
+      h("h2", { id: "key-title" }, "An API key is required"),
+      h("p", {}, reason),
       field("API key", input),
-      h("p", { class: "hint" }, "It stays in this tab, and is gone when the tab is closed."),
+      h("p", { class: "hint" }, "It is stored in this tab only, until the tab is closed."),
       h(
         "p",
         { class: "actions" },
         h("button", { type: "submit", class: "primary" }, "Use this key"),
-        h("button", { type: "button", onclick: () => dialog.close() }, "Without"),
+        h("button", { type: "button", onclick: () => dialog.close() }, "Continue without"),
       ),
     ),
   );
   return new Promise((resolve) => {
-    let given = false;
+    let isEntered = false;
     dialog.querySelector("form").addEventListener("submit", (event) => {
       event.preventDefault();
-      sessionStorage.setItem(KEPT, input.value.trim());
-      given = true;
+      sessionStorage.setItem(STORAGE_KEY, input.value.trim());
+      isEntered = true;
       dialog.close();
     });
     dialog.addEventListener("close", () => {
       dialog.remove();
       dispatchEvent(new Event("rdw-key"));
-      resolve(given);
+      resolve(isEntered);
     });
     document.body.append(dialog);
     dialog.showModal();

@@ -1,4 +1,4 @@
-// How a network learned: accuracy on validation and on training by epoch.
+// The learning curve: validation and training accuracy by epoch.
 
 import { axes, axis, chart, line, plot, ticks } from "./chart.js";
 import { svg } from "./dom.js";
@@ -6,17 +6,17 @@ import { percent } from "./format.js";
 
 export function learningCurve() {
   let epochs = [];
-  let all = 1;
+  let totalEpochs = 1;
   const figure = chart(
-    "Accuracy by epoch: on validation (full line) and on training (dashed)",
+    "Accuracy by epoch: validation (solid) and training (dashed)",
     220,
     (canvas, width, height) => {
       const box = plot(width, height, { left: 46 });
-      const x = axis(0, Math.max(all, 1), box.left, box.right);
+      const x = axis(0, Math.max(totalEpochs, 1), box.left, box.right);
       const values = epochs.flatMap((e) => [e.validation_accuracy, e.train_accuracy]).filter((v) => v !== null && v !== undefined);
       const high = Math.min(1, Math.max(0.2, ...values) * 1.1);
       const y = axis(0, high, box.bottom, box.top);
-      axes(canvas, box, x, y, ticks(0, Math.max(all, 1), 8).filter(Number.isInteger), ticks(0, high), { yText: (v) => `${Math.round(100 * v)} %` });
+      axes(canvas, box, x, y, ticks(0, Math.max(totalEpochs, 1), 8).filter(Number.isInteger), ticks(0, high), { yText: (v) => `${Math.round(100 * v)} %` });
       for (const [name, dot] of [["train_accuracy", 2.5], ["validation_accuracy", 4]]) {
         const points = epochs.filter((e) => e[name] !== null && e[name] !== undefined).map((e) => [x(e.epoch), y(e[name])]);
         if (!points.length) continue;
@@ -27,16 +27,16 @@ export function learningCurve() {
     {
       describe: () =>
         epochs.length
-          ? `Accuracy on validation by epoch: ${epochs.map((e) => `${e.epoch}: ${percent(e.validation_accuracy)}`).join(", ")}.`
+          ? `Validation accuracy by epoch: ${epochs.map((e) => `${e.epoch}: ${percent(e.validation_accuracy)}`).join(", ")}.`
           : "Accuracy by epoch: none yet.",
     },
   );
   return {
     node: figure.node,
-    show(given, of) {
-      epochs = given;
-      all = of;
-      figure.again();
+    show(newEpochs, total) {
+      epochs = newEpochs;
+      totalEpochs = total;
+      figure.redraw();
     },
   };
 }

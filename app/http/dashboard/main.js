@@ -1,5 +1,6 @@
-// The dashboard: views by address, nothing that the public API does not say.
+// The dashboard: a view for each address. It uses the public API only.
 
+import { catalog } from "./catalog.js";
 import { setUpKey } from "./key.js";
 import { predictor } from "./predictor.js";
 import { predictors } from "./predictors.js";
@@ -23,6 +24,7 @@ start(
     "trials/": trial,
     predictors,
     "predictors/": predictor,
+    catalog,
     workers,
   },
   document.getElementById("main"),

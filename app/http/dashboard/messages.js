@@ -1,20 +1,20 @@
-// Problems and states in words.
+// Messages: problems, the states of trials and studies, and loading.
 
 import { h } from "./dom.js";
 
 export function problemBox(error, ...actions) {
   const document = error.document ?? {};
   const detail = error.message;
-  const more = (document.errors ?? []).filter((one) => !detail.includes(one.message));
+  const more = (document.errors ?? []).filter((item) => !detail.includes(item.message));
   return h(
     "div",
     { class: "problem", role: "alert" },
     h("p", {}, document.title ? h("strong", {}, `${document.title}. `) : null, detail),
-    more.length ? h("ul", {}, more.map((one) => h("li", {}, `${one.pointer}: ${one.message}`))) : null,
+    more.length ? h("ul", {}, more.map((item) => h("li", {}, `${item.pointer}: ${item.message}`))) : null,
     actions.length ? h("p", { class: "actions" }, actions) : null,
   );
 }
 
-export const state = (name) => h("span", { class: `state ${name}` }, name);
+export const state = (name) => h("span", { class: `state ${name.replaceAll(" ", "-")}` }, name);
 
 export const loading = (text = "Loading …") => h("p", { class: "hint", role: "status" }, text);

@@ -1,15 +1,16 @@
-// The form for a new study: what it would take is said before it is created.
+// The form to estimate and create a study.
 
-import { all, change, compute, get } from "./api.js";
+import { getAll, change, compute, get } from "./api.js";
 import { field, h, options } from "./dom.js";
-import { duration } from "./format.js";
-import { newest } from "./newest.js";
-import { PRESETS } from "./presets.js";
-import { problemBox } from "./words.js";
+import { describeEstimate } from "./format.js";
+import { specNames } from "./spec-names.js";
+import { latestOnly } from "./latest-only.js";
+import { presetsFor } from "./presets.js";
+import { problemBox } from "./messages.js";
 
-const pair = (id, label, low, high) => {
+const rangeField = (id, label, low, high) => {
   const ends = [low, high].map((value, i) =>
-    h("input", { type: "number", id: `${id}-${i ? "most" : "least"}`, min: 0, step: "any", value, required: true, "aria-label": `${label}, ${i ? "most" : "least"}` }),
+    h("input", { type: "number", id: `${id}-${i ? "max" : "min"}`, min: 0, step: "any", value, required: true, "aria-label": `${label}, ${i ? "max" : "min"}` }),
   );
   return {
     node: h("fieldset", { class: "pair-field" }, h("legend", {}, label), ends[0], h("span", { "aria-hidden": "true" }, "to"), ends[1]),
@@ -28,8 +29,8 @@ export function newStudy(page) {
   const compound = number("study-compound", 0, 0, 100);
   const seeds = number("study-seeds", 1, 1, 20);
   const seed = number("study-seed", 0, 0, 2 ** 31 - 1);
-  const space = { r: pair("r", "r", 0.4, 1.2), d: pair("d", "d", 0.4, 1.4), w: pair("w", "w", 0.2, 2), ratio: pair("c", "Ratio to the baseline", 0.1, 1) };
-  const said = h("div", { role: "status" });
+  const space = { r: rangeField("r", "r", 0.4, 1.2), d: rangeField("d", "d", 0.4, 1.4), w: rangeField("w", "w", 0.2, 2), ratio: rangeField("c", "Ratio to the baseline", 0.1, 1) };
+  const message = h("div", { role: "status" });
   const create = h("button", { type: "submit", class: "primary" }, "Create");
   const form = h(
     "form",
@@ -41,25 +42,26 @@ export function newStudy(page) {
       field("Architecture", architecture),
       field("Data set", dataset),
       field("Recipe", recipe),
-      field("Sampler", sampler, "Active draws where it promises most."),
+      field("Sampler", sampler, "Active samples where the front is expected to improve most."),
       field("Networks", trials),
-      field("Compound-shrunk beside", compound),
-      field("Seeds a network", seeds),
+      field("Compound networks to compare", compound),
+      field("Seeds per network", seeds),
       field("First seed", seed),
     ),
-    h("div", { class: "fields" }, Object.values(space).map((one) => one.node)),
-    h("p", { class: "actions" }, create, h("button", { type: "button", onclick: () => estimate() }, "What would it take?")),
-    said,
+    h("div", { class: "fields" }, Object.values(space).map((item) => item.node)),
+    h("p", { class: "actions" }, create, h("button", { type: "button", onclick: () => estimate() }, "Estimate")),
+    message,
   );
   const details = h("details", { id: "new-study" }, h("summary", {}, "New study"), form);
-  const estimating = newest(page.signal);
+  const estimating = latestOnly(page.signal);
   let datasets = null;
+  let presets = null;
 
-  const recipes = () => {
+  const updateRecipes = () => {
     const task = datasets.find((d) => d.name === dataset.value)?.task ?? "classification";
-    options(recipe, PRESETS[task].map((one) => [one, one]));
+    options(recipe, presetsFor(task, presets).map((item) => [item, item]));
   };
-  const wanted = () => ({
+  const requestBody = () => ({
     name: name.value || "unnamed",
     architecture: architecture.value,
     dataset: dataset.value,
@@ -69,38 +71,43 @@ export function newStudy(page) {
     compound: compound.valueAsNumber,
     seeds: seeds.valueAsNumber,
     seed: seed.valueAsNumber,
-    space: Object.fromEntries(Object.entries(space).map(([key, one]) => [key, one.value()])),
+    space: Object.fromEntries(Object.entries(space).map(([key, item]) => [key, item.value()])),
   });
 
   const estimate = () =>
     estimating(
-      (own) => compute("v1/studies", { ...wanted(), validate_only: true }, own),
+      (requestSignal) => compute("v1/studies", { ...requestBody(), validate_only: true }, requestSignal),
       ({ estimate: e }) =>
-        (said.textContent = `All its trainings would take one worker about ${duration(e.seconds)}, nine times in ten ${duration(e.low)} to ${duration(e.high)}.`),
-      (error) => said.replaceChildren(problemBox(error)),
+        (message.textContent = `All trainings on one worker. ${describeEstimate(e)}`),
+      (error) => message.replaceChildren(problemBox(error)),
     );
 
   details.addEventListener("toggle", async () => {
     if (!details.open || datasets) return;
     try {
-      const [sets, names] = await Promise.all([get("v1/datasets", page.signal), all("v1/architectures", page.signal)]);
+      const [sets, architectures, spec] = await Promise.all([
+        get("v1/datasets", page.signal),
+        getAll("v1/architectures", page.signal),
+        specNames(),
+      ]);
+      presets = spec.presets;
       datasets = sets.items.filter((d) => d.missing === null);
       options(dataset, datasets.map((d) => [d.name, d.name]));
-      options(architecture, names.map((a) => [a.name, a.name]), "efficientnet_b0");
-      recipes();
+      options(architecture, architectures.map((a) => [a.name, a.name]), "efficientnet_b0");
+      updateRecipes();
     } catch (error) {
       page.fail(error);
     }
   });
-  dataset.addEventListener("change", recipes);
+  dataset.addEventListener("change", updateRecipes);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     create.disabled = true;
     try {
-      const made = await change("v1/studies", wanted());
-      location.hash = `#/studies/${made.id}`;
+      const study = await change("v1/studies", requestBody());
+      location.hash = `#/studies/${study.id}`;
     } catch (error) {
-      said.replaceChildren(problemBox(error));
+      message.replaceChildren(problemBox(error));
       create.disabled = false;
     }
   });

@@ -1,7 +1,7 @@
-// A list that is read page by page, its first pages kept fresh: "More" asks for the next by the cursor.
+// A paged list that is refreshed regularly. "More" loads the next page.
 
 import { get, query } from "./api.js";
-import { h, live } from "./dom.js";
+import { h, renderOnChange } from "./dom.js";
 import { poll } from "./poll.js";
 
 const PAGE = 25;
@@ -9,17 +9,17 @@ const PAGE = 25;
 export function listing(page, { path, filters = () => ({}), render, empty }) {
   const body = h("div", { "aria-busy": "true" });
   const more = h("button", { type: "button", hidden: true }, "More");
-  const told = h("p", { class: "unseen", role: "status" });
-  const update = live(body, (items) => (items.length ? render(items) : h("p", { class: "hint" }, empty)));
+  const announcement = h("p", { class: "visually-hidden", role: "status" });
+  const update = renderOnChange(body, (items) => (items.length ? render(items) : h("p", { class: "hint" }, empty)));
   let pages = 1;
 
-  async function ask() {
+  async function loadPages() {
     const items = [];
     let cursor = null;
     for (let i = 0; i < pages; i++) {
-      const answer = await get(query(path, { ...filters(), limit: PAGE, cursor }), page.signal);
-      items.push(...answer.items);
-      cursor = answer.next;
+      const response = await get(query(path, { ...filters(), limit: PAGE, cursor }), page.signal);
+      items.push(...response.items);
+      cursor = response.next;
       if (!cursor) break;
     }
     update(items);
@@ -28,16 +28,16 @@ export function listing(page, { path, filters = () => ({}), render, empty }) {
     return items;
   }
 
-  const polling = poll(ask, page.signal);
+  const polling = poll(loadPages, page.signal);
   polling.running.catch(page.fail);
   more.addEventListener("click", () => {
     pages += 1;
-    told.textContent = "More are shown.";
+    announcement.textContent = "More items are shown.";
     polling.now();
   });
-  page.root.append(body, h("p", { class: "actions" }, more), told);
+  page.root.append(body, h("p", { class: "actions" }, more), announcement);
   return {
-    again() {
+    restart() {
       pages = 1;
       polling.now();
     },

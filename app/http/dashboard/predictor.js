@@ -1,9 +1,12 @@
-// One predictor's version: its curves, points and quality.
+// One version of a predictor: curves, training points and quality.
 
+import { activate, deactivate } from "./activate.js";
 import { get, query } from "./api.js";
 import { curves } from "./curve.js";
 import { h } from "./dom.js";
-import { fixed, percent } from "./format.js";
+import { fixed, multiplier, percent } from "./format.js";
+import { manageButtons } from "./manage.js";
+import { problemBox } from "./messages.js";
 import { QUALITY } from "./predictors.js";
 import { table } from "./table.js";
 
@@ -11,25 +14,36 @@ export async function predictor(page) {
   const { id, root, signal } = page;
   const path = `v1/predictors/${encodeURIComponent(id)}`;
   page.title("Predictor");
-  const [one, range] = await Promise.all([get(path, signal), get(query(`${path}/curve`, { steps: 2 }), signal)]);
-  page.title(`${one.architecture} on ${one.dataset}, version ${one.version}`);
-  const [least, most] = [range.least / 1.5, range.most * 1.5];
-  const curve = await get(query(`${path}/curve`, { least, most, steps: 120 }), signal);
-  const chart = curves({ least, most });
+  const [current, range] = await Promise.all([get(path, signal), get(query(`${path}/curve`, { steps: 2 }), signal)]);
+  page.title(current.name ?? `${current.architecture} on ${current.dataset}, version ${current.version}`);
+  const [min, max] = [range.min_c / 1.5, range.max_c * 1.5];
+  const curve = await get(query(`${path}/curve`, { min_c: min, max_c: max, steps: 120 }), signal);
+  const chart = curves({ min, max });
   const columns = [
     { label: "Ratio", head: true, number: true, cell: (p) => fixed(p.c, 4) },
-    ...["r", "d", "w"].map((m) => ({ label: m, number: true, cell: (p) => fixed(p[m], 3) })),
+    ...["r", "d", "w"].map((m) => ({ label: m, number: true, cell: (p) => multiplier(p[m]) })),
     { label: "Accuracy", number: true, cell: (p) => percent(p.accuracy) },
     { label: "Network", cell: (p) => p.name ?? "" },
   ];
+  const message = h("div", { role: "status" });
+  const fail = (error) => message.replaceChildren(problemBox(error));
+  const reload = () => {
+    root.replaceChildren();
+    return predictor(page).catch(page.fail);
+  };
+  const active = h("button", { type: "button", onclick: () => (current.active ? deactivate(current) : activate(current, signal)).then((isDone) => isDone && reload(), fail) }, current.active ? "Deactivate" : "Activate");
+  const manage = manageButtons({ path, title: "version", resource: current, changed: reload, deleted: () => (location.hash = "#/predictors"), fail });
   root.append(
-    h("p", { class: "lead" }, `${one.active ? "In use. " : "Not in use. "}${one.provenance}`),
+    h("p", { class: "lead" }, `${current.active ? "Active. " : current.archived_at ? "Archived. " : "Not active. "}${current.provenance}`),
+    current.description ? h("p", { class: "detail" }, current.description) : "",
+    h("p", { class: "actions" }, current.archived_at ? "" : active, manage),
+    message,
     h("section", { class: "card" }, h("h2", {}, "Curves"), chart.node),
-    h("section", { class: "card" }, h("h2", {}, "Quality, leave-one-out"), table("Quality", QUALITY, [one], { shown: false }), gate(one.gate)),
-    h("section", { class: "card" }, h("h2", {}, "What it was fitted on"), table("Training points", columns, one.points, { shown: false })),
+    h("section", { class: "card" }, h("h2", {}, "Quality, leave-one-out"), table("Quality", QUALITY, [current], { shown: false }), gate(current.gate)),
+    h("section", { class: "card" }, h("h2", {}, "Training points"), table("Training points", columns, current.points, { shown: false })),
   );
-  const published = one.points.filter((p) => p.name?.startsWith("tinynet_"));
-  chart.data({ curve, points: one.points, published });
+  const published = current.points.filter((p) => p.name?.startsWith("tinynet_"));
+  chart.data({ curve, points: current.points, published });
 }
 
 function gate(decision) {
@@ -37,7 +51,7 @@ function gate(decision) {
   const columns = [
     { label: "Check", head: true, cell: (c) => c.name },
     { label: "Passed", cell: (c) => (c.passed ? "yes" : "no") },
-    { label: "Detail", cell: (c) => h("span", { class: "why" }, c.detail) },
+    { label: "Detail", cell: (c) => h("span", { class: "detail" }, c.detail) },
   ];
-  return [h("h3", {}, "The promotion gate"), h("p", {}, decision.why), table("Checks of the gate", columns, decision.checks, { shown: false })];
+  return [h("h3", {}, "Promotion gate"), h("p", {}, decision.reason), table("Checks of the promotion gate", columns, decision.checks, { shown: false })];
 }

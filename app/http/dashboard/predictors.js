@@ -1,12 +1,13 @@
-// Predictors by architecture and data set: every version, which is in use, how good it is, and the way back.
+// All versions of all predictors by architecture and data set.
 
-import { activate } from "./activate.js";
-import { all } from "./api.js";
-import { h, live } from "./dom.js";
-import { fixed, percent, when, whole } from "./format.js";
+import { activate, deactivate } from "./activate.js";
+import { getAll } from "./api.js";
+import { archivedChoice } from "./archived.js";
+import { h, renderOnChange } from "./dom.js";
+import { fixed, percent, dateTime, integer } from "./format.js";
 import { poll } from "./poll.js";
 import { table } from "./table.js";
-import { problemBox, state } from "./words.js";
+import { problemBox, state } from "./messages.js";
 
 export const QUALITY = [
   { label: "Error of r", number: true, cell: (p) => fixed(p.quality.r?.rmse, 3) },
@@ -17,52 +18,65 @@ export const QUALITY = [
 
 export async function predictors(page) {
   page.title("Predictors");
-  const said = h("div", { role: "status" });
+  const message = h("div", { role: "status" });
   const body = h("div", {});
+  const choice = archivedChoice(() => polling.now());
   page.root.append(
-    h("p", { class: "lead" }, "Each is a pair of Gaussian processes, r(c) and d(c). One version for each architecture and data set is in use. Errors and shares are leave-one-out."),
-    said,
+    h("p", { class: "lead" }, "A predictor is a pair of Gaussian processes, r(c) and d(c). One version per architecture and data set is active. Errors and coverage are leave-one-out."),
+    choice.node,
+    message,
     body,
   );
-  const show = live(body, (items) => groups(items).map(([title, versions]) => h("section", { class: "card" }, h("h2", {}, title), versionTable(title, versions, use))));
+  const show = renderOnChange(body, (items) => groupVersions(items).map(([title, versions]) => h("section", { class: "card" }, h("h2", {}, title), versionTable(title, versions, activateVersion, deactivateVersion))));
 
-  async function use(predictor) {
-    said.replaceChildren();
+  async function activateVersion(predictor) {
+    message.replaceChildren();
     try {
       if (!(await activate(predictor, page.signal))) return;
-      said.textContent = `Version ${predictor.version} for ${predictor.architecture} on ${predictor.dataset} is in use.`;
+      message.textContent = `Version ${predictor.version} for ${predictor.architecture} on ${predictor.dataset} is active.`;
     } catch (error) {
-      said.replaceChildren(problemBox(error));
+      message.replaceChildren(problemBox(error));
+    }
+    polling.now();
+  }
+
+  async function deactivateVersion(predictor) {
+    message.replaceChildren();
+    try {
+      if (!(await deactivate(predictor))) return;
+      message.textContent = `Version ${predictor.version} for ${predictor.architecture} on ${predictor.dataset} is not active any more.`;
+    } catch (error) {
+      message.replaceChildren(problemBox(error));
     }
     polling.now();
   }
 
   const polling = poll(async () => {
-    const items = await all("v1/predictors", page.signal);
+    const items = await getAll("v1/predictors", page.signal, { archived: choice.value() });
     show(items);
     return items;
   }, page.signal);
   await polling.running;
 }
 
-function groups(items) {
-  const found = new Map();
+function groupVersions(items) {
+  const versions = new Map();
   for (const item of items) {
     const title = `${item.architecture} on ${item.dataset}`;
-    found.set(title, [...(found.get(title) ?? []), item]);
+    versions.set(title, [...(versions.get(title) ?? []), item]);
   }
-  return [...found];
+  return [...versions];
 }
 
-function versionTable(title, versions, use) {
+function versionTable(title, versions, activateVersion, deactivateVersion) {
   const columns = [
     { label: "Version", head: true, cell: (p) => h("a", { href: `#/predictors/${p.id}`, "aria-label": `Version ${p.version} of ${title}` }, String(p.version)) },
-    { label: "In use", cell: (p) => (p.active ? state("active") : h("button", { type: "button", "aria-label": `Use version ${p.version} of ${title}`, onclick: () => use(p) }, "Use this")) },
-    { label: "Points", number: true, cell: (p) => whole(p.observations) },
+    { label: "Active", cell: (p) => (p.active ? [state("active"), " ", h("button", { type: "button", "aria-label": `Deactivate version ${p.version} of ${title}`, onclick: () => deactivateVersion(p) }, "Deactivate")] : p.archived_at ? "archived" : h("button", { type: "button", "aria-label": `Activate version ${p.version} of ${title}`, onclick: () => activateVersion(p) }, "Activate")) },
+    { label: "Points", number: true, cell: (p) => integer(p.observations) },
     ...QUALITY,
-    { label: "The gate", cell: (p) => (p.gate ? h("span", { class: "why" }, p.gate.why) : "–") },
+    { label: "Gate", cell: (p) => (p.gate ? h("span", { class: "detail" }, p.gate.reason) : "–") },
     { label: "Study", cell: (p) => (p.study_id ? h("a", { href: `#/studies/${p.study_id}` }, p.study_id.slice(0, 8)) : "–") },
-    { label: "Created", cell: (p) => when(p.created_at) },
+    { label: "Created", cell: (p) => dateTime(p.created_at) },
   ];
   return table(`Versions for ${title}, newest first`, columns, versions, { shown: false });
 }

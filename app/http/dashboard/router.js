@@ -1,8 +1,8 @@
-// Hash routes: every view has an address, and back and forward go where they say.
+// Hash routes, so that every view has an address.
 
-import { left } from "./api.js";
+import { isAbort } from "./api.js";
 import { h } from "./dom.js";
-import { problemBox } from "./words.js";
+import { problemBox } from "./messages.js";
 
 const parse = () => {
   const [path, search = ""] = (location.hash.replace(/^#\/?/, "") || "scale").split("?");
@@ -22,8 +22,8 @@ export function start(views, main) {
     const route = parse();
     const view = (route.id ? views[`${route.name}/`] : views[route.name]) ?? views.scale;
     for (const link of document.querySelectorAll("nav a")) {
-      const here = link.getAttribute("href") === `#/${route.name}`;
-      here ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
+      const isCurrent = link.getAttribute("href") === `#/${route.name}`;
+      isCurrent ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
     }
     const title = h("h1", { tabindex: "-1" });
     const root = h("div", { class: "view" });
@@ -37,7 +37,7 @@ export function start(views, main) {
         document.title = `${text} · rdw`;
       },
       fail(error) {
-        if (!left(error) && !signal.aborted) root.prepend(problemBox(error));
+        if (!isAbort(error) && !signal.aborted) root.prepend(problemBox(error));
       },
     };
     main.replaceChildren(title, root);
@@ -56,8 +56,8 @@ export function start(views, main) {
   show();
 }
 
-// The address follows what is chosen in a view, without a step in the history.
-export function remember(name, parameters) {
-  const given = Object.entries(parameters).filter(([, v]) => v !== null && v !== undefined && v !== "");
-  history.replaceState(null, "", `#/${name}?${new URLSearchParams(given)}`);
+// Updates the address with the settings of a view, without a new history entry.
+export function updateAddress(name, parameters) {
+  const present = Object.entries(parameters).filter(([, v]) => v !== null && v !== undefined && v !== "");
+  history.replaceState(null, "", `#/${name}?${new URLSearchParams(present)}`);
 }

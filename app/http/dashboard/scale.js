@@ -1,39 +1,46 @@
-// A baseline and a budget in, a network out: every move of the budget asks the service anew.
+// Scale a baseline to a budget. Every change sends a new request.
 
-import { all, compute, get, left, query } from "./api.js";
+import { getAll, compute, get, isAbort, query } from "./api.js";
 import { baselinePicker } from "./baseline.js";
-import { budgetControl, LEAST, MOST } from "./budget.js";
+import { budgetControl, MIN_RATIO, MAX_RATIO } from "./budget.js";
 import { copyButton } from "./clipboard.js";
 import { curves } from "./curve.js";
 import { field, h, options } from "./dom.js";
-import { fixed, millions, percent, signedPercent } from "./format.js";
+import { fixed, millions, multiplier, percent, signedPercent } from "./format.js";
 import { currentKey } from "./key.js";
-import { newest } from "./newest.js";
-import { pause } from "./pause.js";
-import { pythonOf } from "./rebuild.js";
-import { remember } from "./router.js";
-import { RULES, rulesTable } from "./rules.js";
-import { stageCosts } from "./stages.js";
+import { specNames } from "./spec-names.js";
+import { latestOnly } from "./latest-only.js";
+import { delay } from "./delay.js";
+import { toPython } from "./timm-code.js";
+import { updateAddress } from "./router.js";
+import { ruleLabel, rulesTable } from "./rules.js";
+import { stageCosts } from "./stage-costs.js";
 import { trainForm } from "./train.js";
-import { loading, problemBox } from "./words.js";
+import { loading, problemBox } from "./messages.js";
 
 const PUBLISHED = "published-tinynets";
-const SETTLED = 500; // ms after the last move, before the address and the screen reader are told
+const SETTLE_DELAY = 500; // ms after the last change until the address and the screen reader are updated
 
 export async function scale(page) {
   const { root, signal } = page;
   page.title("Scale");
   root.append(loading());
-  const [architectures, predictors] = await Promise.all([all("v1/architectures", signal), all("v1/predictors", signal)]);
-  const state = chosen(page.query, architectures, predictors);
+  const [architectures, predictors, datasets, spec] = await Promise.all([
+    getAll("v1/architectures", signal),
+    getAll("v1/predictors", signal),
+    getAll("v1/datasets", signal),
+    specNames(),
+  ]);
+  const state = initialState(page.query, architectures, predictors, datasets, spec);
   const baseline = () => architectures.find((a) => a.name === state.architecture);
+  let baselineFlops = baseline().flops; // with the classes of the data set
 
   const budget = budgetControl((target) => {
     state.target = target;
-    move();
+    update();
   });
   const predictor = h("select", { id: "predictor" });
-  const train = trainForm(page);
+  const train = trainForm(page, datasets);
   const parts = {
     readouts: readouts(),
     facts: h("dl", { class: "facts" }),
@@ -41,31 +48,41 @@ export async function scale(page) {
     stages: h("div", {}),
     rules: h("div", { class: "rules" }),
   };
-  const config = h("pre", { tabindex: "0", "aria-label": "The config as JSON" });
+  const config = h("pre", { tabindex: "0", "aria-label": "Config as JSON" });
   const chart = curves({
-    least: LEAST,
-    most: MOST,
+    min: MIN_RATIO,
+    max: MAX_RATIO,
     onPick: (c) => budget.set({ ratio: Number(c.toPrecision(4)) }),
   });
-  const told = h("p", { class: "unseen", role: "status", id: "told" });
+  const announcement = h("p", { class: "visually-hidden", role: "status", id: "announcement" });
   const origin = h("p", { class: "hint" });
-  let answer = null;
+  let shownResult = null;
 
   const select = (id, label, items, key, hint) => {
     const control = options(h("select", { id }), items, String(state[key]));
     control.addEventListener("change", () => {
       state[key] = control.value;
-      move();
+      update();
     });
     return field(label, control, hint);
   };
 
-  predictor.addEventListener("change", () => {
-    state.predictor = predictor.value;
-    move();
+  const dataset = options(
+    h("select", { id: "dataset" }),
+    [["", "of the baseline"], ...datasets.map((d) => [d.name, `${d.num_classes} of ${d.name}`])],
+    state.dataset,
+  );
+  dataset.addEventListener("change", () => {
+    state.dataset = dataset.value;
+    updateBaselineFlops();
   });
 
-  function ofArchitecture() {
+  predictor.addEventListener("change", () => {
+    state.predictor = predictor.value;
+    update();
+  });
+
+  function showPredictors() {
     const own = predictors.filter((p) => p.architecture === state.architecture || p.id === PUBLISHED);
     if (!own.some((p) => p.id === state.predictor)) state.predictor = "";
     options(predictor, [["", "active"], ...own.map((p) => [p.id, `${p.dataset}, version ${p.version}`])], state.predictor);
@@ -73,82 +90,102 @@ export async function scale(page) {
 
   const controls = h(
     "section",
-    { class: "card controls", "aria-label": "What to scale" },
+    { class: "card controls", "aria-label": "Settings" },
     h(
       "div",
       { class: "fields" },
       baselinePicker(architectures, state.architecture, (name) => {
         state.architecture = name;
-        ofArchitecture();
-        budget.show(state.target, baseline().flops);
-        move();
+        state.predictor = "";
+        showPredictors();
+        updateBaselineFlops();
       }),
-      select("rule", "Rule", Object.entries(RULES), "rule"),
-      select("mode", "Meet the budget", [["nearest", "nearest"], ["at_most", "never above"]], "mode"),
+      select("rule", "Rule", spec.rules.map((name) => [name, ruleLabel(name)]), "rule"),
+      select("mode", "Budget mode", [["nearest", "nearest"], ["at_most", "at most"]], "mode"),
       select("multiple", "Pixels", ["1", "8", "16", "32"].map((n) => [n, n === "1" ? "any" : `multiples of ${n}`]), "multiple"),
       field("Predictor", predictor),
+      field("Classes", dataset),
     ),
     budget.node,
   );
   const copies = h(
     "p",
     { class: "actions" },
-    copyButton("Copy config", () => JSON.stringify(answer?.config, null, 2)),
-    copyButton("Copy Python for timm", () => pythonOf(answer.config.timm)),
+    copyButton("Copy config", () => JSON.stringify(shownResult?.config, null, 2)),
+    copyButton("Copy Python for timm", () => toPython(shownResult.config.timm)),
     copyButton("Copy curl", () => curl(request(state))),
   );
   root.replaceChildren(
     controls,
-    h("section", { class: "result", "aria-label": "The network" }, parts.notes, parts.readouts.node, parts.facts, told),
-    h("section", { class: "card" }, h("h2", {}, "The curve"), chart.node, origin),
+    h("section", { class: "result", "aria-label": "Network" }, parts.notes, parts.readouts.node, parts.facts, announcement),
+    h("section", { class: "card" }, h("h2", {}, "Curves"), chart.node, origin),
     h("section", { class: "card" }, h("h2", {}, "Cost by stage"), parts.stages),
-    h("section", { class: "card" }, h("h2", {}, "Rules side by side"), parts.rules),
+    h("section", { class: "card" }, h("h2", {}, "Comparison of rules"), parts.rules),
     h(
       "section",
       { class: "card" },
-      h("h2", {}, "Take it along"),
+      h("h2", {}, "Export"),
       copies,
-      h("details", {}, h("summary", {}, "The config"), config),
+      h("details", {}, h("summary", {}, "Config"), config),
     ),
     train.node,
   );
 
-  const asking = newest(signal);
-  const comparing = newest(signal);
-  const settling = newest(signal);
-  let drawn = null;
+  const scaling = latestOnly(signal);
+  const comparing = latestOnly(signal);
+  const settling = latestOnly(signal);
+  const counting = latestOnly(signal);
+  let drawnPredictor = null;
+  let compared = [];
 
-  function move() {
+  // Updates the baseline's FLOPs, to which ratios are relative: they depend on the number of classes.
+  function updateBaselineFlops() {
+    const show = (flops) => {
+      baselineFlops = flops;
+      budget.show(state.target, flops);
+      update();
+    };
+    if (!state.dataset) return show(baseline().flops);
+    return counting(
+      (requestSignal) => compute("v1/cost", { architecture: state.architecture, dataset: state.dataset }, requestSignal),
+      ({ cost }) => show(cost.flops),
+      page.fail,
+    );
+  }
+
+  function update() {
     const body = request(state);
-    asking(
-      async (own) => {
-        const found = await compute("v1/scale", body, own);
-        const cost = await compute("v1/cost", { config: found.config }, own);
-        return { found, cost: cost.cost };
+    scaling(
+      async (requestSignal) => {
+        const result = await compute("v1/scale", body, requestSignal);
+        const cost = await compute("v1/cost", { config: result.config }, requestSignal);
+        return { result, cost: cost.cost };
       },
-      ({ found, cost }) => {
-        answer = found;
-        parts.notes.replaceChildren(...found.warnings.map((w) => h("p", { class: "warning" }, w.detail)));
-        parts.readouts.show(found);
-        parts.facts.replaceChildren(...facts(found, cost));
+      ({ result, cost }) => {
+        shownResult = result;
+        const reason = result.rule_reason ? [h("p", {}, `Rule: ${ruleLabel(result.rule)}. ${result.rule_reason}`)] : [];
+        parts.notes.replaceChildren(...reason, ...result.warnings.map((w) => h("p", { class: "warning" }, w.detail)));
+        parts.readouts.show(result);
+        parts.facts.replaceChildren(...facts(result, cost));
         parts.stages.replaceChildren(stageCosts(cost));
-        config.textContent = JSON.stringify(found.config, null, 2);
+        config.textContent = JSON.stringify(result.config, null, 2);
         copies.hidden = false;
-        train.network(body);
+        train.network({ architecture: body.architecture, multipliers: result.multipliers }, state.dataset);
         chart.mark({
-          c: found.cost.flops / baseline().flops,
-          r: found.multipliers.r,
-          d: found.multipliers.d,
-          accuracy: found.predicted_accuracy?.mean ?? null,
+          c: result.cost.flops / baselineFlops,
+          r: result.multipliers.r,
+          d: result.multipliers.d,
+          accuracy: result.predicted_accuracy?.mean ?? null,
         });
-        drawCurve(found.predictor?.id).catch(page.fail);
+        drawCurve(result.predictor?.id).catch(page.fail);
+        showRules();
       },
       (error) => {
-        answer = null;
-        parts.notes.replaceChildren(problemBox(error, reachable(error.document)));
+        shownResult = null;
+        parts.notes.replaceChildren(problemBox(error, reachableBudgets(error.document)));
         parts.readouts.show(null);
         parts.facts.replaceChildren();
-        parts.stages.replaceChildren(h("p", { class: "hint" }, "No network, no cost."));
+        parts.stages.replaceChildren(h("p", { class: "hint" }, "There is no network for this budget."));
         config.textContent = "";
         copies.hidden = true;
         train.network(null);
@@ -157,66 +194,78 @@ export async function scale(page) {
       },
     );
     comparing(
-      (own) => compute("v1/compare", { ...body, rule: undefined }, own),
-      ({ items }) => parts.rules.replaceChildren(rulesTable(items, state.rule)),
-      (error) => parts.rules.replaceChildren(problemBox(error)),
+      (requestSignal) => compute("v1/compare", { ...body, rule: undefined }, requestSignal),
+      ({ items }) => {
+        compared = items;
+        showRules();
+      },
+      (error) => {
+        compared = [];
+        parts.rules.replaceChildren(problemBox(error));
+      },
     );
     settling(
-      (own) => pause(SETTLED, own),
+      (requestSignal) => delay(SETTLE_DELAY, requestSignal),
       () => {
-        remember("scale", { ...state, target: null, ...state.target });
-        if (answer) told.textContent = spoken(answer);
+        updateAddress("scale", { ...state, target: null, ...state.target });
+        if (shownResult) announcement.textContent = describe(shownResult);
       },
       page.fail,
     );
   }
 
-  const reachable = ({ least, most }) =>
-    [["least", least], ["most", most]]
+  // Marks the rule of the network that is shown; either response may come first.
+  const showRules = () => {
+    if (compared.length) parts.rules.replaceChildren(rulesTable(compared, shownResult?.rule ?? state.rule));
+  };
+
+  const reachableBudgets = ({ min_flops, max_flops }) =>
+    [["smallest", min_flops], ["largest", max_flops]]
       .filter(([, flops]) => flops)
       .map(([name, flops]) =>
-        h("button", { type: "button", onclick: () => budget.set({ flops }) }, `Take the ${name}: ${millions(flops)}`),
+        h("button", { type: "button", onclick: () => budget.set({ flops }) }, `Use the ${name} budget: ${millions(flops)}`),
       );
 
-  // The curve of the predictor in use; where a rule uses none, of the one that would be.
+  // Draws the curve of the predictor that was used. For rules without a predictor it is the active one.
   async function drawCurve(used) {
     const active = predictors.find((p) => p.architecture === state.architecture && p.active);
     const id = used ?? (state.predictor || active?.id || PUBLISHED);
-    if (id === drawn) return;
-    drawn = id;
+    if (id === drawnPredictor) return;
+    drawnPredictor = id;
     try {
-      const [one, curve, published] = await Promise.all([
+      const [version, curve, published] = await Promise.all([
         get(`v1/predictors/${id}`, signal),
-        get(query(`v1/predictors/${id}/curve`, { least: LEAST, most: MOST, steps: 120 }), signal),
+        get(query(`v1/predictors/${id}/curve`, { min_c: MIN_RATIO, max_c: MAX_RATIO, steps: 120 }), signal),
         get(`v1/predictors/${PUBLISHED}`, signal),
       ]);
-      if (drawn !== id) return;
-      chart.data({ curve, points: one.points, published: published.points });
+      if (drawnPredictor !== id) return;
+      chart.data({ curve, points: version.points, published: published.points });
       origin.replaceChildren(
-        `Bands hold 90 %; where the ground is shaded there is no data. A to E: the published TinyNets. Predictor: ${one.architecture} on ${one.dataset}, version ${one.version}, ${one.observations} points. `,
-        h("a", { href: `#/predictors/${one.id}` }, "Its points and quality"),
+        `The bands cover 90 %; shaded areas have no data. A to E are the published TinyNets. Predictor: ${version.architecture} on ${version.dataset}, version ${version.version}, ${version.observations} points. `,
+        h("a", { href: `#/predictors/${version.id}` }, "Training points and quality"),
       );
     } catch (error) {
-      drawn = null;
-      if (!left(error)) throw error;
+      drawnPredictor = null;
+      if (!isAbort(error)) throw error;
     }
   }
 
-  ofArchitecture();
-  budget.show(state.target, baseline().flops);
-  move();
+  showPredictors();
+  updateBaselineFlops();
 }
 
-function chosen(given, architectures, predictors) {
-  const one = (key, allowed, otherwise) => (allowed.includes(given.get(key)) ? given.get(key) : otherwise);
-  const names = architectures.map((a) => a.name);
-  const [flops, ratio] = [Number(given.get("flops")), Number(given.get("ratio"))];
+function initialState(params, architectures, predictors, datasets, { rules, defaultRule }) {
+  const readChoice = (key, allowed, otherwise) => (allowed.includes(params.get(key)) ? params.get(key) : otherwise);
+  const baselines = architectures.map((a) => a.name);
+  const [flops, ratio] = [Number(params.get("flops")), Number(params.get("ratio"))];
   return {
-    architecture: one("architecture", names, names.includes("efficientnet_b0") ? "efficientnet_b0" : names[0]),
-    rule: one("rule", Object.keys(RULES), "tiny_formula"),
-    mode: one("mode", ["nearest", "at_most"], "nearest"),
-    multiple: one("multiple", ["1", "8", "16", "32"], "1"),
-    predictor: one("predictor", predictors.map((p) => p.id), ""),
+    architecture: readChoice("architecture", baselines, baselines.includes("efficientnet_b0") ? "efficientnet_b0" : baselines[0]),
+    rule: readChoice("rule", rules, defaultRule),
+    mode: readChoice("mode", ["nearest", "at_most"], "nearest"),
+    multiple: readChoice("multiple", ["1", "8", "16", "32"], "1"),
+    dataset: readChoice("dataset", datasets.map((d) => d.name), ""),
+    // Without an address of its own the page shows the published predictor, whatever studies have been fitted since.
+    predictor: readChoice("predictor", predictors.map((p) => p.id), [...params].length > 0 ? "" : PUBLISHED),
     target: flops > 0 ? { flops: Math.round(flops) } : { ratio: ratio > 0 ? ratio : 0.258 },
   };
 }
@@ -227,6 +276,7 @@ function request(state) {
     target: state.target,
     rule: state.rule,
     ...(state.predictor ? { predictor: state.predictor } : {}),
+    ...(state.dataset ? { dataset: state.dataset } : {}),
     ...(state.multiple === "1" ? {} : { constraints: { resolution: { multiple_of: Number(state.multiple) } } }),
     ...(state.mode === "nearest" ? {} : { budget: { mode: state.mode } }),
   };
@@ -248,11 +298,11 @@ function readouts() {
     node,
     show(answer) {
       const m = answer?.multipliers;
-      cells.r.value.textContent = fixed(m?.r, 3);
+      cells.r.value.textContent = multiplier(m?.r);
       cells.r.more.textContent = m?.r_sd ? `± ${fixed(m.r_sd, 3)}` : "";
-      cells.d.value.textContent = fixed(m?.d, 3);
+      cells.d.value.textContent = multiplier(m?.d);
       cells.d.more.textContent = m?.d_sd ? `± ${fixed(m.d_sd, 3)}` : "";
-      cells.w.value.textContent = fixed(m?.w, 3);
+      cells.w.value.textContent = multiplier(m?.w);
       cells.w.more.textContent = m?.w_interval ? `${fixed(m.w_interval[0], 3)} to ${fixed(m.w_interval[1], 3)}` : "";
       cells.px.value.textContent = answer ? String(answer.config.resolution) : "–";
       cells.px.more.textContent = answer ? "square" : "";
@@ -264,9 +314,9 @@ function facts(answer, cost) {
   const accuracy = answer.predicted_accuracy;
   const pairs = [
     ["Multiply-adds", millions(answer.cost.flops), "fact-flops"],
-    ["Off budget", signedPercent(answer.budget_error), "fact-error"],
+    ["Budget error", signedPercent(answer.budget_error), "fact-error"],
     ["Parameters", millions(answer.cost.params), "fact-params"],
-    ["fvcore counts", millions(cost.fvcore_total)],
+    ["FLOPs by fvcore", millions(cost.fvcore_total)],
     ["Peak activations", `${(cost.peak_activation_bytes / 2 ** 20).toFixed(2)} MiB`],
     [
       accuracy ? `Top-1, ${accuracy.dataset}` : "Predicted accuracy",
@@ -277,8 +327,8 @@ function facts(answer, cost) {
   return pairs.map(([name, value, id]) => h("div", {}, h("dt", {}, name), h("dd", { id }, value)));
 }
 
-const spoken = ({ multipliers: m, config, cost, budget_error }) =>
-  `r ${fixed(m.r, 3)}, d ${fixed(m.d, 3)}, w ${fixed(m.w, 3)}, ${config.resolution} pixels, ` +
+const describe = ({ multipliers: m, config, cost, budget_error }) =>
+  `r ${multiplier(m.r)}, d ${multiplier(m.d)}, w ${multiplier(m.w)}, ${config.resolution} pixels, ` +
   `${millions(cost.flops)} multiply-adds, ${signedPercent(budget_error)} off the budget.`;
 
 const curl = (body) =>

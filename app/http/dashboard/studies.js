@@ -1,11 +1,12 @@
-// All studies, and the way to a new one.
+// The list of studies and the form for a new one.
 
+import { archivedChoice } from "./archived.js";
 import { h } from "./dom.js";
-import { when, whole } from "./format.js";
-import { listing } from "./listing.js";
-import { newStudy } from "./newstudy.js";
+import { dateTime, integer } from "./format.js";
+import { listing } from "./paged-list.js";
+import { newStudy } from "./new-study.js";
 import { table } from "./table.js";
-import { state } from "./words.js";
+import { state } from "./messages.js";
 
 const finished = ({ trials }) => trials.completed ?? 0;
 const total = ({ trials }) => Object.values(trials).reduce((a, b) => a + b, 0);
@@ -16,17 +17,19 @@ const COLUMNS = [
   { label: "Architecture", cell: (s) => s.architecture },
   { label: "Data set", cell: (s) => s.dataset },
   { label: "Sampler", cell: (s) => s.sampler },
-  { label: "Trials completed", number: true, cell: (s) => (total(s) ? `${whole(finished(s))} of ${whole(total(s))}` : "–") },
-  { label: "Created", cell: (s) => when(s.created_at) },
+  { label: "Trials completed", number: true, cell: (s) => (total(s) ? `${integer(finished(s))} of ${integer(total(s))}` : "–") },
+  { label: "Created", cell: (s) => dateTime(s.created_at) },
 ];
 
 export function studies(page) {
   page.title("Studies");
   const card = h("section", { class: "card" });
-  page.root.append(newStudy(page), card);
-  listing({ ...page, root: card }, {
+  const choice = archivedChoice(() => list.restart());
+  page.root.append(newStudy(page), choice.node, card);
+  const list = listing({ ...page, root: card }, {
     path: "v1/studies",
+    filters: () => ({ archived: choice.value() }),
     render: (rows) => table("Studies, newest first", COLUMNS, rows),
-    empty: "There are none yet.",
+    empty: "There are no such studies yet.",
   });
 }

@@ -1,15 +1,18 @@
-// One study: its trials, the paper's figures from what it has seen so far, the front, correlations, a refit.
+// One study: trials, figures, front, correlations and refit.
 
 import { change, get } from "./api.js";
-import { confirmed } from "./dialog.js";
-import { h, live } from "./dom.js";
+import { confirmAction } from "./dialog.js";
+import { h, renderOnChange } from "./dom.js";
 import { figures } from "./figures.js";
-import { fixed, millions, percent, whole } from "./format.js";
-import { listing } from "./listing.js";
+import { fixed, integer, millions, multiplier, percent } from "./format.js";
+import { manageButtons } from "./manage.js";
+import { listing } from "./paged-list.js";
+import { specNames, ordered } from "./spec-names.js";
 import { poll } from "./poll.js";
+import { COUNT_ORDER } from "./states.js";
 import { table } from "./table.js";
 import { trialsTable } from "./trials.js";
-import { problemBox, state } from "./words.js";
+import { problemBox, state } from "./messages.js";
 
 const ACTIONS = {
   created: [["start", "Start"], ["cancel", "Cancel"]],
@@ -22,45 +25,56 @@ export async function study(page) {
   const path = `v1/studies/${id}`;
   page.title("Study");
   const head = h("div", { class: "bar" });
-  const said = h("div", { role: "status" });
+  const message = h("div", { role: "status" });
   const counts = h("div", {});
-  const drawings = figures(path, signal);
+  const spec = await specNames();
+  const drawings = figures(path, spec.figures, signal);
   const front = h("div", {});
   const correlations = h("div", {});
   const refitted = h("div", { role: "status" });
-  const refit = h("button", { type: "button", onclick: fit }, "Fit the predictor now");
+  const refit = h("button", { type: "button", onclick: fit }, "Refit the predictor");
   const trialsPart = h("section", { class: "card" }, h("h2", {}, "Trials"));
   root.append(
     head,
-    said,
+    message,
     counts,
     h("section", { class: "card" }, h("h2", {}, "Figures"), drawings.node),
-    h("section", { class: "card" }, h("h2", {}, "The front"), front),
-    h("section", { class: "card" }, h("h2", {}, "Correlations with multiply-adds, on the front"), correlations),
-    h("section", { class: "card" }, h("h2", {}, "Predictor"), h("p", { class: "hint" }, "Fits r(c) and d(c) on the front, and accuracy on all networks: a new version, in use at once if the promotion gate lets it through."), h("p", { class: "actions" }, refit), refitted),
+    h("section", { class: "card" }, h("h2", {}, "Front"), front),
+    h("section", { class: "card" }, h("h2", {}, "Correlations with multiply-adds on the front"), correlations),
+    h("section", { class: "card" }, h("h2", {}, "Predictor"), h("p", { class: "hint" }, "Fits r(c) and d(c) on the front, and accuracy on all networks, as a new version of this study. To let it answer everybody, activate it on its page."), h("p", { class: "actions" }, refit), refitted),
     trialsPart,
   );
-  const showHead = live(head, (s) => [
+  const showHead = renderOnChange(head, (s) => [
     state(s.state),
-    h("span", {}, `${s.architecture} on ${s.dataset}, ${s.sampler} sampler, ${s.proposed} of ${s.size} networks drawn`),
-    (ACTIONS[s.state] ?? []).map(([what, text]) =>
-      h("button", { type: "button", class: what === "start" || what === "resume" ? "primary" : null, onclick: () => act(what) }, text),
+    h("span", {}, `${s.architecture} on ${s.dataset}, ${s.sampler} sampler, ${s.proposed} of ${s.size} networks sampled${s.owner ? `, by ${s.owner}` : ""}`),
+    (ACTIONS[s.state] ?? []).map(([action, text]) =>
+      h("button", { type: "button", class: action === "start" || action === "resume" ? "primary" : null, onclick: () => act(action) }, text),
     ),
+    manageButtons({
+      path,
+      title: "study",
+      resource: s,
+      changed: () => polling.now(),
+      deleted: () => (location.hash = "#/studies"),
+      fail: (error) => message.replaceChildren(problemBox(error)),
+    }),
+    s.archived_at ? h("span", { class: "hint" }, "Archived.") : null,
+    s.description ? h("p", { class: "detail" }, s.description) : null,
   ]);
-  const showCounts = live(counts, (trials) =>
-    h("dl", { class: "facts" }, ["completed", "running", "queued", "failed", "cancelled"].map((name) => h("div", {}, h("dt", {}, name), h("dd", { id: `count-${name}` }, whole(trials[name] ?? 0))))),
+  const showCounts = renderOnChange(counts, (trials) =>
+    h("dl", { class: "facts" }, ordered(spec.trialStates, COUNT_ORDER).map((name) => h("div", {}, h("dt", {}, name), h("dd", { id: `count-${name}` }, integer(trials[name] ?? 0))))),
   );
-  const showFront = live(front, frontTable);
-  const showCorrelations = live(correlations, correlationTable);
+  const showFront = renderOnChange(front, frontTable);
+  const showCorrelations = renderOnChange(correlations, correlationTable);
 
-  async function act(what) {
-    said.replaceChildren();
-    if (what === "cancel" && !(await confirmed("Stop the study?", "Trials that no one else wants are cancelled. Finished ones stay.", "Stop it"))) return;
+  async function act(action) {
+    message.replaceChildren();
+    if (action === "cancel" && !(await confirmAction("Cancel the study?", "Its unfinished trials are cancelled, except those that others requested. Completed trials are kept.", "Cancel the study"))) return;
     try {
-      await change(`${path}/${what}`);
+      await change(`${path}/${action}`);
       polling.now();
     } catch (error) {
-      said.replaceChildren(problemBox(error));
+      message.replaceChildren(problemBox(error));
     }
   }
 
@@ -68,9 +82,9 @@ export async function study(page) {
     refit.disabled = true;
     refitted.textContent = "Fitting …";
     try {
-      const made = await change(`${path}/predictors`, { activate: "gate" });
+      const created = await change(`${path}/predictors`, {});
       refitted.replaceChildren(
-        h("p", {}, `Version ${made.version}${made.active ? " is in use. " : " is kept, not in use. "}${made.gate?.why ?? ""} `, h("a", { href: `#/predictors/${made.id}` }, "Its curve and quality")),
+        h("p", {}, `Version ${created.version} is fitted and not active. ${created.gate?.reason ?? ""} `, h("a", { href: `#/predictors/${created.id}` }, "Curves and quality")),
       );
     } catch (error) {
       refitted.replaceChildren(problemBox(error));
@@ -78,45 +92,45 @@ export async function study(page) {
     refit.disabled = false;
   }
 
-  // What the front says changes when a trial completes or an observation is told.
-  let seen;
-  async function ask() {
-    const one = await get(path, signal);
-    page.title(one.name);
-    showHead({ state: one.state, architecture: one.architecture, dataset: one.dataset, sampler: one.sampler, proposed: one.proposed, size: one.size });
-    showCounts(one.trials);
-    const of = (name, show) => get(`${path}/${name}`, signal).then(show, (error) => (error.status ? show({ problem: error.message }) : Promise.reject(error)));
-    const [now] = await Promise.all([of("front", (f) => (showFront(f), f)), of("correlations", showCorrelations)]);
-    const known = JSON.stringify([one.trials.completed, now]);
-    if (known !== seen) drawings.again().catch(page.fail);
-    seen = known;
-    return one;
+  // The figures change with the front and with every completed trial.
+  let shownResults;
+  async function load() {
+    const current = await get(path, signal);
+    page.title(current.name);
+    showHead({ name: current.name, owner: current.owner, description: current.description, archived_at: current.archived_at, state: current.state, architecture: current.architecture, dataset: current.dataset, sampler: current.sampler, proposed: current.proposed, size: current.size });
+    showCounts(current.trials);
+    const loadPart = (name, show) => get(`${path}/${name}`, signal).then(show, (error) => (error.status ? show({ problem: error.message }) : Promise.reject(error)));
+    const [currentFront] = await Promise.all([loadPart("front", (f) => (showFront(f), f)), loadPart("correlations", showCorrelations)]);
+    const results = JSON.stringify([current.trials.completed, currentFront]);
+    if (results !== shownResults) drawings.refresh().catch(page.fail);
+    shownResults = results;
+    return current;
   }
 
-  const polling = poll(ask, signal);
-  listing({ ...page, root: trialsPart }, { path: "v1/trials", filters: () => ({ study: id }), render: trialsTable("Its trials, newest first"), empty: "None yet: they come when it starts." });
+  const polling = poll(load, signal);
+  listing({ ...page, root: trialsPart }, { path: "v1/trials", filters: () => ({ study: id }), render: trialsTable("Trials of the study, newest first"), empty: "There are no trials yet. They are created when the study starts." });
   await polling.running;
 }
 
 function frontTable(front) {
-  if (front.problem || !front.items.length) return h("p", { class: "hint" }, front.problem ?? "No network has finished yet.");
+  if (front.problem || !front.items.length) return h("p", { class: "hint" }, front.problem ?? "No training has completed yet.");
   const columns = [
     { label: "Multiply-adds", head: true, number: true, cell: (o) => millions(o.flops) },
     { label: "Ratio", number: true, cell: (o) => fixed(o.c, 3) },
-    ...["r", "d", "w"].map((m) => ({ label: m, number: true, cell: (o) => fixed(o[m], 3) })),
+    ...["r", "d", "w"].map((m) => ({ label: m, number: true, cell: (o) => multiplier(o[m]) })),
     { label: "Parameters", number: true, cell: (o) => millions(o.params) },
     { label: "Accuracy", number: true, cell: (o) => percent(o.accuracy) },
     { label: "Dominated", cell: (o) => (o.dominated ? "yes" : "no") },
     { label: "Trial", cell: (o) => (o.trial ? h("a", { href: `#/trials/${o.trial}` }, o.trial.slice(0, 8)) : o.role) },
   ];
   return [
-    table("Networks on the front, by rising cost", columns, front.items),
+    table("Networks on the front, by increasing cost", columns, front.items),
     front.hypervolume === null ? null : h("p", { class: "hint" }, `Hypervolume ${fixed(front.hypervolume, 4)} (of log10 multiply-adds and accuracy).`),
   ];
 }
 
-function correlationTable(given) {
-  if (given.problem) return h("p", { class: "hint" }, given.problem);
+function correlationTable(correlations) {
+  if (correlations.problem) return h("p", { class: "hint" }, correlations.problem);
   const value = (c, name) =>
     c[name] === null ? "–" : `${fixed(c[name], 2)}${c[`${name}_interval`] ? ` (${fixed(c[`${name}_interval`][0], 2)} to ${fixed(c[`${name}_interval`][1], 2)})` : ""}`;
   const columns = [
@@ -124,5 +138,5 @@ function correlationTable(given) {
     { label: "Pearson (90 % interval)", number: true, cell: ([, c]) => value(c, "pearson") },
     { label: "Spearman (90 % interval)", number: true, cell: ([, c]) => value(c, "spearman") },
   ];
-  return table("Correlations with multiply-adds", columns, Object.entries(given), { shown: false });
+  return table("Correlations with multiply-adds", columns, Object.entries(correlations), { shown: false });
 }

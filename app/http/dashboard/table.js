@@ -1,9 +1,9 @@
-// Tables with a caption and named columns; they scroll by themselves where the screen is narrow.
+// Tables with a caption, which scroll horizontally on narrow screens.
 
 import { h } from "./dom.js";
 
-// columns: { label, cell(row), number, head }; the one with `head` names its row.
-// A row with `instead` has that text in place of its other cells.
+// columns: { label, cell(row), number, head }; the column with `head` is the header of its row.
+// A row with `instead` shows that text in place of its other cells.
 export function table(caption, columns, rows, { shown = true } = {}) {
   const cell = (row) => (c) => h(c.head ? "th" : "td", { scope: c.head ? "row" : null, class: c.number ? "number" : null }, c.cell(row));
   const body = rows.map((row) =>
@@ -21,7 +21,7 @@ export function table(caption, columns, rows, { shown = true } = {}) {
     h(
       "table",
       {},
-      h("caption", { class: shown ? null : "unseen" }, caption),
+      h("caption", { class: shown ? null : "visually-hidden" }, caption),
       h("thead", {}, h("tr", {}, columns.map((c) => h("th", { scope: "col", class: c.number ? "number" : null }, c.label)))),
       h("tbody", {}, body),
     ),

@@ -1,18 +1,18 @@
-// Light or dark: the system's choice, or the reader's, which is remembered.
+// The light or dark theme: the system's, or the stored choice of the user.
 
-const KEPT = "rdw-theme";
+const STORAGE_KEY = "rdw-theme";
 
 export function setUpTheme(button) {
   const root = document.documentElement;
   const system = matchMedia("(prefers-color-scheme: dark)");
-  const kept = localStorage.getItem(KEPT);
-  if (kept) root.dataset.theme = kept;
+  const stored = localStorage.getItem(STORAGE_KEY);
+  if (stored) root.dataset.theme = stored;
   const dark = () => (root.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
   const name = () => (button.textContent = dark() ? "Light" : "Dark");
   button.setAttribute("aria-label", "Switch between light and dark");
   button.addEventListener("click", () => {
     root.dataset.theme = dark() ? "light" : "dark";
-    localStorage.setItem(KEPT, root.dataset.theme);
+    localStorage.setItem(STORAGE_KEY, root.dataset.theme);
     name();
   });
   system.addEventListener("change", name);

@@ -1,18 +1,19 @@
-// "Train this": what it would take first, then the trial.
+// The form to estimate and start a training of the network that is shown.
 
-import { change, compute, get } from "./api.js";
+import { change, compute } from "./api.js";
 import { field, h, options } from "./dom.js";
-import { duration } from "./format.js";
-import { newest } from "./newest.js";
-import { PRESETS } from "./presets.js";
-import { problemBox } from "./words.js";
+import { describeEstimate } from "./format.js";
+import { specNames } from "./spec-names.js";
+import { latestOnly } from "./latest-only.js";
+import { presetsFor } from "./presets.js";
+import { problemBox } from "./messages.js";
 
-export function trainForm(page) {
+export function trainForm(page, allDatasets) {
   const dataset = h("select", { id: "train-dataset" });
   const recipe = h("select", { id: "train-recipe" });
   const seed = h("input", { type: "number", id: "train-seed", min: 0, max: 2 ** 31 - 1, step: 1, value: 0, required: true });
-  const said = h("div", { role: "status" });
-  const start = h("button", { type: "submit", class: "primary" }, "Train this");
+  const message = h("div", { role: "status" });
+  const start = h("button", { type: "submit", class: "primary" }, "Train");
   const form = h(
     "form",
     { class: "fields" },
@@ -21,48 +22,50 @@ export function trainForm(page) {
     field("Seed", seed),
     h("p", { class: "actions" }, start),
   );
-  const details = h("details", { id: "train" }, h("summary", {}, "Train this network"), form, said);
-  const estimating = newest(page.signal);
+  const details = h("details", { id: "train" }, h("summary", {}, "Train this network"), form, message);
+  const estimating = latestOnly(page.signal);
   let body = null;
-  let datasets = null;
+  let countedDataset = ""; // the data set whose number of classes the shown network has
+  const datasets = allDatasets.filter((d) => d.missing === null);
+  let presets = null;
 
-  const recipes = () => {
+  options(dataset, datasets.map((d) => [d.name, d.name]));
+
+  const updateRecipes = () => {
     const task = datasets.find((d) => d.name === dataset.value)?.task ?? "classification";
-    options(recipe, PRESETS[task].map((name) => [name, name]));
+    options(recipe, presetsFor(task, presets).map((name) => [name, name]));
   };
-  const wanted = (more) => ({
+  const requestBody = (more) => ({
     ...body,
-    train: { dataset: dataset.value, recipe: recipe.value, seed: seed.valueAsNumber, ...more },
+    dataset: dataset.value,
+    recipe: recipe.value,
+    seed: seed.valueAsNumber,
+    ...more,
   });
 
   async function estimate() {
     start.disabled = !body;
-    if (!body || !datasets || !details.open) return;
+    if (!body || !presets || !details.open) return;
     await estimating(
-      (own) => compute("v1/scale", wanted({ validate_only: true }), own),
+      (requestSignal) => compute("v1/trials", requestBody({ validate_only: true }), requestSignal),
       ({ estimate: e }) =>
-        (said.textContent =
-          `It would take about ${duration(e.seconds)}, nine times in ten ${duration(e.low)} to ${duration(e.high)}` +
-          (e.trainings ? `, by ${e.trainings} trainings before.` : ": a guess, nothing was trained here yet.")),
-      (error) => said.replaceChildren(problemBox(error)),
+        (message.textContent = describeEstimate(e)),
+      (error) => message.replaceChildren(problemBox(error)),
     );
   }
 
   details.addEventListener("toggle", async () => {
     if (!details.open) return;
     try {
-      datasets ??= (await get("v1/datasets", page.signal)).items.filter((d) => d.missing === null);
-      if (!dataset.options.length) {
-        options(dataset, datasets.map((d) => [d.name, d.name]));
-        recipes();
-      }
+      presets ??= (await specNames()).presets;
+      if (!recipe.options.length) updateRecipes();
       await estimate();
     } catch (error) {
       page.fail(error);
     }
   });
   dataset.addEventListener("change", () => {
-    recipes();
+    updateRecipes();
     estimate();
   });
   recipe.addEventListener("change", estimate);
@@ -71,17 +74,22 @@ export function trainForm(page) {
     event.preventDefault();
     start.disabled = true;
     try {
-      const { trial } = await change("v1/scale", wanted());
-      location.hash = `#/trials/${trial.id}`;
+      const { id } = await change("v1/trials", requestBody());
+      location.hash = `#/trials/${id}`;
     } catch (error) {
-      said.replaceChildren(problemBox(error));
+      message.replaceChildren(problemBox(error));
       start.disabled = false;
     }
   });
   return {
     node: h("section", { class: "card" }, details),
-    network(request) {
+    network(request, newDataset = countedDataset) {
       body = request;
+      if (newDataset !== countedDataset && datasets.some((d) => d.name === newDataset)) {
+        dataset.value = newDataset;
+        if (presets) updateRecipes();
+      }
+      countedDataset = newDataset;
       estimate();
     },
   };

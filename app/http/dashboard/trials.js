@@ -1,48 +1,50 @@
-// All trials, newest first, as they come and go.
+// The list of trials, newest first.
 
+import { archivedChoice } from "./archived.js";
 import { field, h, options } from "./dom.js";
-import { brief, fixed, millions, percent, when } from "./format.js";
-import { listing } from "./listing.js";
-import { remember } from "./router.js";
+import { dateTime, millions, multiplier, percent, shortId } from "./format.js";
+import { listing } from "./paged-list.js";
+import { specNames } from "./spec-names.js";
+import { updateAddress } from "./router.js";
 import { table } from "./table.js";
-import { state } from "./words.js";
-
-const STATES = ["queued", "running", "completed", "failed", "cancelled"];
+import { state } from "./messages.js";
 
 export function trialsTable(caption) {
   const columns = [
-    { label: "Trial", head: true, cell: (t) => h("a", { href: `#/trials/${t.id}` }, brief(t.id)) },
-    { label: "State", cell: (t) => state(t.held ? "held" : t.state) },
+    { label: "Trial", head: true, cell: (t) => h("a", { href: `#/trials/${t.id}` }, t.name ? `${shortId(t.id)} ${t.name}` : shortId(t.id)) },
+    { label: "State", cell: (t) => state(t.awaiting_promotion ? "awaiting promotion" : t.state) },
     { label: "Architecture", cell: (t) => t.architecture },
     { label: "Data set", cell: (t) => t.dataset },
-    ...["r", "d", "w"].map((m) => ({ label: m, number: true, cell: (t) => fixed(t.multipliers?.[m], 3) })),
+    ...["r", "d", "w"].map((m) => ({ label: m, number: true, cell: (t) => multiplier(t.multipliers?.[m]) })),
     { label: "Multiply-adds", number: true, cell: (t) => millions(t.flops) },
     { label: "Epoch", number: true, cell: (t) => (t.progress ? `${t.progress.epoch} of ${t.progress.epochs}` : "–") },
     { label: "Accuracy", number: true, cell: (t) => percent(t.result?.accuracy ?? t.progress?.validation_accuracy) },
-    { label: "Since", cell: (t) => when(t.created_at) },
+    { label: "Created", cell: (t) => dateTime(t.created_at) },
   ];
   return (rows) => table(caption, columns, rows);
 }
 
-export function trials(page) {
+export async function trials(page) {
   page.title("Trials");
-  const given = page.query.get("state");
+  const { trialStates } = await specNames();
+  const requested = page.query.get("state");
   const filter = options(
     h("select", { id: "state" }),
-    [["", "all"], ...STATES.map((name) => [name, name])],
-    STATES.includes(given) ? given : "",
+    [["", "all"], ...trialStates.map((name) => [name, name])],
+    trialStates.includes(requested) ? requested : "",
   );
-  page.root.append(h("div", { class: "fields bar" }, field("State", filter)));
+  const choice = archivedChoice(() => list.restart());
+  page.root.append(h("div", { class: "fields bar" }, field("State", filter)), choice.node);
   const card = h("section", { class: "card" });
   page.root.append(card);
   const list = listing({ ...page, root: card }, {
     path: "v1/trials",
-    filters: () => ({ state: filter.value }),
+    filters: () => ({ state: filter.value, archived: choice.value() }),
     render: trialsTable("Trials, newest first"),
-    empty: "There are none. A network found under Scale can be trained.",
+    empty: "There are no trials. Train a network in the Scale view.",
   });
   filter.addEventListener("change", () => {
-    remember("trials", { state: filter.value });
-    list.again();
+    updateAddress("trials", { state: filter.value });
+    list.restart();
   });
 }

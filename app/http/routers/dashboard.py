@@ -1,4 +1,4 @@
-"""The dashboard: a page and its assets. All that it shows it asks the public API for, as any client."""
+"""The dashboard: a page and its assets. Like any client, it reads everything from the public API."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 from starlette.types import Scope
 
-from app.etags import page
+from app.http.conditional import file_response
 
 ASSETS = Path(__file__).parent.parent / "dashboard"
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-cache",  # asked for anew after an upgrade, answered 304 else: the modules fit together
+    "Cache-Control": "no-cache",  # revalidated each time, so that after an upgrade all modules are of one version
 }
 
 router = APIRouter()
@@ -24,7 +24,7 @@ router = APIRouter()
 
 @router.get("/", include_in_schema=False)
 def dashboard(request: Request) -> Response:
-    return page(request, ASSETS / "index.html", _HEADERS)
+    return file_response(request, ASSETS / "index.html", _HEADERS)
 
 
 class Assets(StaticFiles):

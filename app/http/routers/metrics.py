@@ -1,17 +1,22 @@
-"""For Prometheus."""
+"""The route of the metrics."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 
-from app.metrics import MEDIA_TYPE, Metrics
+from app.http.metrics import MEDIA_TYPE, Metrics
+
+PATH = "/metrics"
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/metrics", summary="Metrics", response_class=PlainTextResponse)
+@router.get(PATH, summary="Metrics", response_class=PlainTextResponse)
 def read_metrics(request: Request) -> PlainTextResponse:
-    """In Prometheus's text format: this process's requests, and trials, workers and what they count from SQL."""
+    """Read the metrics in the text format of Prometheus.
+
+    Requests are counted per process; trials, workers and counters come from the database.
+    """
     metrics: Metrics = request.app.state.metrics
     return PlainTextResponse(metrics.text(), media_type=MEDIA_TYPE)

@@ -1,4 +1,4 @@
-"""Who trains, and how long the line is."""
+"""Routes of workers and the queue."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 
 from app.db.tables import WorkerRow
-from app.deps import Config, Look
-from app.problems import RESPONSES
-from app.safe_routes import SafeRoute
-from app.schemas.common import Listed
-from app.schemas.workers import QueueAnswer, WorkerItem
-from app.services import queue
-from app.services.leases import SILENT_KEPT_SECONDS
+from app.http.auth import READ
+from app.http.dependencies import ReadUow, SettingsDep
+from app.http.problems import RESPONSES
+from app.http.route import ApiRoute
+from app.http.schemas.common import Page
+from app.http.schemas.workers import QueueResponse, WorkerItem
+from app.services.trials import queue
+from app.services.trials.heartbeats import SILENT_WORKER_RETENTION_SECONDS
 
 router = APIRouter(
-    prefix="/v1", tags=["workers"], responses={code: RESPONSES[code] for code in (401, 422)}, route_class=SafeRoute
+    prefix="/v1", tags=["workers"], responses={code: RESPONSES[code] for code in (401, 422)}, route_class=ApiRoute
 )
 
 
-@router.get("/workers", summary="List workers")
-def list_workers(work: Look, settings: Config) -> Listed[WorkerItem]:
-    """By name: those that live, and those that fell silent within the last hour."""
-    alive = {worker.name for worker in work.workers.alive(settings.lease_seconds)}
-    return Listed(items=[_item(w, w.name in alive) for w in work.workers.alive(SILENT_KEPT_SECONDS)])
+@router.get("/workers", summary="List workers", dependencies=[READ])
+def list_workers(work: ReadUow, settings: SettingsDep) -> Page[WorkerItem]:
+    """List the workers that are alive or sent a heartbeat within the last hour, by name."""
+    alive = {worker.name for worker in work.workers.list_alive(settings.lease_seconds)}
+    return Page(items=[_item(w, w.name in alive) for w in work.workers.list_alive(SILENT_WORKER_RETENTION_SECONDS)])
 
 
-@router.get("/queue", summary="Read the queue")
-def read_queue(work: Look, settings: Config) -> QueueAnswer:
-    """How many trials wait, are paused and run, and how long one that comes now would wait."""
-    return QueueAnswer.model_validate(queue.queue(work, settings))
+@router.get("/queue", summary="Read the queue", dependencies=[READ])
+def read_queue(work: ReadUow, settings: SettingsDep) -> QueueResponse:
+    """Read the number of queued, paused and running trials, and the estimated wait of a new one."""
+    return QueueResponse.model_validate(queue.queue_status(work, settings))
 
 
 def _item(worker: WorkerRow, alive: bool) -> WorkerItem:

@@ -1,4 +1,4 @@
-"""Workers and the queue."""
+"""Schemas of workers and the queue."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from datetime import datetime
 
 from pydantic import ConfigDict, Field
 
-from app.schemas.common import Answer
-from app.schemas.trials import EstimateItem
+from app.http.schemas.common import ResponseModel
+from app.http.schemas.trials import EstimateItem
 
 
-class WorkerItem(Answer):
-    name: str
-    host: str
-    device: str
-    threads: int
-    alive: bool = Field(description="Whether it was heard of within its lease.")
-    trial: str | None = Field(description="The trial that it trains.")
-    started_at: datetime | None
-    heartbeat_at: datetime
+class WorkerItem(ResponseModel):
+    """A worker process."""
+
+    name: str = Field(description="Name of the worker.")
+    host: str = Field(description="Host name of its machine.")
+    device: str = Field(description="Device on which it trains.")
+    threads: int = Field(description="Number of CPU threads.")
+    alive: bool = Field(description="Whether its last heartbeat is recent enough.")
+    trial: str | None = Field(description="Id of the trial that it trains; null if it is idle.")
+    started_at: datetime | None = Field(description="When the process started.")
+    heartbeat_at: datetime = Field(description="Time of its last heartbeat.")
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -38,13 +40,15 @@ class WorkerItem(Answer):
     )
 
 
-class QueueAnswer(Answer):
-    queued: int = Field(description="Trials that wait for a worker.")
-    paused: int = Field(description="Trials that wait for their study to be resumed.")
-    running: int
-    workers: int = Field(description="Workers that live.")
+class QueueResponse(ResponseModel):
+    """The state of the queue."""
+
+    queued: int = Field(description="Number of trials that wait for a worker.")
+    paused: int = Field(description="Number of trials whose study is paused.")
+    running: int = Field(description="Number of trials that are being trained.")
+    workers: int = Field(description="Number of live workers.")
     wait: EstimateItem | None = Field(
-        description="Until a trial that is enqueued now, behind all others, begins; none where no worker lives."
+        description="Estimated wait of a trial that is queued now; null without live workers."
     )
 
     model_config = ConfigDict(

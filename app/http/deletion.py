@@ -1,0 +1,23 @@
+"""The responses of routes that delete: 204, or with `dry_run` what depends on the resource."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Response
+
+from app.core.deletion import Deletion
+from app.http.route import respond_with
+from app.http.schemas.common import DeletionPreview
+
+PREVIEW: dict[int | str, dict[str, Any]] = {
+    200: {"model": DeletionPreview, "description": "What depends on it (`dry_run`)."}
+}
+"""The additional response in the spec."""
+
+
+def deletion_response(deletion: Deletion, *, dry_run: bool) -> Response:
+    """Return the response to a request that has deleted the resource, or only asked what depends on it."""
+    if not dry_run:
+        return Response(status_code=204)
+    return respond_with(DeletionPreview(dependents=deletion.ids, dependent_counts=deletion.counts))

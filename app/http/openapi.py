@@ -1,0 +1,99 @@
+"""Completes the spec that FastAPI derives from the routes: links between operations, scopes and common headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from app.http import problems
+
+Spec = dict[str, Any]
+
+_IDENTIFIES = "x-identifies"  # replaced by the links
+_BEARER = "HTTPBearer"
+
+
+def identifies(collection: str, pointer: str, parameter: str = "id", **others: str) -> dict[str, Any]:
+    """Return an entry of a route's `responses`: `pointer` leads to an id in the collection.
+
+    The spec links the response to every operation that takes such an id as the path parameter. `others` are further
+    parameters of these operations, each with the expression of its value.
+    """
+    return {
+        _IDENTIFIES: {"segment": f"/{collection}/{{{parameter}}}", parameter: f"$response.body#{pointer}", **others}
+    }
+
+
+def with_scope(extra: Spec, scope: str, header: Spec) -> Spec:
+    """Return an operation's `openapi_extra` with its scope and the header that `ApiRoute` reads."""
+    return {**extra, "security": [{_BEARER: [scope]}], "parameters": [header]}
+
+
+def complete_spec(app: FastAPI) -> None:
+    """Add the links and the security scheme to the application's spec."""
+    derive = app.openapi
+
+    def spec() -> Spec:
+        if app.openapi_schema is None:
+            app.openapi_schema = _complete(derive())
+        return app.openapi_schema
+
+    app.openapi = spec  # type: ignore[method-assign]
+
+
+def _complete(spec: Spec) -> Spec:
+    spec["components"]["securitySchemes"] = {_BEARER: {"type": "http", "scheme": "bearer"}}
+    for schema in spec["components"]["schemas"].values():
+        if "d" in schema.get("properties", {}):
+            _make_d_last(schema)
+    for operations in spec["paths"].values():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                _describe_events(response)
+                _describe_problem(response)
+                if _IDENTIFIES in response:
+                    response["links"] = _links(spec, **response.pop(_IDENTIFIES))
+            if operation.get("security"):
+                _add_scope(operation)
+    return spec
+
+
+def _make_d_last(schema: Spec) -> None:
+    """Make `d` the last property of the schema, and the schema a closed one, as openapi-python-client needs it.
+
+    The clients that it generates parse properties one by one from a local variable `d`, which a property `d`
+    overwrites, and read it once more where there may be further properties. Required properties come first there, so
+    that `d` is the last one only if all properties are required, or `d` is not.
+    """
+    schema["properties"]["d"] = schema["properties"].pop("d")
+    schema["additionalProperties"] = False
+
+
+def _describe_events(response: Spec) -> None:
+    """Describe an event stream as text: `itemSchema`, which FastAPI writes, exists only from OpenAPI 3.2 on."""
+    for content in response.get("content", {}).values():
+        if content.pop("itemSchema", None) is not None:
+            content["schema"] = {"type": "string", "description": "Server-sent events with `id`, `event` and `data`."}
+
+
+def _describe_problem(response: Spec) -> None:
+    """Describe a problem under its own media type: FastAPI describes it under that of the other responses."""
+    if problems.MEDIA_TYPE in response.get("content", {}):
+        response["content"] = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
+def _links(spec: Spec, segment: str, **parameters: str) -> Spec:
+    return {
+        target["operationId"]: {"operationId": target["operationId"], "parameters": parameters}
+        for path, operations in spec["paths"].items()
+        if segment in path
+        for target in operations.values()
+    }
+
+
+def _add_scope(operation: Spec) -> None:
+    """Add the scope as an extension, since the requirement of a bearer key has no standard member for scopes."""
+    (requirement,) = operation["security"]
+    (operation["x-scope"],) = requirement[_BEARER]
+    operation["security"].append({})  # a service without keys requires none, and one with keys answers 401
