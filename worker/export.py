@@ -1,4 +1,4 @@
-"""What a finished training leaves for others: its weights, an ONNX model that was checked, its history."""
+"""The files of a finished training: its weights, a checked ONNX model, and its history."""
 
 from __future__ import annotations
 
@@ -22,55 +22,49 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from app.datasets import Task
+from app.core.trials import Latency
+from app.data.builtin_datasets import Task
 from app.scaling import families
-from app.scaling.architecture import Config
-from worker import checkpoints
-from worker.images import Normalisation
+from app.scaling.network import Config
+from worker.atomic_files import replace_atomically
+from worker.data.preprocessing import Normalisation
 from worker.networks import build
-from worker.ssdlite import Decoded, SSDLite
+from worker.training.ssdlite import DecodedSSDLite, SSDLite
 
-_TOLERANCE = 1e-4  # the greatest difference of an output, relative to the largest value where that is above 1
-_BATCHES = (1, 3)  # two sizes: a batch axis that was frozen shows
-_STANDARD = ("", "ai.onnx")  # two names of one domain
+_TOLERANCE = 1e-4  # the maximum difference of an output, relative to the largest value if that is above 1
+_BATCH_SIZES = (1, 3)  # two sizes reveal a frozen batch axis
+_STANDARD_DOMAINS = ("", "ai.onnx")  # two names of one domain
 _OPSET = 18
-_WARM_UP_SECONDS, _SECONDS, _FEWEST_RUNS = 0.2, 1.0, 5
+WARM_UP_SECONDS, MEASURED_SECONDS, MIN_RUNS = 0.2, 1.0, 5
 
 
 class ExportError(Exception):
-    """The network cannot be handed on as it should be; the message says why."""
+    """The network cannot be exported correctly; the message says why."""
 
 
 @dataclass(frozen=True)
-class _Form:
-    """What networks of a task are as files: how they are built, what of them is in ONNX, its outputs' names."""
+class _ExportFormat:
+    """How networks of a task are built and wrapped for ONNX, and the names of the outputs."""
 
     build: Callable[[Any], nn.Module]
-    whole: Callable[[nn.Module], nn.Module]
+    wrap: Callable[[nn.Module], nn.Module]
     outputs: tuple[str, ...]
 
 
-_FORMS: dict[Task, _Form] = {
-    "classification": _Form(build, lambda network: network, ("logits",)),
-    "detection": _Form(SSDLite, Decoded, ("boxes", "scores")),
+def _wrap_detector(network: nn.Module) -> nn.Module:
+    assert isinstance(network, SSDLite)
+    return DecodedSSDLite(network)
+
+
+_FORMATS: dict[Task, _ExportFormat] = {
+    "classification": _ExportFormat(build, lambda network: network, ("logits",)),
+    "detection": _ExportFormat(SSDLite, _wrap_detector, ("boxes", "scores")),
 }
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Milliseconds for one image in onnxruntime on one thread of this machine, over so many runs."""
-
-    median_ms: float
-    p95_ms: float
-    runs: int
-    threads: int
-    batch: int
-    runtime: str
-
-
-@dataclass(frozen=True)
-class Exported:
-    """How fast the ONNX model is, and the operators that it uses, sorted."""
+class ExportResult:
+    """The latency of the ONNX model and the sorted names of its operators."""
 
     latency: Latency
     operators: list[str]
@@ -83,35 +77,40 @@ def export(
     history: list[dict[str, float]],
     folder: Path,
     task: Task = "classification",
-) -> Exported:
-    """Leave `weights.safetensors`, `log.csv` and, once it has passed its checks, `model.onnx` in the folder.
+    classes: tuple[str, ...] = (),
+) -> ExportResult:
+    """Write `weights.safetensors`, `log.csv`, `labels.txt` and, if it passes its checks, `model.onnx` to the folder.
 
-    `state` is the trained network's state_dict, `history` has a row an epoch. Each file is whole or absent.
-    Raises: ExportError where ONNX's outputs differ from PyTorch's, or an operator is not of the ONNX standard.
+    `state` is the trained network's state_dict; `history` has one row per epoch; `classes` has the names of the
+    outputs, one of which is in each line of `labels.txt` and which are a JSON list in the metadata. Each file is
+    complete or absent.
+    Raises: ExportError if ONNX's outputs differ from PyTorch's, or an operator is not in the ONNX standard.
     """
-    network = _FORMS[task].build(config)
+    network = _FORMATS[task].build(config)
     network.load_state_dict(state)
     network.eval()
-    metadata = _metadata(config, normalisation, task)
+    metadata = _metadata(config, normalisation, task, classes)
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     _write(folder / "weights.safetensors", save(tensors, metadata))
-    _write(folder / "log.csv", _csv(history))
-    (folder / "model.onnx").unlink(missing_ok=True)  # an earlier attempt's: it has other weights
-    model = converted(network, config, task)
-    used = operators(model)
+    _write(folder / "log.csv", _to_csv(history))
+    if classes:
+        _write(folder / "labels.txt", "".join(f"{name}\n" for name in classes).encode())
+    (folder / "model.onnx").unlink(missing_ok=True)  # an earlier export's model has other weights
+    model = convert_to_onnx(network, config, task)
+    operators = list_operators(model)
     onnx.helper.set_model_props(model, metadata)
     content = model.SerializeToString()
-    compare(content, network, config, task)
+    check_outputs(content, network, config, task)
     _write(folder / "model.onnx", content)
-    return Exported(latency(folder / "model.onnx"), used)
+    return ExportResult(measure_latency(folder / "model.onnx"), operators)
 
 
 def load(file: Path) -> nn.Module:
-    """The network of a `weights.safetensors`, rebuilt from the config in its metadata, ready to use.
+    """Rebuild the network of a `weights.safetensors` from the config in its metadata, in evaluation mode.
 
-    Of a classifier what `worker.networks.build` gives, of a detector an `SSDLite`.
+    A classifier is a network of `worker.networks.build`, a detector an `SSDLite`.
 
-    Raises: ExportError where the file is damaged, has no config, or the weights are not that network's.
+    Raises: ExportError if the file is damaged, has no config, or the weights do not fit the config.
     """
     try:
         with safe_open(file, "pt") as opened:
@@ -120,151 +119,153 @@ def load(file: Path) -> nn.Module:
     except SafetensorError as error:
         raise ExportError(f"{file.name} is damaged: {error}") from error
     if "config" not in metadata:
-        raise ExportError(f"{file.name} has no config in its metadata: it is not one of rdw's.")
-    form = _FORMS["detection" if metadata.get("task") == "detection" else "classification"]
-    network = form.build(Config.from_json(json.loads(metadata["config"])))
+        raise ExportError(f"{file.name} was not written by rdw: it has no config in its metadata.")
+    export_format = _FORMATS["detection" if metadata.get("task") == "detection" else "classification"]
+    network = export_format.build(Config.from_json(json.loads(metadata["config"])))
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise ExportError(f"The weights in {file.name} are not those of its config: {error}") from error
+        raise ExportError(f"The weights in {file.name} do not fit its config: {error}") from error
     return network.eval()
 
 
-def converted(network: nn.Module, config: Config, task: Task = "classification") -> onnx.ModelProto:
-    """The network as ONNX: float32 `images` [batch, in_chans, px, px] to `logits` [batch, num_classes].
+def convert_to_onnx(network: nn.Module, config: Config, task: Task = "classification") -> onnx.ModelProto:
+    """Convert the network to ONNX: float32 `images` [batch, in_chans, px, px] to `logits` [batch, num_classes].
 
-    A detector gives `boxes` [batch, anchors, 4], px of the input, and `scores` [batch, anchors, num_classes]: all of
-    them, since non-maximum suppression is the user's affair.
+    A detector has `boxes` [batch, anchors, 4] in pixels of the input and `scores` [batch, anchors, num_classes], both
+    before non-maximum suppression.
 
-    Raises: ExportError where PyTorch cannot convert it.
+    Raises: ExportError if PyTorch cannot convert it.
     """
-    # By tracing: .1 to 3 s a network, where torch.export takes 2 to 14 s even for the smallest.
-    form = _FORMS[task]
-    with TemporaryDirectory() as place, warnings.catch_warnings():
+    # Tracing takes 0.1 to 3 s per network; torch.export takes 2 to 14 s even for the smallest.
+    export_format = _FORMATS[task]
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        target = Path(place) / "model.onnx"
+        file = Path(folder) / "model.onnx"
         try:
             torch.onnx.export(
-                form.whole(network).eval(),
-                (_images(config, 2),),
-                target,
+                export_format.wrap(network).eval(),
+                (_random_images(config, 2),),
+                file,
                 dynamo=False,
                 opset_version=_OPSET,
                 input_names=["images"],
-                output_names=list(form.outputs),
-                dynamic_axes={name: {0: "batch"} for name in ("images", *form.outputs)},
+                output_names=list(export_format.outputs),
+                dynamic_axes={name: {0: "batch"} for name in ("images", *export_format.outputs)},
             )
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
             raise ExportError(f"PyTorch cannot convert the network to ONNX: {error}") from error
-        return onnx.load(target)
+        return onnx.load(file)
 
 
-def operators(model: onnx.ModelProto) -> list[str]:
-    """The names of the operators used, subgraphs' and functions' too, sorted.
+def list_operators(model: onnx.ModelProto) -> list[str]:
+    """Return the sorted names of the operators used, including those in subgraphs and functions.
 
-    Raises: ExportError where one is of another domain than the ONNX standard's, or the standard does not know it.
+    Raises: ExportError if an operator is not in the ONNX standard.
     """
-    nodes = list(_nodes(model.graph.node))
+    nodes = list(_walk_nodes(model.graph.node))
     for function in model.functions:
-        nodes += _nodes(function.node)
-    special = sorted(
-        {
-            f"{node.domain or 'ai.onnx'}.{node.op_type}"
-            for node in nodes
-            if node.domain not in _STANDARD or not onnx.defs.has(node.op_type)
-        }
-    )
-    if special:
-        raise ExportError(f"Operators that are not of the ONNX standard: {', '.join(special)}.")
+        nodes += _walk_nodes(function.node)
+    nonstandard = {
+        f"{node.domain or 'ai.onnx'}.{node.op_type}"
+        for node in nodes
+        if node.domain not in _STANDARD_DOMAINS or not onnx.defs.has(node.op_type)
+    }
+    if nonstandard:
+        raise ExportError(f"Operators that are not in the ONNX standard: {', '.join(sorted(nonstandard))}.")
     return sorted({node.op_type for node in nodes})
 
 
-def compare(content: bytes, network: nn.Module, config: Config, task: Task = "classification") -> None:
-    """Random images through onnxruntime and PyTorch.
+def check_outputs(content: bytes, network: nn.Module, config: Config, task: Task = "classification") -> None:
+    """Compare the outputs of onnxruntime and PyTorch for random images.
 
-    Raises: ExportError where an output differs by more than 1e-4 (relative to its largest value where that is above 1),
-    or onnxruntime does not run the model at each batch size.
+    Raises: ExportError if an output differs by more than 1e-4 (relative to its largest value if that is above 1), or
+    onnxruntime cannot run the model with each batch size.
     """
-    form = _FORMS[task]
-    whole = form.whole(network).eval()
-    for batch in _BATCHES:
-        images = _images(config, batch)
+    export_format = _FORMATS[task]
+    wrapped = export_format.wrap(network).eval()
+    for batch_size in _BATCH_SIZES:
+        images = _random_images(config, batch_size)
         with torch.inference_mode():
-            expected = whole(images)
+            expected = wrapped(images)
         try:
-            found = _session(content).run(list(form.outputs), {"images": images.numpy()})
-        except Exception as error:  # its errors have no base of their own
-            raise ExportError(f"onnxruntime does not run the model at batch {batch}: {error}") from error
+            outputs = _open_session(content).run(list(export_format.outputs), {"images": images.numpy()})
+        except Exception as error:  # onnxruntime's errors have no base class
+            raise ExportError(f"onnxruntime cannot run the model with batch size {batch_size}: {error}") from error
         tensors = (expected,) if isinstance(expected, torch.Tensor) else expected
-        for name, values, tensor in zip(form.outputs, found, tensors, strict=True):
-            _alike(name, values, tensor.numpy(), batch)
+        for name, values, tensor in zip(export_format.outputs, outputs, tensors, strict=True):
+            _check_close(name, values, tensor.numpy(), batch_size)
 
 
-def _alike(name: str, found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], batch: int) -> None:
-    if found.shape != expected.shape:
-        raise ExportError(f"ONNX gives {name} of shape {found.shape}, PyTorch {expected.shape}.")
-    difference = float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
-    if not difference <= _TOLERANCE:  # NaN, too, is refused
+def _check_close(name: str, values: np.ndarray[Any, Any], expected: np.ndarray[Any, Any], batch_size: int) -> None:
+    if values.shape != expected.shape:
+        raise ExportError(f"The shape of ONNX's {name} is {values.shape}, but that of PyTorch's is {expected.shape}.")
+    difference = float(np.abs(values - expected).max() / max(1.0, float(np.abs(expected).max())))
+    if not difference <= _TOLERANCE:  # also true for NaN
         raise ExportError(
-            f"ONNX's {name} differ from PyTorch's by {difference:.2g} at batch {batch}; {_TOLERANCE:g} is allowed."
+            f"ONNX's {name} differ from PyTorch's by {difference:.2g} with batch size {batch_size}; "
+            f"at most {_TOLERANCE:g} is allowed."
         )
 
 
-def latency(file: Path) -> Latency:
-    """Of an ONNX file, warm: for one second, and at least five runs."""
-    session = _session(file.read_bytes())
+def measure_latency(file: Path, clock: Callable[[], float] = time.perf_counter) -> Latency:
+    """Measure the latency of an ONNX model after a warm-up, for one second and at least five runs."""
+    session = _open_session(file.read_bytes())
     (images,) = session.get_inputs()
     feed = {images.name: np.random.default_rng(0).standard_normal((1, *images.shape[1:]), dtype=np.float32)}
-    _timed(session, feed, _WARM_UP_SECONDS)
-    taken = _timed(session, feed, _SECONDS)
-    median, p95 = np.percentile(taken, (50, 95))
-    return Latency(float(median), float(p95), len(taken), 1, 1, f"onnxruntime {onnxruntime.__version__}")
+    _time_runs(session, feed, WARM_UP_SECONDS, clock)
+    milliseconds = _time_runs(session, feed, MEASURED_SECONDS, clock)
+    median, p95 = np.percentile(milliseconds, (50, 95))
+    return Latency(float(median), float(p95), len(milliseconds), 1, 1, f"onnxruntime {onnxruntime.__version__}")
 
 
-def _timed(session: onnxruntime.InferenceSession, feed: dict[str, Any], seconds: float) -> list[float]:
-    """Milliseconds of each run."""
-    taken: list[float] = []
-    deadline = time.perf_counter() + seconds
-    while time.perf_counter() < deadline or len(taken) < _FEWEST_RUNS:
-        began = time.perf_counter()
+def _time_runs(
+    session: onnxruntime.InferenceSession, feed: dict[str, Any], seconds: float, clock: Callable[[], float]
+) -> list[float]:
+    """Return the milliseconds of each run."""
+    milliseconds: list[float] = []
+    deadline = clock() + seconds
+    while clock() < deadline or len(milliseconds) < MIN_RUNS:
+        start = clock()
         session.run(None, feed)
-        taken.append(1000 * (time.perf_counter() - began))
-    return taken
+        milliseconds.append(1000 * (clock() - start))
+    return milliseconds
 
 
-def _session(content: bytes) -> onnxruntime.InferenceSession:
+def _open_session(content: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _images(config: Config, batch: int) -> torch.Tensor:
-    """Random ones, the same each time, normalised."""
-    random = torch.Generator().manual_seed(batch)
-    return torch.randn(batch, config.in_chans, config.resolution, config.resolution, generator=random)
+def _random_images(config: Config, batch_size: int) -> torch.Tensor:
+    """Return normalised random images, the same ones each time."""
+    generator = torch.Generator().manual_seed(batch_size)
+    return torch.randn(batch_size, config.in_chans, config.resolution, config.resolution, generator=generator)
 
 
-def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """The nodes and those of the graphs inside them."""
+def _walk_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes and those of the graphs inside them."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
             for graph in (attribute.g, *attribute.graphs):
-                yield from _nodes(graph.node)
+                yield from _walk_nodes(graph.node)
 
 
-def _metadata(config: Config, normalisation: Normalisation, task: Task) -> dict[str, str]:
-    """What one needs to use the weights: `normalisation` is of pixels from 0 to 255, all channels alike."""
+def _metadata(config: Config, normalisation: Normalisation, task: Task, classes: tuple[str, ...]) -> dict[str, str]:
+    """Describe how to use the weights; `normalisation` applies to pixels from 0 to 255 in all channels."""
     return {
         "format": "pt",
         "task": task,
-        "config": json.dumps({**config.to_json(), "timm": families.rebuild(config)}),
+        "config": json.dumps({**config.to_json(), "timm": families.rebuild_recipe(config)}),
         "normalisation": json.dumps({"mean": normalisation.mean, "sd": normalisation.sd}),
+        **({"classes": json.dumps(classes)} if classes else {}),
         **{name: version(name) for name in ("rdw", "torch", "timm")},
     }
 
 
-def _csv(history: list[dict[str, float]]) -> bytes:
+def _to_csv(history: list[dict[str, float]]) -> bytes:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(history[0]))
     writer.writeheader()
@@ -273,5 +274,5 @@ def _csv(history: list[dict[str, float]]) -> bytes:
 
 
 def _write(file: Path, content: bytes) -> None:
-    with checkpoints.whole(file) as opened:
+    with replace_atomically(file) as opened:
         opened.write(content)

@@ -1,31 +1,31 @@
-"""The last lines of a worker's log: what is left to read of a trial whose worker died."""
+"""The last lines of a trial's log; they are stored with the trial, so that they survive its worker."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
 
-_LINES = 20
-_LONGEST = 500
+_MAX_LINES = 20
+_MAX_LINE_LENGTH = 500
 
 
 class LogTail(logging.Handler):
-    """Keeps the last lines that the service itself logs between `begin` and `end`; without tracebacks."""
+    """Keeps the last lines that rdw itself logs between `start` and `stop`, without tracebacks."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: deque[str] = deque(maxlen=_LINES)
-        self._formatter = logging.Formatter("%(asctime)s %(levelname)s ")
+        self._lines: deque[str] = deque(maxlen=_MAX_LINES)
+        self._formatter = logging.Formatter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        when = f"{self._formatter.formatTime(record)} {record.levelname}"
-        self._lines.append(f"{when} {record.getMessage()}"[:_LONGEST])
+        line = f"{self._formatter.formatTime(record)} {record.levelname} {record.getMessage()}"
+        self._lines.append(line[:_MAX_LINE_LENGTH])
 
-    def begin(self) -> None:
+    def start(self) -> None:
         self._lines.clear()
         logging.getLogger("rdw").addHandler(self)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         logging.getLogger("rdw").removeHandler(self)
 
     def lines(self) -> list[str]:

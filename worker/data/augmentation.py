@@ -1,8 +1,8 @@
-"""What a recipe does to training images: to whole batches, or by timm's transforms where it asks for those."""
+"""A recipe's augmentation of training images: of whole batches, or of each image by timm's transforms."""
 
 from __future__ import annotations
 
-import random as pythons
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -11,66 +11,62 @@ from numpy.typing import NDArray
 from PIL import Image
 from timm.data import create_transform
 from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
 
-from app.recipes import Recipe
-from worker.images import Inputs, augmented
+from app.data.recipes import Recipe
+from worker.data.preprocessing import NetworkInputs, augment
 
-_LAYERS, _DEVIATION = 2, 0.5  # RandAugment's, as the paper's training has them
+_RANDAUGMENT_LAYERS, _RANDAUGMENT_DEVIATION = 2, 0.5  # as in the paper's training
 
 
 class Augmentation:
-    """How a recipe wants training images changed, by the draws of a generator.
+    """Augments training images as a recipe says, with a given random generator.
 
-    Crops, colour jitter and RandAugment are timm's, an image at a time from the stored pixels; mirroring and shifts
-    alone are done to whole batches.
+    Crops, colour jitter and RandAugment are timm's, which transform one stored image at a time. Without them, whole
+    batches are flipped and shifted.
     """
 
-    def __init__(self, images: Inputs, recipe: Recipe) -> None:
+    def __init__(self, images: NetworkInputs, recipe: Recipe) -> None:
         self._images, self._recipe = images, recipe
         self._transform: Callable[[Image.Image], NDArray[np.uint8]] | None = None
         if recipe.crop is not None or recipe.colour_jitter or recipe.randaugment is not None:
-            self._transform = _timms(images, recipe)
+            self._transform = _create_timm_transform(images, recipe)
             self._recipe = recipe.model_copy(update={"flip": False})
 
     @property
-    def by_image(self) -> bool:
-        """Whether images are changed one at a time."""
+    def is_per_image(self) -> bool:
         return self._transform is not None
 
-    def __call__(self, chosen: Tensor, random: torch.Generator) -> Tensor:
-        """The images of these indices as the network takes them, changed."""
+    def __call__(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the images of these indices as the network takes them, augmented."""
         if self._transform is None:
-            return augmented(self._images[chosen], self._recipe, random)
-        seed = int(torch.randint(2**31, (1,), generator=random))
-        with torch.random.fork_rng(devices=[]):  # dropout's draws are not the transforms'
+            return augment(self._images[indices], self._recipe, generator)
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        with torch.random.fork_rng(devices=[]):  # so that the transforms do not change the state that dropout uses
             torch.manual_seed(seed)
-            pythons.seed(seed)
+            random.seed(seed)
             np.random.seed(seed)
-            pixels = np.stack([self._transform(_picture(image)) for image in self._images.pixels(chosen)])
-        return augmented(self._images.taken(torch.from_numpy(pixels)), self._recipe, random)
+            stored = self._images.stored_pixels(indices)
+            pictures = (to_pil_image(image.expand(3, -1, -1)) for image in stored)  # type: ignore[no-untyped-call]
+            pixels = np.stack([self._transform(picture) for picture in pictures])
+        return augment(self._images.convert(torch.from_numpy(pixels)), self._recipe, generator)
 
 
-def _timms(images: Inputs, recipe: Recipe) -> Callable[[Image.Image], NDArray[np.uint8]]:
-    mean = images.grey / 255
+def _create_timm_transform(images: NetworkInputs, recipe: Recipe) -> Callable[[Image.Image], NDArray[np.uint8]]:
+    mean = images.mean_level / 255
+    auto_augment = None
+    if recipe.randaugment is not None:
+        auto_augment = f"rand-m{recipe.randaugment:g}-n{_RANDAUGMENT_LAYERS}-mstd{_RANDAUGMENT_DEVIATION}"
     transform: Callable[[Image.Image], NDArray[np.uint8]] = create_transform(
         (3, images.px, images.px),
         is_training=True,
-        use_prefetcher=True,  # gives uint8 and leaves normalisation to us
+        use_prefetcher=True,  # returns uint8 without normalisation
         scale=(recipe.crop or 1.0, 1.0),
         ratio=None if recipe.crop else (1.0, 1.0),
         hflip=0.5 if recipe.flip else 0.0,
-        color_jitter=recipe.colour_jitter or None,
-        auto_augment=None if recipe.randaugment is None else _randaugment(recipe.randaugment),
+        color_jitter=recipe.colour_jitter or None,  # type: ignore[arg-type]  # timm accepts None but does not declare it
+        auto_augment=auto_augment,
         interpolation="bilinear",
         mean=(mean, mean, mean),
     )
     return transform
-
-
-def _randaugment(magnitude: float) -> str:
-    return f"rand-m{magnitude:g}-n{_LAYERS}-mstd{_DEVIATION}"
-
-
-def _picture(pixels: Tensor) -> Image.Image:
-    """A stored image in PIL's way, in colour."""
-    return Image.fromarray(pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy())

@@ -1,4 +1,4 @@
-"""`python -m worker.fetch fashion-mnist`: get a data set; the last line printed names the one to train on."""
+"""`python -m worker.data.fetch fashion-mnist`: get a data set; the last line printed is the one to train on."""
 
 from __future__ import annotations
 
@@ -15,104 +15,109 @@ from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
-from app import typefaces
-from app.datasets import DIGITS, FASHION_MNIST, fashion_mnist_folder
-from app.settings import get_settings
-from worker.datasets import DataError, load
-from worker.typefaces import drawn
+from app.core.settings import get_settings
+from app.data import fonts
+from app.data.builtin_datasets import DIGITS, FASHION_MNIST, TYPEFACES, fashion_mnist_folder
+from worker.data.glyphs import render_typefaces
+from worker.data.image_store import DataError
+from worker.data.loading import load
 
 log = logging.getLogger("rdw.fetch")
 
-_DEBIAN = "dataset-fashion-mnist"
+_DEBIAN_PACKAGE = "dataset-fashion-mnist"
 _APT_SECONDS, _SOCKET_SECONDS = 180, 10
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m worker.fetch", description=__doc__)
-    parser.add_argument("dataset", choices=[FASHION_MNIST.name, DIGITS.name, typefaces.NAME])
-    wanted = parser.parse_args().dataset
-    if wanted == typefaces.NAME:
-        return _typefaces(get_settings().data_dir)
-    if wanted == DIGITS.name:
+    parser = argparse.ArgumentParser(prog="python -m worker.data.fetch", description=__doc__)
+    parser.add_argument("dataset", choices=[FASHION_MNIST.name, DIGITS.name, TYPEFACES])
+    name = parser.parse_args().dataset
+    if name == TYPEFACES:
+        return _render_typefaces(get_settings().data_dir)
+    if name == DIGITS.name:
         print("digits come with scikit-learn: nothing to fetch")
         print(DIGITS.name)
         return 0
-    data_dir = get_settings().data_dir
-    reasons = []
-    for way, fetch in _WAYS.items():
-        why_not = fetch(data_dir)
-        if why_not is None and _there(data_dir):
-            print(f"Fashion-MNIST: {way}" + (f" ({'; '.join(reasons)})" if reasons else ""))
+    return _fetch_fashion_mnist(get_settings().data_dir)
+
+
+def _render_typefaces(data_dir: Path) -> int:
+    """Render the fonts in advance, or print how to install them."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        typefaces = fonts.find_installed()
+        render_typefaces(typefaces, data_dir)
+    except fonts.FontsError as error:
+        print(f"{error.why}: {fonts.install_command()}", file=sys.stderr)
+        return 1
+    families = len({font.family for font in typefaces.fonts})
+    train, test = fonts.image_counts(data_dir, typefaces.digest) or (0, 0)
+    print(f"{len(typefaces.fonts)} fonts of {families} families: {train} training images, {test} test images")
+    print(TYPEFACES)
+    return 0
+
+
+def _fetch_fashion_mnist(data_dir: Path) -> int:
+    """Try each source of Fashion-MNIST; name the digits as a substitute if all of them fail."""
+    failures: list[str] = []
+    for source, fetch in _SOURCES.items():
+        reason = fetch(data_dir)
+        if reason is None and _is_usable(data_dir):
+            print(f"Fashion-MNIST: {source}" + (f" ({'; '.join(failures)})" if failures else ""))
             print(FASHION_MNIST.name)
             return 0
-        reasons.append(f"not {way}: {why_not or 'it did not come'}")
-    print(f"scikit-learn's digits instead of Fashion-MNIST ({'; '.join(reasons)})")
+        failures.append(f"not {source}: {reason or 'the files are missing or damaged'}")
+    print(f"scikit-learn's digits instead of Fashion-MNIST ({'; '.join(failures)})")
     print(DIGITS.name)
     return 0
 
 
-def _typefaces(data_dir: Path) -> int:
-    """Draw them ahead, or say what to install."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        found = typefaces.installed()
-        drawn(found, data_dir)
-    except typefaces.FontsError as error:
-        print(f"{error.why}: {typefaces.apt_line()}", file=sys.stderr)
-        return 1
-    families = len({font.family for font in found.fonts})
-    train, test = typefaces.counts(data_dir, found.digest) or (0, 0)
-    print(f"{len(found.fonts)} fonts of {families} families: {train} images to train on, {test} to test")
-    print(typefaces.NAME)
-    return 0
+def _find_existing(data_dir: Path) -> str | None:
+    return None if _is_usable(data_dir) else "not found"
 
 
-def _already(data_dir: Path) -> str | None:
-    return None if _there(data_dir) else "it is not there yet"
-
-
-def _by_apt(data_dir: Path) -> str | None:
-    """Debian's package; the reason where that cannot be."""
+def _install_package(data_dir: Path) -> str | None:
+    """Install Debian's package; return the reason if that fails."""
     if shutil.which("apt-get") is None:
         return "there is no apt-get"
     if os.geteuid() != 0:
         return "you are not root"
-    quiet = ["apt-get", "-y", "-qq", "-o", "Acquire::Retries=0", "-o", f"Acquire::http::Timeout={_SOCKET_SECONDS}"]
-    install = [*quiet, "install", "--reinstall", _DEBIAN]  # anew where it is there and damaged
+    apt = ["apt-get", "-y", "-qq", "-o", "Acquire::Retries=0", "-o", f"Acquire::http::Timeout={_SOCKET_SECONDS}"]
+    install = [*apt, "install", "--reinstall", _DEBIAN_PACKAGE]  # which also repairs damaged files
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (install, [*quiet, "update"], install):
+    for command in (install, [*apt, "update"], install):
         try:
             done = subprocess.run(
                 command, capture_output=True, timeout=_APT_SECONDS, stdin=subprocess.DEVNULL, env=environment
             )
         except subprocess.TimeoutExpired:
-            return "apt-get took too long"
+            return "apt-get timed out"
         if command is install and done.returncode == 0:
             return None
     return "apt-get failed"
 
 
-def _by_torchvision(data_dir: Path) -> str | None:
-    """torchvision's own download, into place once it is whole; the reason where that cannot be."""
+def _download_with_torchvision(data_dir: Path) -> str | None:
+    """Download to a temporary folder and move the complete files into place; return the reason if that fails."""
     from torchvision.datasets import FashionMNIST
 
     socket.setdefaulttimeout(_SOCKET_SECONDS)
     root = data_dir / "datasets"
     root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root, prefix=".half-") as half:
+    with tempfile.TemporaryDirectory(dir=root, prefix=".half-") as temporary:
         try:
             with contextlib.redirect_stdout(sys.stderr):
-                FashionMNIST(half, download=True)
+                FashionMNIST(temporary, download=True)
         except (OSError, EOFError, RuntimeError, HTTPException) as error:
             return f"{type(error).__name__} while downloading"
         target = root / "FashionMNIST"
         shutil.rmtree(target, ignore_errors=True)
-        os.replace(Path(half) / "FashionMNIST", target)
+        os.replace(Path(temporary) / "FashionMNIST", target)
     return None
 
 
-def _there(data_dir: Path) -> bool:
-    """Whether the files are there and whole."""
+def _is_usable(data_dir: Path) -> bool:
+    """Whether the files exist and are intact."""
     if fashion_mnist_folder(data_dir) is None:
         return False
     try:
@@ -123,10 +128,10 @@ def _there(data_dir: Path) -> bool:
     return True
 
 
-_WAYS: dict[str, Callable[[Path], str | None]] = {
-    "already on this machine": _already,
-    f"from Debian's package {_DEBIAN}": _by_apt,
-    "by torchvision's download": _by_torchvision,
+_SOURCES: dict[str, Callable[[Path], str | None]] = {
+    "already on this machine": _find_existing,
+    f"from Debian's package {_DEBIAN_PACKAGE}": _install_package,
+    "by torchvision's download": _download_with_torchvision,
 }
 
 if __name__ == "__main__":

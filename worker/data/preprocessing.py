@@ -1,4 +1,4 @@
-"""From stored images to a network's input: channels, size, normalisation, augmentation. All by the batch."""
+"""Converts batches of stored images to a network's input: channels, size, normalisation and augmentation."""
 
 from __future__ import annotations
 
@@ -9,107 +9,115 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from app.recipes import Recipe
-from worker.stored import Images
+from app.data.recipes import Recipe
+from worker.data.image_store import Images
 
-_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's
-_AT_ONCE_BYTES = 1 << 30
-_LOOKED_AT = 10_000_000  # numbers, for the mean and deviation
-_BATCH, _BATCH_PIXELS = 512, 1 << 20  # the most images in a batch, and the most pixels, on the larger of both sides
+_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in PIL
+_MAX_PREPARED_BYTES = 1 << 30
+_MAX_SAMPLED_VALUES = 10_000_000  # from which mean and deviation are computed
+_MAX_BATCH_IMAGES, _MAX_BATCH_PIXELS = 512, 1 << 20  # pixels are counted at the larger of stored and input size
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and standard deviation of the training images, of all channels together, pixels from 0 to 255."""
+    """Mean and standard deviation of the training images over all channels, for pixels from 0 to 255."""
 
     mean: float
     sd: float
 
     @classmethod
-    def of(cls, images: Images) -> Normalisation:
-        """Over all images; of large sets over an even choice."""
-        of_one = images.pixels[:1].numel()
-        pixels = images.pixels[:: max(1, of_one * len(images) // _LOOKED_AT)].double()
+    def from_images(cls, images: Images) -> Normalisation:
+        """Compute both over all images, or over evenly spaced ones of a large set."""
+        values_per_image = images.pixels[:1].numel()
+        pixels = images.pixels[:: max(1, values_per_image * len(images) // _MAX_SAMPLED_VALUES)].double()
         return cls(float(pixels.mean()), max(float(pixels.std()), 1.0))
 
 
-class Inputs:
-    """Images as a network takes them, float32 [n, channels, px, px]: prepared once, or by the batch where too many."""
+class NetworkInputs:
+    """Images as a network takes them, float32 [n, channels, px, px], converted in advance or batch by batch."""
 
     def __init__(self, images: Images, channels: int, px: int, normalisation: Normalisation) -> None:
-        self.labels = images.labels
-        self._images, self._channels, self._px, self._normalisation = images, channels, px, normalisation
+        self.labels, self.px = images.labels, px
+        self._images, self._channels, self._normalisation = images, channels, normalisation
         self._prepared: Tensor | None = None
 
     @property
-    def held(self) -> bool:
-        """Whether the images are in memory."""
-        return self._images.held
+    def is_in_memory(self) -> bool:
+        return self._images.is_in_memory
 
-    def prepare(self) -> Inputs:
-        """Prepare all at once, where the images are in memory and there is room for them; itself."""
-        if self.held and 4 * len(self) * self._channels * self._px**2 <= _AT_ONCE_BYTES:
+    @property
+    def mean_level(self) -> int:
+        """The mean of the training images' pixels, from 0 to 255."""
+        return round(self._normalisation.mean)
+
+    @property
+    def bytes_per_image(self) -> int:
+        return 4 * self._channels * self.px**2
+
+    @property
+    def batch_size(self) -> int:
+        """The number of images per batch of `batches`."""
+        side = max(self.px, self._images.px)
+        return min(_MAX_BATCH_IMAGES, max(1, _MAX_BATCH_PIXELS // side**2))
+
+    def prepare(self) -> NetworkInputs:
+        """Convert all images in advance if they are in memory and small enough; return self."""
+        if self.is_in_memory and len(self) * self.bytes_per_image <= _MAX_PREPARED_BYTES:
             self._prepared = torch.cat([self[batch] for batch in self.batches()])
         return self
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, chosen: Tensor | slice) -> Tensor:
-        """The chosen images: resized with antialiasing, grey repeated or colours weighed to the channels wanted."""
-        return self.taken(self._images.pixels[chosen]) if self._prepared is None else self._prepared[chosen]
+    def __getitem__(self, indices: Tensor | slice) -> Tensor:
+        return self.convert(self._images.pixels[indices]) if self._prepared is None else self._prepared[indices]
 
-    def pixels(self, chosen: Tensor) -> Tensor:
-        """The chosen images as they are stored."""
-        return self._images.pixels[chosen]
+    def stored_pixels(self, indices: Tensor) -> Tensor:
+        return self._images.pixels[indices]
 
-    @property
-    def px(self) -> int:
-        """The side of what the network takes."""
-        return self._px
-
-    @property
-    def grey(self) -> int:
-        """The mean of the training images, from 0 to 255."""
-        return round(self._normalisation.mean)
-
-    def taken(self, pixels: Tensor) -> Tensor:
-        """Any uint8 images as the network takes them."""
+    def convert(self, pixels: Tensor) -> Tensor:
+        """Convert uint8 images: normalise, adapt the channels (luminance, or grey repeated), and resize."""
         batch = (pixels.float() - self._normalisation.mean) / self._normalisation.sd
         if self._channels == 1 and batch.shape[1] == 3:
             batch = (batch * torch.tensor(_LUMINANCE)[:, None, None]).sum(1, keepdim=True)
         elif batch.shape[1] == 1:
             batch = batch.expand(-1, self._channels, -1, -1)
-        if batch.shape[-1] != self._px:
-            size = (self._px, self._px)
+        if batch.shape[-1] != self.px:
+            size = (self.px, self.px)
             batch = functional.interpolate(batch, size, mode="bilinear", antialias=True, align_corners=False)
         return batch.contiguous(memory_format=torch.channels_last)
 
     def batches(self) -> Iterator[slice]:
-        """All images in order, few enough at a time for any memory."""
-        side = max(self._px, self._images.px)
-        size = min(_BATCH, max(1, _BATCH_PIXELS // side**2))
-        for start in range(0, len(self), size):
-            yield slice(start, start + size)
+        """Yield slices over all images, in batches of bounded memory."""
+        for start in range(0, len(self), self.batch_size):
+            yield slice(start, start + self.batch_size)
 
 
-def augmented(batch: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
-    """The batch shifted and mirrored as the recipe says; each image by its own draw, edges repeated."""
+def augment(batch: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """Flip and shift the batch as the recipe says, each image at random."""
     if recipe.flip:
-        mirrored = torch.rand(len(batch), generator=random) < 0.5
-        batch = torch.where(mirrored[:, None, None, None], batch.flip(-1), batch)
+        batch = flip(batch, draw_flips(len(batch), generator))
     reach = round(recipe.shift * batch.shape[-1])
-    return shifted(batch, offsets(len(batch), reach, random)) if reach else batch
+    return shift(batch, draw_shifts(len(batch), reach, generator)) if reach else batch
 
 
-def offsets(n: int, reach: int, random: torch.Generator) -> Tensor:
-    """How far `n` images are shifted, int64 [2, n], px: by up to `reach` up, then to the left."""
-    return torch.randint(-reach, reach + 1, (2, n, 1), generator=random)[..., 0]
+def draw_flips(n: int, generator: torch.Generator) -> Tensor:
+    """Draw which of `n` images are flipped, bool [n]."""
+    return torch.rand(n, generator=generator) < 0.5
 
 
-def shifted(batch: Tensor, offsets: Tensor) -> Tensor:
-    """Each image moved up and to the left by its own offsets, edges repeated."""
+def flip(batch: Tensor, flips: Tensor) -> Tensor:
+    """Mirror the images for which `flips` is true."""
+    return torch.where(flips[:, None, None, None], batch.flip(-1), batch)
+
+
+def draw_shifts(n: int, reach: int, generator: torch.Generator) -> Tensor:
+    """Draw by how many pixels `n` images are shifted, int64 [2, n] of at most `reach`: up, then to the left."""
+    return torch.randint(-reach, reach + 1, (2, n, 1), generator=generator)[..., 0]
+
+
+def shift(batch: Tensor, offsets: Tensor) -> Tensor:
+    """Shift each image up and to the left by its offsets; edges are repeated."""
     n, _, px, _ = batch.shape
-    rows, columns = (torch.arange(px) + offset[:, None] for offset in offsets)
-    rows, columns = rows.clamp(0, px - 1), columns.clamp(0, px - 1)
+    rows, columns = ((torch.arange(px) + offset[:, None]).clamp(0, px - 1) for offset in offsets)
     return batch[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

@@ -1,54 +1,33 @@
-"""A training's state on disk: a whole file or none."""
+"""The state of a training on disk; a checkpoint is either complete or absent."""
 
 from __future__ import annotations
 
 import logging
-import os
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
+
+from worker.atomic_files import replace_atomically
 
 log = logging.getLogger("rdw.worker")
 
 
-@contextmanager
-def whole(file: Path, *, keep_before: bool = False) -> Iterator[BinaryIO]:
-    """Opened beside, renamed at the end: a kill at any moment leaves this content or the one before.
-
-    With `keep_before` the one before stays as well, for the case that this one is found damaged.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    half = file.with_suffix(f".{os.getpid()}.half")
-    try:
-        with half.open("wb") as opened:
-            yield opened
-            opened.flush()
-            os.fsync(opened.fileno())
-        if keep_before and file.exists():
-            os.replace(file, _before(file))
-        os.replace(half, file)
-    finally:
-        half.unlink(missing_ok=True)
-
-
-def save(file: Path, state: dict[str, Any], *, keep_before: bool = False) -> None:
-    with whole(file, keep_before=keep_before) as opened:
+def save(file: Path, state: dict[str, Any], *, keep_previous: bool = False) -> None:
+    with replace_atomically(file, previous=_previous(file) if keep_previous else None) as opened:
         torch.save(state, opened)
 
 
 def load(file: Path) -> dict[str, Any] | None:
-    """The state, or the one kept from before it where the file is damaged or not there; else None.
+    """Return the state, or the previous one if the file is damaged or missing; None if there is neither.
 
-    Only tensors and plain values are read.
+    Only tensors and plain values are loaded.
     """
-    return _read(file) or _read(_before(file))
+    return _read(file) or _read(_previous(file))
 
 
-def _before(file: Path) -> Path:
+def _previous(file: Path) -> Path:
     return file.with_suffix(f".before{file.suffix}")
 
 
@@ -56,11 +35,11 @@ def _read(file: Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        with zipfile.ZipFile(file) as members:  # torch does not look at the checksums that it writes
+        with zipfile.ZipFile(file) as members:  # torch does not verify the checksums that it writes
             if damaged := members.testzip():
                 raise zipfile.BadZipFile(damaged)
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # what was meant for a pickle and is garbage raises anything
-        log.warning("the checkpoint %s is damaged (%s)", file.name, error)
+    except Exception as error:  # unpickling garbage raises any kind of error
+        log.warning("the checkpoint %s is damaged and ignored: %s", file.name, error)
         return None
     return state

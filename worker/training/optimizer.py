@@ -1,6 +1,8 @@
-"""A recipe's optimiser and schedule; both are timm's."""
+"""A recipe's optimizer and learning-rate schedule, both from timm."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler, StepLRScheduler
@@ -8,32 +10,30 @@ from timm.scheduler.scheduler import Scheduler
 from torch import nn
 from torch.optim import Optimizer
 
-from app.recipes import Recipe
-
-_RMSPROP = {"alpha": 0.9, "momentum": 0.9, "eps": 1e-3}  # the paper's
+from app.data.recipes import Recipe
 
 
-def optimiser(network: nn.Module, recipe: Recipe) -> Optimizer:
-    """AdamW, or RMSProp with TensorFlow's semantics. Biases and norms do not decay."""
-    common = {"lr": recipe.highest_lr, "weight_decay": recipe.weight_decay}
+def create_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
+    """Create AdamW, or RMSProp with TensorFlow's semantics; biases and norms do not decay."""
+    create = partial(create_optimizer_v2, network, lr=recipe.highest_lr, weight_decay=recipe.weight_decay)
     if recipe.optimizer == "rmsprop":
-        return create_optimizer_v2(network, "rmsproptf", **common, **_RMSPROP)
-    return create_optimizer_v2(network, "adamw", **common)
+        return create(opt="rmsproptf", alpha=0.9, momentum=0.9, eps=1e-3)  # the paper's values
+    return create(opt="adamw")
 
 
-def schedule(optimizer: Optimizer, recipe: Recipe, steps_an_epoch: int) -> Scheduler:
-    """By the step: a linear rise over the warm-up to the recipe's rate, then down from there.
+def create_scheduler(optimizer: Optimizer, recipe: Recipe, steps_per_epoch: int) -> Scheduler:
+    """Create the schedule, which is updated every step: a linear warm-up, then a decay.
 
-    `cosine`: half a cosine down to a hundredth. `step`: times `decay` every `decay_epochs`, counted from the start as
-    timm counts them.
+    `cosine` is half a cosine down to a hundredth of the rate. `step` multiplies it by `decay` every `decay_epochs`,
+    which timm counts from the start of the training.
     """
-    steps = recipe.epochs * steps_an_epoch
-    warmup = min(round(recipe.warmup_epochs * steps_an_epoch), steps - 1)
+    steps = recipe.epochs * steps_per_epoch
+    warmup = min(round(recipe.warmup_epochs * steps_per_epoch), steps - 1)
     lowest = recipe.highest_lr / 100
     if recipe.schedule == "step":
         return StepLRScheduler(
             optimizer,
-            decay_t=max(1, round(recipe.decay_epochs * steps_an_epoch)),
+            decay_t=max(1, round(recipe.decay_epochs * steps_per_epoch)),
             decay_rate=recipe.decay,
             warmup_t=warmup,
             warmup_prefix=False,

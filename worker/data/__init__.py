@@ -1,0 +1,1 @@
+"""Image data: loading, preprocessing, augmentation and batches."""
