@@ -1,48 +1,61 @@
-"""`rdw architectures`: what can be scaled; a baseline of your own can be added."""
+"""`rdw architectures`: the baselines that can be scaled."""
 
-from __future__ import annotations
-
-import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from app.cli import asking
-from app.cli.output import document, table
-from app.cli.units import json_file, short
+import typer
+
+from app.cli.life import add_life_commands
+from app.cli.options import ARCHIVED, REGISTERED
+from app.cli.output import print_json, print_table
+from app.cli.parameters import argument, option
+from app.cli.service_command import service_command
+from app.cli.units import format_count, parse_json_file
 
 if TYPE_CHECKING:
     from rdw_client import Architecture, Client
 
-
-def add_command(commands: Any) -> None:
-    parser = asking.add(commands, "architectures", _list, "the baselines that can be scaled; one can be added")
-    parser.add_argument("--family", dest="of_family", metavar="NAME", help="of this family alone")
-    within = parser.add_subparsers(metavar="command")
-    add = asking.add(within, "add", _add, "keep a baseline of your own under its name", within=True)
-    add.add_argument("spec", type=json_file, metavar="FILE", help="JSON with name, baseline and rules")
+app = typer.Typer(name="architectures")
 
 
-def _list(rdw: Client, arguments: argparse.Namespace) -> int:
-    known = [one for one in rdw.architectures() if arguments.of_family in (None, one.family)]
-    document([one.raw for one in known]) if arguments.json else _show(known)
-    return 0
-
-
-def _add(rdw: Client, arguments: argparse.Namespace) -> int:
-    added = rdw.register_architecture(arguments.spec)
-    document(added.raw) if arguments.json else _show([added])
-    return 0
-
-
-def _show(known: Sequence[Architecture]) -> None:
-    table(
+def _print_architectures(architectures: "Sequence[Architecture]") -> None:
+    print_table(
         ("name", "family", "px", "flops", "params", ""),
         (
-            (one.name, one.family, str(one.resolution), short(one.flops), short(one.params), _own(one.built_in))
-            for one in known
+            (
+                one.name,
+                one.family,
+                str(one.resolution),
+                format_count(one.flops),
+                format_count(one.params),
+                "" if one.built_in else "registered",
+            )
+            for one in architectures
         ),
     )
 
 
-def _own(built_in: bool) -> str:
-    return "" if built_in else "registered"
+@app.callback(invoke_without_command=True)
+@service_command()
+def list_architectures(
+    rdw: "Client",
+    as_json: bool,
+    context: typer.Context,
+    family: str | None = option("Only those of this family.", "NAME"),
+    archived: bool = ARCHIVED,
+) -> None:
+    """List the baselines that can be scaled, or register and change one of your own."""
+    if context.invoked_subcommand:
+        return
+    architectures = [one for one in rdw.architectures(archived=archived) if family in (None, one.family)]
+    print_json([one.raw for one in architectures]) if as_json else _print_architectures(architectures)
+
+
+@app.command("add")
+@service_command(lambda added: _print_architectures([added]))
+def add(rdw: "Client", spec: str = argument("JSON file with a name, a baseline and rules.", "FILE")) -> "Architecture":
+    """Register a baseline of your own under its name."""
+    return rdw.register_architecture(parse_json_file(spec))
+
+
+add_life_commands(app, "architecture", REGISTERED, lambda changed: _print_architectures([changed]))

@@ -1,56 +1,108 @@
-"""`rdw datasets`: what can be trained on."""
+"""`rdw datasets`: what networks can be trained on."""
 
-from __future__ import annotations
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import argparse
-from typing import TYPE_CHECKING, Any
+import typer
 
-from app.cli import asking
-from app.cli.output import document, table
+from app.cli.life import add_life_commands
+from app.cli.options import ARCHIVED, DATASET
+from app.cli.output import print_facts, print_table
+from app.cli.parameters import argument, flag, option
+from app.cli.progress import watch_check
+from app.cli.service_command import service_command
+from app.data.builtin_datasets import Layout
 
 if TYPE_CHECKING:
     from rdw_client import Client, Dataset
 
+app = typer.Typer(
+    name="datasets", no_args_is_help=True, help="List data sets, register a folder of images, or change one."
+)
 
-def add_command(commands: Any) -> None:
-    text = "what can be trained on; a folder of images can be added"
-    within = asking.group(commands, "datasets", text)
-    asking.add(within, "list", _list, "the data sets, and what lacks where one cannot be read")
-    add = asking.add(within, "add", _add, "make a folder of images below the service's data root known")
-    add.add_argument("name", help="what it is to be called")
-    add.add_argument("folder", help="below $RDW_DATA_DIR/datasets of the service, in ImageFolder layout")
-    add.add_argument("--native-px", type=int, metavar="PX", help="images are brought to this side (default: 64)")
+_MAX_NAMED = 10  # classes in the output
 
 
-def _list(rdw: Client, arguments: argparse.Namespace) -> int:
-    known = rdw.datasets()
-    document([one.raw for one in known]) if arguments.json else _show(known)
-    return 0
-
-
-def _add(rdw: Client, arguments: argparse.Namespace) -> int:
-    added = rdw.register_dataset(arguments.name, arguments.folder, native_px=arguments.native_px)
-    document(added.raw) if arguments.json else _show((added,))
-    return 0
-
-
-def _show(known: tuple[Dataset, ...]) -> None:
-    table(
-        ("name", "task", "classes", "px", "to train on", "to test", "lacks"),
+def _print_datasets(datasets: "Sequence[Dataset]") -> None:
+    print_table(
+        ("name", "state", "task", "classes", "px", "train images", "test images", "missing"),
         (
             (
                 one.name,
+                one.state,
                 one.task,
                 str(one.num_classes),
                 str(one.native_px),
-                _images(one.train_images),
-                _images(one.test_images),
+                *("-" if images is None else f"{images:,}" for images in (one.train_images, one.test_images)),
                 one.missing or "",
             )
-            for one in known
+            for one in datasets
         ),
     )
 
 
-def _images(number: int | None) -> str:
-    return "-" if number is None else f"{number:,}"
+@app.command("list")
+@service_command(_print_datasets)
+def list_datasets(rdw: "Client", archived: bool = ARCHIVED) -> "Sequence[Dataset]":
+    """List the data sets, and what is missing if one cannot be read."""
+    return rdw.datasets(archived=archived)
+
+
+@app.command("show")
+@service_command(lambda found: _print_dataset(found))
+def show(rdw: "Client", name: str = argument("Name of the data set.", "NAME")) -> "Dataset":
+    """Show a data set with its classes, and what was understood of its folder."""
+    return rdw.dataset(name)
+
+
+@app.command("add")
+@service_command(lambda added: _print_dataset(added))
+def add(
+    rdw: "Client",
+    name: str = argument("Name of the data set.", "NAME"),
+    folder: str = argument("Folder below $RDW_DATA_DIR/datasets of the service.", "FOLDER"),
+    native_px: int | None = option("Side in px that the images are resized to (default: 64).", "PX"),
+    layout: Layout | None = option("How the folder is read, if that is ambiguous.", "LAYOUT"),
+    background: str | None = option("Colour behind transparent images (default: #ffffff).", "#RRGGBB"),
+    dry_run: bool = flag("--dry-run", "Say what is understood of the folder; register nothing."),
+    no_wait: bool = flag("--no-wait", "Return while a large folder is still being checked."),
+) -> "Dataset":
+    """Register a folder of images of the service as a data set. Every image is decoded once."""
+    added = rdw.register_dataset(
+        name, folder, native_px=native_px, layout=layout, background=background, validate_only=dry_run or None
+    )
+    return added if no_wait or added.state != "checking" else watch_check(rdw, added)
+
+
+def _print_dataset(dataset: "Dataset") -> None:
+    names = [str(one["name"]) for one in dataset.classes]
+    images = dataset.train_images, dataset.test_images
+    print_facts(
+        [
+            ("data set", dataset.name),
+            ("state", dataset.state),
+            ("error", dataset.error),
+            ("missing", dataset.missing),
+            ("layout", dataset.layout),
+            ("images", None if None in images else f"{images[0]:,} to train on, {images[1]:,} to test"),
+            ("classes", f"{dataset.num_classes}: {_shorten(names, dataset.num_classes)}" if names else None),
+            *(("part", f"{part['part']}: {part['images']:,} images, {part['source']}") for part in dataset.splits),
+            *(("skipped", f"{one['files']:,} {one['reason']}: {one['examples'][0]}") for one in dataset.skipped),
+            *(("warning", warning) for warning in dataset.warnings),
+        ]
+    )
+
+
+def _shorten(names: list[str], total: int) -> str:
+    shown = names[:_MAX_NAMED]
+    return ", ".join(shown) + (f" and {total - len(shown):,} more" if total > len(shown) else "")
+
+
+@app.command("refresh")
+@service_command(lambda read: _print_datasets([read]))
+def refresh(rdw: "Client", dataset: str = DATASET) -> "Dataset":
+    """Read a registered data set again after its images have changed; trials keep the digest of theirs."""
+    return rdw.refresh_dataset(dataset)
+
+
+add_life_commands(app, "dataset", DATASET, lambda changed: _print_datasets([changed]))

@@ -1,35 +1,38 @@
-"""`rdw doctor`: what is usually wrong on the machine of a service, and what to do."""
+"""`rdw doctor`: checks for common problems on the machine of a service."""
 
-from __future__ import annotations
-
-import argparse
 import os
 from dataclasses import asdict
-from typing import Any
+
+import typer
 
 from app.cli.exits import FAILED
-from app.cli.output import document, paint, sentence
+from app.cli.output import console, print_json, style_of
+from app.cli.parameters import flag
+
+app = typer.Typer()
 
 
-def add_command(commands: Any) -> None:
-    text = "look for what is usually wrong on this machine, and say what to do"
-    parser = commands.add_parser(
-        "doctor", help=text, description=f"{sentence(text)} Exits with 1 where something fails."
-    )
-    parser.add_argument("--json", action="store_true", help="the findings as a JSON array")
-    parser.set_defaults(run=_run)
+@app.command("doctor")
+def doctor(as_json: bool = flag("--json", "Print the findings as a JSON array.")) -> None:
+    """Check this machine for common problems of a service, and say how to fix them.
 
+    Exits with 1 if a check fails.
+    """
+    from rich.text import Text
 
-def _run(arguments: argparse.Namespace) -> int:
     from app.doctor import examine
 
-    found = []
+    findings = []
+    out = console()
     for finding in examine(os.environ):
-        found.append(finding)
-        if not arguments.json:
-            print(f"{paint(finding.state.ljust(4), finding.state)}  {finding.check}: {finding.detail}")
-            if finding.cure:
-                print(f"      {finding.cure}")
-    if arguments.json:
-        document([asdict(one) for one in found])
-    return FAILED if any(one.state == "fail" for one in found) else 0
+        findings.append(finding)
+        if as_json:
+            continue
+        state = Text(finding.state.ljust(4), style_of(finding.state))
+        out.print(Text.assemble(state, f"  {finding.check}: {finding.detail}"), soft_wrap=True)
+        if finding.cure:
+            out.print(f"      {finding.cure}", soft_wrap=True)
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    if any(finding.state == "fail" for finding in findings):
+        raise typer.Exit(FAILED)

@@ -1,18 +1,19 @@
-"""Exit codes, as `rdw --help` lists them."""
+"""The exit codes of `rdw`, as `rdw --help` lists them."""
 
-DONE = 0
+SUCCESS = 0
 FAILED = 1
 INVALID = 2
 UNREACHABLE = 3
 REFUSED = 4
 INTERRUPTED = 130
 
-IN_WORDS = """\
-exit codes:
-  0  done
-  1  failed: a training, a check, or what was asked is not possible now
-  2  the command or the request makes no sense
-  3  no service answers at RDW_URL, or what it needs is away
-  4  the service wants a key, or another one (RDW_API_KEY)
-  130  interrupted
+DESCRIPTION = """\
+Exit codes:
+
+- 0: success
+- 1: a training or check failed, the operation is not possible now, or output failed
+- 2: the command, the request, the address or the key is invalid
+- 3: no service answers at RDW_URL, or a service behind it is unavailable
+- 4: the key is missing, invalid or has too small a scope
+- 130: interrupted
 """

@@ -1,70 +1,58 @@
-"""Ids of trials and studies may be cut short: what one begins is looked up among the newest."""
+"""Abbreviated ids of trials and studies: the first digits suffice."""
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rdw_client import Client, NotFound, Study, Trial
 
-SHOWN = 8
-LEAST = 4
-MOST = 5000  # 25 pages
+SHOWN_DIGITS = 8
+MIN_DIGITS = 4
 
 
-_HELP = {
-    "trial": "its id, or the first digits of it: see `rdw trials list`",
-    "study": "its id, or the first digits of it: see `rdw study list`",
-    "predictor": "a version: see `rdw predictor list`",
-}
+def abbreviate(id: str | None) -> str:
+    """Return an id as tables show it."""
+    return (id or "")[:SHOWN_DIGITS]
 
 
-def argument(parser: argparse.ArgumentParser, kind: str) -> None:
-    """The trial, study or predictor that a command is about."""
-    parser.add_argument(kind, help=_HELP[kind])
+def expand_ids(rdw: Client, arguments: dict[str, Any]) -> None:
+    """Replace abbreviated ids among the arguments of a command by whole ones.
 
-
-def brief(id: str | None) -> str:
-    """As tables show it."""
-    return (id or "")[:SHOWN]
-
-
-def complete(rdw: Client, arguments: argparse.Namespace) -> None:
-    """Whole ids in the place of short ones, whichever command named them.
-
-    Raises: NotFound; ValueError where several begin so.
+    Raises: NotFound; ValueError if an abbreviation is too short or ambiguous.
     """
-    lists: dict[str, Callable[[], Iterator[Trial] | Iterator[Study]]] = {"trial": rdw.trials, "study": rdw.studies}
-    for kind, each in lists.items():
-        given = getattr(arguments, kind, None)
-        if given is not None:
-            setattr(arguments, kind, _whole(kind, given, each))
+    lists: dict[str, Callable[[str], Iterator[Trial | Study]]] = {
+        "trial": lambda prefix: rdw.trials(id_prefix=prefix),
+        "study": lambda prefix: rdw.studies(id_prefix=prefix),
+    }
+    for kind, list_matching in lists.items():
+        if arguments.get(kind) is not None:
+            arguments[kind] = _expand(kind, arguments[kind], list_matching)
 
 
-def _whole(kind: str, given: str, each: Callable[[], Iterator[Trial] | Iterator[Study]]) -> str:
-    digits = given.lower()
+def _expand(kind: str, text: str, list_matching: Callable[[str], Iterator[Trial | Study]]) -> str:
+    digits = text.lower()
     if re.fullmatch("[0-9a-f]{32}", digits):
         return digits
     if not re.fullmatch("[0-9a-f]{1,31}", digits):
-        raise _missing(kind, given)
-    if len(digits) < LEAST:
-        raise ValueError(f"{given!r} is too short for an id: give {LEAST} digits or more")
-    found = list(islice((one.id for one in islice(each(), MOST) if one.id.startswith(digits)), 2))
-    if len(found) > 1:
-        raise ValueError(f"{given!r} begins several ids, {' and '.join(found)}: give more digits")
-    if not found:
-        raise _missing(kind, given, f" among the newest {MOST}")
-    return found[0]
+        raise _not_found(kind, text)
+    if len(digits) < MIN_DIGITS:
+        raise ValueError(f"{text!r} is too short for an id: it needs at least {MIN_DIGITS} digits")
+    matching = [one.id for one in islice(list_matching(digits), 2)]
+    if len(matching) > 1:
+        raise ValueError(f"{text!r} is ambiguous: {' and '.join(matching)} start with it")
+    if not matching:
+        raise _not_found(kind, text)
+    return matching[0]
 
 
-def _missing(kind: str, given: str, where: str = "") -> NotFound:
+def _not_found(kind: str, text: str) -> NotFound:
     from rdw_client import NotFound
 
     command = {"trial": "trials"}.get(kind, kind)
-    detail = f"There is no {kind} {given!r}{where}: see `rdw {command} list`"
-    title = "There is no such resource"
+    detail = f"There is no {kind} {text!r}: see `rdw {command} list`"
+    title = "The resource was not found"
     return NotFound({"type": "/problems/not-found", "title": title, "status": 404, "detail": detail}, 404)

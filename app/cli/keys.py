@@ -1,123 +1,146 @@
-"""`rdw keys`: make, list and revoke API keys."""
+"""`rdw keys`: creates, lists and revokes API keys."""
 
-from __future__ import annotations
-
-import argparse
-import json
 import re
-import sys
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from app.cli.local import with_settings
-from app.cli.output import sentence
-from app.scopes import SCOPES
+import typer
+
+from app.cli.exits import FAILED
+from app.cli.local_command import local_command
+from app.cli.output import note, print_json, print_table
+from app.cli.parameters import REQUIRED, argument, flag, option
+from app.core.scopes import Scope
 
 if TYPE_CHECKING:
+    from app.core.settings import Settings
     from app.db.tables import ApiKeyRow
-    from app.settings import Settings
+
+app = typer.Typer(name="keys", no_args_is_help=True, help="Create, list and revoke API keys.")
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.@\-]{0,99}"
+_COLUMNS = ("id", "name", "scope", "state", "expires_at", "last_used_at")
 
 
-def add_command(commands: Any) -> None:
-    """Add `rdw keys` to the command line."""
-    text = "make, list and revoke API keys"
-    parser = commands.add_parser("keys", help=text, description=sentence(text))
-    actions = parser.add_subparsers(required=True, metavar="action")
-
-    create = actions.add_parser("create", help="make a key and print it, this once")
-    create.add_argument("--name", required=True, type=_name, help="what it is for; each name once")
-    create.add_argument("--scope", required=True, choices=SCOPES, help="each may do what those before it may")
-    create.add_argument(
-        "--expires", type=_span, metavar="90d", help="after so many hours, days or weeks; left out: never"
-    )
-    create.set_defaults(run=lambda chosen: with_settings(lambda settings: _create(chosen, settings)))
-
-    listing = actions.add_parser("list", help="all keys that were ever made, without their secrets")
-    listing.set_defaults(run=lambda chosen: with_settings(lambda settings: _list(chosen, settings)))
-
-    revoke = actions.add_parser("revoke", help="let a key in no more, within five seconds")
-    revoke.add_argument("key", metavar="ID|NAME", help="see `rdw keys list`")
-    revoke.set_defaults(run=lambda chosen: with_settings(lambda settings: _revoke(chosen, settings)))
-    for action in (create, listing, revoke):
-        action.add_argument("--json", action="store_true", help="print JSON")
+def _parse_name(text: str) -> str:
+    if not re.fullmatch(_NAME, text):
+        raise typer.BadParameter("at most 100 letters, digits and . _ - @ are allowed.")
+    return text
 
 
-def _create(chosen: argparse.Namespace, settings: Settings) -> int:
+def _parse_span(text: str) -> timedelta:
+    match = re.fullmatch(r"([1-9]\d{0,4})([hdw])", text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a number of hours, days or weeks such as 12h, 90d or 4w.")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _parse_time(text: str) -> datetime:
+    if text == "now":
+        return datetime.now(UTC)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is neither `now` nor a time such as 2026-11-30T12:00:00+00:00.") from None
+
+
+@app.command("create")
+@local_command
+def create(
+    settings: "Settings",
+    name: str = option("Unique name that says what it is for.", "NAME", default=REQUIRED, parse=_parse_name),
+    scope: Scope = option("read, train or admin; each includes the ones before it.", "SCOPE", default=REQUIRED),
+    expires: timedelta | None = option(
+        "Lifetime in hours (12h), days (90d) or weeks (4w) (default: unlimited).", "TIME", parse=_parse_span
+    ),
+    replaces: str | None = option("Give everything that this key owns to the new one.", "KEY"),
+    as_json: bool = flag("--json", "Print JSON."),
+) -> int:
+    """Create a key and print it. It cannot be printed again."""
+    from app.core.errors import Conflict, NotFound
     from app.db.tables import utc_now
     from app.db.unit_of_work import UnitOfWork
-    from app.errors import Conflict
-    from app.services import keys
+    from app.services.auth import keys
 
-    expires_at = utc_now() + chosen.expires if chosen.expires else None
     try:
         with UnitOfWork(settings.database) as work:
-            row, secret = keys.create(work, chosen.name, chosen.scope, expires_at)
-    except Conflict as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(json.dumps({**_plain(row), "key": secret}) if chosen.json else secret)
-    print(f"{row.name} may {row.scope}. The key is shown this once: keep it.", file=sys.stderr)
+            ends = utc_now() + expires if expires else None
+            row, secret = keys.create(work, name, scope, ends, replaces=replaces)
+    except (Conflict, NotFound) as error:
+        note(str(error), label="error")
+        return FAILED
+    print_json({**_to_json(row), "key": secret}) if as_json else print(secret)
+    note(f"{row.name} has the scope {row.scope}. Store the key now: it cannot be shown again.")
     return 0
 
 
-def _list(chosen: argparse.Namespace, settings: Settings) -> int:
+@app.command("list")
+@local_command
+def list_keys(settings: "Settings", as_json: bool = flag("--json", "Print JSON.")) -> int:
+    """List all keys, including revoked ones, without their secrets."""
     from app.db.unit_of_work import UnitOfWork
 
     with UnitOfWork(settings.database, writes=False) as work:
-        rows = [_plain(row) for row in work.keys.all()]
-    if chosen.json:
-        print(json.dumps(rows))
-        return 0
-    columns = ("id", "name", "scope", "state", "expires_at", "last_used_at")
-    for line in ({c: c for c in columns}, *rows):
-        print("  ".join(f"{line[c] or '-':<{width}}" for c, width in zip(columns, (32, 24, 6, 8, 25, 25), strict=True)))
+        rows = [_to_json(row) for row in work.keys.list_all()]
+    print_json(rows) if as_json else print_table(_COLUMNS, ([row[c] or "-" for c in _COLUMNS] for row in rows))
     return 0
 
 
-def _revoke(chosen: argparse.Namespace, settings: Settings) -> int:
+@app.command("revoke")
+@local_command
+def revoke(
+    settings: "Settings",
+    key: str = argument("Id or name of the key: see `rdw keys list`.", "KEY"),
+    as_json: bool = flag("--json", "Print JSON."),
+) -> int:
+    """Revoke a key. The service rejects it within five seconds."""
+    from app.core.errors import NotFound
     from app.db.unit_of_work import UnitOfWork
-    from app.errors import NotFound
-    from app.services import keys
+    from app.services.auth import keys
 
     try:
         with UnitOfWork(settings.database) as work:
-            row = keys.revoke(work, chosen.key)
+            row = keys.revoke(work, key)
     except NotFound as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(json.dumps(_plain(row)) if chosen.json else f"{row.name} is revoked")
+        note(str(error), label="error")
+        return FAILED
+    print_json(_to_json(row)) if as_json else print(f"{row.name} is revoked")
     return 0
 
 
-def _plain(row: ApiKeyRow) -> dict[str, str | None]:
-    from app.services import keys
+@app.command("revoke-before")
+@local_command
+def revoke_before(
+    settings: "Settings",
+    time: datetime = argument("`now`, or a time such as 2026-11-30T12:00:00+00:00.", "TIME", parse=_parse_time),
+    as_json: bool = flag("--json", "Print JSON."),
+) -> int:
+    """Revoke all keys created before a time: after a restore, since keys revoked since the backup are valid again."""
+    from app.db.unit_of_work import UnitOfWork
+    from app.services.auth import keys
+
+    with UnitOfWork(settings.database) as work:
+        rows = keys.revoke_before(work, time)
+    print_json([_to_json(row) for row in rows]) if as_json else print(
+        f"revoked: {', '.join(row.name for row in rows) or 'none'}"
+    )
+    return 0
+
+
+def _to_json(row: "ApiKeyRow") -> dict[str, str | None]:
+    from app.services.auth import keys
 
     return {
         "id": row.id,
         "name": row.name,
         "scope": row.scope,
-        "state": keys.standing(row),
-        "created_at": _shown(row.created_at),
-        "expires_at": _shown(row.expires_at),
-        "last_used_at": _shown(row.last_used_at),
+        "state": keys.status(row),
+        "created_at": _format_time(row.created_at),
+        "expires_at": _format_time(row.expires_at),
+        "last_used_at": _format_time(row.last_used_at),
     }
 
 
-def _shown(at: datetime | None) -> str | None:
-    return at.isoformat(timespec="seconds") if at else None
-
-
-def _name(given: str) -> str:
-    if not re.fullmatch(_NAME, given):
-        raise argparse.ArgumentTypeError("letters, digits and . _ - @ only, at most 100")
-    return given
-
-
-def _span(given: str) -> timedelta:
-    found = re.fullmatch(r"([1-9]\d{0,4})([hdw])", given)
-    if found is None:
-        raise argparse.ArgumentTypeError("a number and h, d or w, such as 90d")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+def _format_time(time: datetime | None) -> str | None:
+    return time.isoformat(timespec="seconds") if time else None

@@ -1,4 +1,4 @@
-"""Tables for people, JSON for programs; colour only where a terminal shows it and NO_COLOR is not set."""
+"""Tables for people and JSON for programs on stdout; notes and errors on stderr."""
 
 from __future__ import annotations
 
@@ -8,108 +8,106 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from app.cli.cells import columns, cut, width
+from app.core.trials import TrialState
 
-_BOLD, _DIM, _RED, _YELLOW, _GREEN, _PLAIN = "\033[1m", "\033[2m", "\033[31m", "\033[33m", "\033[32m", "\033[0m"
-_NARROWEST = 6  # cells of a column that gives way
-_COLOURS = {
-    "completed": _GREEN, "ok": _GREEN, "running": _BOLD, "failed": _RED, "fail": _RED, "cancelled": _YELLOW,
-    "warn": _YELLOW, "warning": _YELLOW, "dim": _DIM, "head": _BOLD,
-}  # fmt: skip
+if TYPE_CHECKING:
+    from rich.console import Console
 
-
-def coloured(stream: TextIO) -> bool:
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def paint(text: str, kind: str, stream: TextIO | None = None) -> str:
-    """The text in the colour of a state, where it is to have one."""
-    colour = _COLOURS.get(kind)
-    return f"{colour}{text}{_PLAIN}" if colour and text and coloured(stream or sys.stdout) else text
-
-
-def document(value: Any) -> None:
-    """One JSON document, and nothing else."""
-    print(_json(value, escaped=not (sys.stdout.encoding or "").lower().startswith("utf")))
+_MAX_WIDTH = 100_000  # columns of output that does not go to a terminal: it is neither wrapped nor cut
+_STYLES: dict[str, str] = {
+    TrialState.COMPLETED: "green",
+    TrialState.RUNNING: "bold",
+    TrialState.FAILED: "red",
+    TrialState.CANCELLED: "yellow",
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "red",
+    "warning": "yellow",
+    "error": "red",
+}
+_NUMBER = re.compile(r"-?|[+\-±]?\.?\d[\d.,]*([KMGT]?|%| .*)")
 
 
-def document_to(path: Path, value: Any) -> None:
-    """The same to a file.
+def console(*, stderr: bool = False) -> Console:
+    """Return the console of stdout or stderr, plain unless it is a terminal and NO_COLOR is not set."""
+    from rich.console import Console
 
-    Raises: OSError with the file's name.
-    """
-    write(path, _json(value) + "\n")
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _MAX_WIDTH
+    return Console(
+        file=stream,
+        width=width,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Raises: OSError with the file's name, where the disk is full as well."""
+def style_of(text: str) -> str:
+    """Return the style of a state such as `running 50%`; other text has none."""
+    return _STYLES.get(text.partition(" ")[0], "")
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    print(_to_json(value))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write one JSON document to a file."""
+    write_file(path, f"{_to_json(value)}\n")
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file. Raises: OSError with the name of the file, also if the disk is full."""
     try:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
-        error.filename = error.filename or str(path)
+        error.filename = str(path)
         raise
 
 
-def _json(value: Any, *, escaped: bool = False) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=escaped)
+def _to_json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], give: Sequence[str] = ()) -> None:
-    """Aligned; columns of numbers to the right. States have their colours.
+def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print aligned columns, numbers to the right. On a narrow terminal, text wraps within its column."""
+    from rich.table import Table
+    from rich.text import Text
 
-    `give`: columns that are cut where a terminal is too narrow for all of them.
-    """
-    lines = [list(head), *([str(cell) for cell in row] for row in rows)]
-    if len(lines) == 1:
-        print(paint("none", "dim"))
+    cells = [list(row) for row in rows]
+    if not cells:
+        print("none")
         return
-    widths = [max(width(line[column]) for line in lines) for column in range(len(head))]
-    _narrow(widths, [column for column, name in enumerate(head) if name in give])
-    right = [all(_number(line[column]) for line in lines[1:]) for column in range(len(head))]
-    for number, line in enumerate(lines):
-        cells = [
-            _aligned(cut(cell, room), room, to_right, "head" if number == 0 else cell.partition(" ")[0])
-            for cell, room, to_right in zip(line, widths, right, strict=True)
-        ]
-        print("  ".join(cells).rstrip())
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for index, title in enumerate(head):
+        is_numeric = index > 0 and all(_NUMBER.fullmatch(row[index]) for row in cells)
+        table.add_column(title, justify="right" if is_numeric else "left", no_wrap=is_numeric or index == 0)
+    for row in cells:
+        table.add_row(*(Text(cell, style_of(cell)) for cell in row))
+    console().print(table)
 
 
-def _narrow(widths: list[int], giving: list[int]) -> None:
-    """The widest of those that give way a cell less, until all fit the terminal."""
-    most = columns(sys.stdout)
-    while most is not None and giving and sum(widths) + 2 * (len(widths) - 1) > most:
-        widest = max(giving, key=lambda column: widths[column])
-        if widths[widest] <= _NARROWEST:
-            return
-        widths[widest] -= 1
+def print_facts(pairs: Iterable[tuple[str, Any]]) -> None:
+    """Print a name and a value per line; pairs without a value are left out."""
+    from rich.text import Text
+
+    facts = [(name, str(value)) for name, value in pairs if value not in (None, "", "-")]
+    width = max((len(name) for name, _ in facts), default=0)
+    out = console()
+    for name, value in facts:
+        out.print(Text.assemble((name.ljust(width), "dim"), "  ", (value, style_of(value))), soft_wrap=True)
 
 
-def _aligned(cell: str, room: int, to_right: bool, kind: str) -> str:
-    blank = " " * (room - width(cell))
-    painted = paint(cell, kind)
-    return blank + painted if to_right else painted + blank
+def note(text: str, *, label: str = "") -> None:
+    """Print a note for people to stderr, after a coloured label such as `warning`."""
+    if not label:
+        print(text, file=sys.stderr)
+        return
+    from rich.text import Text
 
-
-def facts(pairs: Iterable[tuple[str, Any]]) -> None:
-    """A name and a value a line; those that have none are left out."""
-    known = [(name, str(value)) for name, value in pairs if value not in (None, "", "-")]
-    room = max((len(name) for name, _ in known), default=0)
-    for name, value in known:
-        print(f"{paint(name.ljust(room), 'dim')}  {paint(value, value)}")
-
-
-def sentence(text: str) -> str:
-    """With a capital and a full stop; a formula, r(c), stays as it is."""
-    is_formula = re.match(r"\w+\(", text)
-    return f"{text if is_formula else text[:1].upper() + text[1:]}."
-
-
-def note(text: str) -> None:
-    """For people, beside what the command answers: on stderr."""
-    print(text, file=sys.stderr)
-
-
-def _number(cell: str) -> bool:
-    return cell in ("-", "") or re.fullmatch(r"[+\-±]?\.?\d[\d.,]*([KMGT]?|%| .*)", cell) is not None
+    console(stderr=True).print(Text.assemble((f"{label}:", style_of(label)), " ", text), soft_wrap=True)

@@ -1,91 +1,105 @@
-"""`rdw predictor`: the versions of r(c) and d(c), and which one is in use."""
+"""`rdw predictor`: the versions of r(c) and d(c), and which one is active."""
 
-from __future__ import annotations
-
-import argparse
+from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from app.cli import asking, ids
-from app.cli.output import document, facts, note, table
-from app.cli.units import number, percent, some
+import typer
+
+from app.cli.life import add_life_commands
+from app.cli.options import ARCHITECTURE_FILTER, ARCHIVED, LIMIT, PREDICTOR
+from app.cli.output import note, print_facts, print_table
+from app.cli.parameters import option
+from app.cli.results import format_archived
+from app.cli.service_command import service_command
+from app.cli.units import format_percent
 
 if TYPE_CHECKING:
-    from rdw_client import Client, Predictor
+    from rdw_client import Client, Curve, Predictor
+
+app = typer.Typer(name="predictor", no_args_is_help=True, help="Show predictors, and activate or change a version.")
 
 
-def add_command(commands: Any) -> None:
-    text = "predictors: versions, curves, which one is in use"
-    within = asking.group(commands, "predictor", text)
-    listing = asking.add(within, "list", _list, "every version, newest first")
-    listing.add_argument("--architecture", help="of this baseline alone")
-    listing.add_argument("--limit", type=some, default=50, metavar="N", help="at most so many (default: %(default)s)")
-    ids.argument(asking.add(within, "show", _show, "a version and how well it fits"), "predictor")
-    curve = asking.add(within, "curve", _curve, "r(c) and d(c) with their uncertainty")
-    ids.argument(curve, "predictor")
-    curve.add_argument("--least", type=number, metavar="C", help="from this ratio (default: the least it knows)")
-    curve.add_argument("--most", type=number, metavar="C", help="to this ratio (default: the most it knows)")
-    curve.add_argument("--steps", type=int, default=12, metavar="N", help="so many points (default: %(default)s)")
-    activate = asking.add(within, "activate", _activate, "use this version from now on; also the way back")
-    ids.argument(activate, "predictor")
-
-
-def _list(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    found = list(islice(rdw.predictors(architecture=a.architecture), a.limit))
-    if a.json:
-        document([one.raw for one in found])
-        return 0
-    table(
-        ("predictor", "baseline", "data", "version", "networks", "in use"),
+def _print_predictors(predictors: "Sequence[Predictor]") -> None:
+    print_table(
+        ("predictor", "baseline", "data", "version", "networks", "active"),
         (
             (p.id, p.architecture, p.dataset, str(p.version), str(p.observations), "yes" if p.active else "")
-            for p in found
+            for p in predictors
         ),
-        give=("baseline", "data"),
     )
-    return 0
 
 
-def _show(rdw: Client, arguments: argparse.Namespace) -> int:
-    return _said(rdw.predictor(arguments.predictor), arguments)
+@app.command("list")
+@service_command(_print_predictors)
+def list_predictors(
+    rdw: "Client", architecture: str | None = ARCHITECTURE_FILTER, archived: bool = ARCHIVED, limit: int = LIMIT
+) -> "Sequence[Predictor]":
+    """List all versions, newest first."""
+    return list(islice(rdw.predictors(architecture=architecture, archived=archived), limit))
 
 
-def _activate(rdw: Client, arguments: argparse.Namespace) -> int:
-    """What we saw is what we activate: where another has changed it meanwhile, it is said."""
-    seen = rdw.predictor(arguments.predictor)
-    return _said(rdw.activate(seen, if_match=seen.etag), arguments)
+def _print_predictor(predictor: "Predictor") -> None:
+    print_facts(
+        [
+            ("predictor", predictor.id),
+            ("name", predictor.name),
+            ("description", predictor.description),
+            ("archived", format_archived(predictor.archived_at)),
+            ("baseline", f"{predictor.architecture} on {predictor.dataset}"),
+            ("version", predictor.version),
+            ("owner", predictor.owner),
+            ("active", "yes" if predictor.active else "no"),
+            ("networks", predictor.observations),
+            ("source", predictor.provenance),
+        ]
+    )
 
 
-def _curve(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    curve = rdw.curve(a.predictor, least=a.least, most=a.most, steps=a.steps)
-    if a.json:
-        document(curve.raw)
-        return 0
-    table(
+@app.command("show")
+@service_command(_print_predictor)
+def show(rdw: "Client", predictor: str = PREDICTOR) -> "Predictor":
+    """Show a version and how well it fits."""
+    return rdw.predictor(predictor)
+
+
+@app.command("activate")
+@service_command(_print_predictor)
+def activate(rdw: "Client", predictor: str = PREDICTOR) -> "Predictor":
+    """Let this version answer everybody from now on; an earlier version can be activated too."""
+    current = rdw.predictor(predictor)
+    return rdw.activate(current, if_match=current.etag)  # fails if another client has changed it meanwhile
+
+
+@app.command("deactivate")
+@service_command(_print_predictor)
+def deactivate(rdw: "Client", predictor: str = PREDICTOR) -> "Predictor":
+    """Stop using this version; the built-in predictor is used until another version is activated."""
+    return rdw.deactivate(predictor)
+
+
+add_life_commands(app, "predictor", PREDICTOR, _print_predictor)
+
+
+def _print_curve(curve: "Curve") -> None:
+    print_table(
         ("c", "r", "±", "d", "±", "accuracy"),
         (
-            (f"{p.c:.3f}", f"{p.r:.3f}", f"{p.r_sd:.3f}", f"{p.d:.3f}", f"{p.d_sd:.3f}", percent(p.accuracy))
+            (f"{p.c:.3f}", f"{p.r:.3f}", f"{p.r_sd:.3f}", f"{p.d:.3f}", f"{p.d_sd:.3f}", format_percent(p.accuracy))
             for p in curve.items
         ),
     )
-    note(f"Known from {curve.least:.3f} to {curve.most:.3f}; beyond it is a guess.")
-    return 0
+    note(f"The data covers c from {curve.min_c:.3f} to {curve.max_c:.3f}; the rest is extrapolated.")
 
 
-def _said(predictor: Predictor, arguments: argparse.Namespace) -> int:
-    if arguments.json:
-        document(predictor.raw)
-        return 0
-    facts(
-        [
-            ("predictor", predictor.id),
-            ("baseline", f"{predictor.architecture} on {predictor.dataset}"),
-            ("version", predictor.version),
-            ("in use", "yes" if predictor.active else "no"),
-            ("networks", predictor.observations),
-            ("from", predictor.provenance),
-        ]
-    )
-    return 0
+@app.command("curve")
+@service_command(_print_curve)
+def curve(
+    rdw: "Client",
+    predictor: str = PREDICTOR,
+    min_c: float | None = option("Minimum ratio (default: the minimum of the data).", "C"),
+    max_c: float | None = option("Maximum ratio (default: the maximum of the data).", "C"),
+    steps: int = option("Number of points.", "N", default=12),
+) -> "Curve":
+    """Show r(c) and d(c) with their standard deviations."""
+    return rdw.curve(predictor, min_c=min_c, max_c=max_c, steps=steps)

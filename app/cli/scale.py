@@ -1,187 +1,173 @@
-"""`rdw scale`, `family`, `compare`: budgets in, networks out."""
+"""`rdw scale`, `family` and `compare`: networks for budgets."""
 
-from __future__ import annotations
-
-import argparse
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.cli import asking
-from app.cli.output import document, document_to, facts, note, paint, table
-from app.cli.units import count, name_or_file, number, percent, short
+import typer
+
+from app.cli.options import ARCHITECTURE, RULE, InputOptions, MultiplierOptions, ScaleOptions, TargetOptions
+from app.cli.output import note, print_facts, print_json, print_table, write_json
+from app.cli.parameters import flag, option
+from app.cli.service_command import MultiValueCommand, service_command
+from app.cli.units import format_count, format_multiplier, format_percent, parse_count, read_name_or_file
+from app.scaling.rules.names import DEFAULT_RULE, SOLVED_RULES, RequestedRule, SolvedOrAuto
 
 if TYPE_CHECKING:
-    from rdw_client import Client, Recommendation
+    from rdw_client import Client, Comparison, Family, Recommendation
 
-RULES = ("tiny_formula", "surrogate", "compound", "dwr", "fast", "resolution", "depth", "width")
+app = typer.Typer()
+
+_NAMES = ", ".join(SOLVED_RULES)
+_RULES: Any = option(f"{_NAMES} (default: all), or auto.", "RULE…", complete=lambda: (DEFAULT_RULE, *SOLVED_RULES))
+_RULE_OR_MANUAL: Any = option(
+    f"{DEFAULT_RULE} (default), {_NAMES}, or manual, which takes --r, --d and --w; without --w, it solves the width.",
+    "RULE",
+)
 _HEAD = ("r", "d", "w", "px", "flops", "params", "off by", "expected")
 
 
-def add_command(commands: Any) -> None:
-    scale = asking.add(commands, "scale", _scale, "the network for a budget: its r, d, w and exact cost")
-    add_network(scale)
-    add_target(scale, required=False)
-    scale.add_argument("--rule", choices=(*RULES, "manual"), help="(default: tiny_formula)")
-    scale.add_argument("--r", type=number, metavar="X", help="of the rule manual: resolution")
-    scale.add_argument("--d", type=number, metavar="X", help="of the rule manual: depth")
-    scale.add_argument(
-        "--w", type=number, metavar="X", help="of the rule manual: width; without it, it is solved to the target"
+@app.command("scale")
+@service_command()
+def scale(
+    rdw: "Client",
+    as_json: bool,
+    target: TargetOptions,
+    multipliers: MultiplierOptions,
+    options: ScaleOptions,
+    inputs: InputOptions,
+    architecture: str = ARCHITECTURE,
+    rule: RequestedRule | None = _RULE_OR_MANUAL,
+    config: Path | None = option("Write the network to this JSON file.", "FILE"),
+    timm: bool = flag("--timm", "Also print how stock timm builds the network."),
+) -> None:
+    """Find the network for a budget: its r, d, w and exact cost."""
+    network = rdw.scale(
+        read_name_or_file(architecture),
+        flops=target.flops,
+        ratio=target.ratio,
+        rule=rule,
+        multipliers=multipliers.to_request(),
+        **options.to_request(),
+        **inputs.to_request(),
     )
-    add_options(scale)
-    scale.add_argument("--config", type=Path, metavar="FILE", help="write the network to this file")
-    scale.add_argument("--timm", action="store_true", help="also print how stock timm builds it")
-
-    family = asking.add(commands, "family", _family, "a network for each of several budgets")
-    add_network(family)
-    family.add_argument("--flops", type=count, nargs="+", default=[], metavar="N", help="200M, 1.2G, …")
-    family.add_argument("--ratio", type=number, nargs="+", default=[], metavar="C", help="of the baseline's flops")
-    family.add_argument("--rule", choices=RULES, help="(default: tiny_formula)")
-    add_options(family)
-
-    compare = asking.add(commands, "compare", _compare, "one budget by several rules, side by side")
-    add_network(compare)
-    add_target(compare, required=True)
-    compare.add_argument("--rule", choices=RULES, nargs="+", help="(default: all)")
-    add_options(compare)
+    if config:
+        write_json(config, network.config)
+    if as_json:
+        print_json(network.raw)
+        return
+    _print_recommendation(network)
+    if timm:
+        print(f"\ntimm\n{json.dumps(network.config.get('timm'), indent=2)}")
+    if config:
+        note(f"The network is in {config}.")
 
 
-def add_network(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "architecture", type=name_or_file, help="a baseline (`rdw architectures`), or a .json file with one"
+def _print_family(family: "Family") -> None:
+    print_table(("target", *_HEAD), ((format_count(one.target_flops), *_row(one)) for one in family.items))
+    _print_warnings(*family.items)
+
+
+@app.command("family", cls=MultiValueCommand)
+@service_command(_print_family)
+def family(
+    rdw: "Client",
+    options: ScaleOptions,
+    inputs: InputOptions,
+    architecture: str = ARCHITECTURE,
+    flops: list[int] | None = option("Multiply-adds of one image: 200M 100M …", "N…", parse=parse_count),
+    ratio: list[float] | None = option("Shares of the baseline's flops: .52 .258 …", "C…"),
+    rule: SolvedOrAuto | None = RULE,
+) -> "Family":
+    """Find a network for each of several budgets."""
+    if not flops and not ratio:
+        raise ValueError("budgets are needed: --flops 200M 100M, or --ratio .52 .258")
+    return rdw.family(
+        read_name_or_file(architecture),
+        flops=flops or (),
+        ratios=ratio or (),
+        rule=rule,
+        **options.to_request(),
+        **inputs.to_request(),
     )
 
 
-def add_target(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    target = parser.add_mutually_exclusive_group(required=required)
-    target.add_argument("--flops", type=count, metavar="N", help="multiply-adds of one image: 200M, 1.2G, 200e6, …")
-    target.add_argument("--ratio", type=number, metavar="C", help="of the baseline's flops: .258, …")
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    options = parser.add_argument_group("constraints")
-    options.add_argument("--mode", choices=("nearest", "at_most"), help="at_most: never above the budget")
-    options.add_argument("--tolerance", type=number, metavar="X", help="relative (default: .005)")
-    options.add_argument("--multiple-of", type=int, metavar="PX", help="resolutions are multiples of so many px")
-    options.add_argument("--min-px", type=int, metavar="PX", help="no lower resolution")
-    options.add_argument("--max-px", type=int, metavar="PX", help="no higher resolution")
-    options.add_argument("--px", type=int, metavar="PX", help="this resolution and no other")
-    options.add_argument("--max-params", type=count, metavar="N", help="5M, …")
-    options.add_argument("--max-activation-bytes", type=count, metavar="N", help="peak of one image in float32: 2M, …")
-    options.add_argument("--channel-divisor", type=int, metavar="N", help="channels are multiples of so many")
-    options.add_argument("--predictor", metavar="ID", help="(default: the architecture's active one)")
-    options.add_argument("--version", type=int, metavar="N", help="another version of that predictor")
-
-
-def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the client's calls take beside architecture, target and rule."""
-    a = arguments
-    px = _given(multiple_of=a.multiple_of, min=a.min_px, max=a.max_px, fixed=a.px)
-    constraints = _given(
-        resolution=px or None,
-        max_params=a.max_params,
-        max_activation_bytes=a.max_activation_bytes,
-        channel_divisor=a.channel_divisor,
-    )
-    return {
-        "constraints": constraints or None,
-        "budget": _given(mode=a.mode, tolerance=a.tolerance) or None,
-        "predictor": a.predictor,
-        "version": a.version,
-    }
-
-
-def _scale(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    multipliers = _given(r=a.r, d=a.d, w=a.w) or None
-    found = rdw.scale(
-        a.architecture, flops=a.flops, ratio=a.ratio, rule=a.rule, multipliers=multipliers, **options_of(a)
-    )
-    if a.config:
-        document_to(a.config, found.config)
-    if a.json:
-        document(found.raw)
-        return 0
-    show(found)
-    if a.timm:
-        print(f"\n{paint('timm', 'dim')}\n{json.dumps(found.config.get('timm'), indent=2)}")
-    if a.config:
-        note(f"the network is in {a.config}")
-    return 0
-
-
-def _family(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    if not a.flops and not a.ratio:
-        raise ValueError("give budgets: --flops 200M 100M, or --ratio .52 .258")
-    found = rdw.family(a.architecture, flops=a.flops, ratios=a.ratio, rule=a.rule, **options_of(a))
-    if a.json:
-        document(found.raw)
-        return 0
-    table(("target", *_HEAD), ((short(one.target_flops), *_row(one)) for one in found.items))
-    _warn(*found.items)
-    return 0
-
-
-def _compare(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    found = rdw.compare(a.architecture, flops=a.flops, ratio=a.ratio, rules=a.rule, **options_of(a))
-    if a.json:
-        document(found.raw)
-        return 0
-    table(
+def _print_comparison(comparison: "Comparison") -> None:
+    print_table(
         ("rule", *_HEAD),
-        ((one.rule, *(_row(one.answer) if one.answer else ("-",) * len(_HEAD))) for one in found.items),
+        ((one.rule, *(_row(one.answer) if one.answer else ("-",) * len(_HEAD))) for one in comparison.items),
     )
-    for one in found.items:
+    for one in comparison.items:
         if one.problem:
             note(f"{one.rule}: {one.problem}")
-    return 0
 
 
-def show(found: Recommendation) -> None:
-    """A recommendation, for people."""
-    m, expected = found.multipliers, found.predicted_accuracy
-    facts(
+@app.command("compare", cls=MultiValueCommand)
+@service_command(_print_comparison)
+def compare(
+    rdw: "Client",
+    target: TargetOptions,
+    options: ScaleOptions,
+    inputs: InputOptions,
+    architecture: str = ARCHITECTURE,
+    rule: list[str] | None = _RULES,
+) -> "Comparison":
+    """Find the network for one budget by several rules, side by side."""
+    if not target.is_set:
+        raise ValueError("a budget is needed: --flops 200M, or --ratio .258")
+    return rdw.compare(
+        read_name_or_file(architecture),
+        flops=target.flops,
+        ratio=target.ratio,
+        rules=rule or None,
+        **options.to_request(),
+        **inputs.to_request(),
+    )
+
+
+def _print_recommendation(network: "Recommendation") -> None:
+    m, expected = network.multipliers, network.predicted_accuracy
+    print_facts(
         [
-            ("network", f"{found.architecture} by {found.rule}"),
+            ("network", f"{network.architecture} by {network.rule}"),
+            ("because", network.rule_reason),
             ("r", _with_sd(m.r, m.r_sd)),
             ("d", _with_sd(m.d, m.d_sd)),
-            ("w", f"{m.w:.3f}"),
-            ("px", found.config["resolution"]),
-            ("multiply-adds", f"{short(found.cost.flops)} ({found.cost.flops:,})"),
-            ("off by", None if found.budget_error is None else f"{found.budget_error:+.3%}"),
-            ("parameters", f"{short(found.cost.params)} ({found.cost.params:,})"),
-            ("peak memory", f"{short(found.cost.peak_activation_bytes)}B of activations"),
-            ("expected", expected and f"{percent(expected.mean)} ± {percent(expected.sd)} on {expected.dataset}"),
-            ("predictor", found.predictor and f"{found.predictor.id}, version {found.predictor.version}"),
+            ("w", format_multiplier(m.w)),
+            ("px", network.config["resolution"]),
+            ("classes", network.num_classes),
+            ("multiply-adds", f"{format_count(network.cost.flops)} ({network.cost.flops:,})"),
+            ("off by", None if network.budget_error is None else f"{network.budget_error:+.3%}"),
+            ("parameters", f"{format_count(network.cost.params)} ({network.cost.params:,})"),
+            ("peak memory", f"{format_count(network.cost.peak_activation_bytes)}B of activations"),
+            (
+                "expected",
+                expected and f"{format_percent(expected.mean)} ± {format_percent(expected.sd)} on {expected.dataset}",
+            ),
+            ("predictor", network.predictor and f"{network.predictor.id}, version {network.predictor.version}"),
         ]
     )
-    _warn(found)
+    _print_warnings(network)
 
 
-def _row(found: Recommendation) -> tuple[str, ...]:
-    m, expected = found.multipliers, found.predicted_accuracy
+def _row(network: "Recommendation") -> tuple[str, ...]:
+    m, expected = network.multipliers, network.predicted_accuracy
     return (
-        f"{m.r:.3f}",
-        f"{m.d:.3f}",
-        f"{m.w:.3f}",
-        str(found.config["resolution"]),
-        short(found.cost.flops),
-        short(found.cost.params),
-        "-" if found.budget_error is None else f"{found.budget_error:+.2%}",
-        percent(expected.mean) if expected else "-",
+        format_multiplier(m.r),
+        format_multiplier(m.d),
+        format_multiplier(m.w),
+        str(network.config["resolution"]),
+        format_count(network.cost.flops),
+        format_count(network.cost.params),
+        "-" if network.budget_error is None else f"{network.budget_error:+.2%}",
+        format_percent(expected.mean) if expected else "-",
     )
 
 
-def _warn(*found: Recommendation) -> None:
-    for detail in dict.fromkeys(warning.detail for one in found for warning in one.warnings):
-        note(f"{paint('warning:', 'warning')} {detail}")
+def _print_warnings(*networks: "Recommendation") -> None:
+    for detail in dict.fromkeys(warning.detail for network in networks for warning in network.warnings):
+        note(detail, label="warning")
 
 
 def _with_sd(value: float, sd: float | None) -> str:
-    return f"{value:.3f}" if sd is None else f"{value:.3f} ± {sd:.3f}"
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+    return format_multiplier(value) if sd is None else f"{format_multiplier(value)} ± {sd:.3f}"

@@ -1,120 +1,128 @@
-"""`rdw serve`, `api`, `worker`, `migrate`, `alive`: what runs the service. Settings come from the environment."""
-
-from __future__ import annotations
+"""`rdw serve`, `api`, `worker`, `migrate` and `alive`: the processes of a service."""
 
 import os
-import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import typer
 
 from app.cli.exits import FAILED
-from app.cli.local import with_settings
-from app.cli.output import sentence
+from app.cli.local_command import local_command
+from app.cli.output import note
+from app.cli.parameters import flag, option
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.core.settings import Settings
+
+app = typer.Typer()
 
 
-def add_command(commands: Any) -> None:
-    for name, run, text in (
-        ("serve", _serve, "migrate, then run API and workers together and stay up"),
-        ("api", _api, "run the API alone"),
-        ("worker", _worker, "run one worker"),
-        ("migrate", _migrate, "bring the database's schema up to date"),
-        ("alive", _alive, "exit with 0 if a worker on this host sent a heartbeat lately"),
-    ):
-        command = commands.add_parser(name, help=text, description=sentence(text))
-        command.set_defaults(run=lambda _, run=run: with_settings(run))
+@app.command("serve")
+@local_command
+def serve(settings: "Settings") -> int:
+    """Migrate the database, then run the API and workers until interrupted."""
+    from app.doctor import startup
+    from app.jobs import supervisor
+
+    problem = startup.check_folders(settings) or _check_keys(settings) or startup.check_port(settings)
+    return _report(problem) if problem else supervisor.serve(settings)
 
 
-def _serve(settings: Settings) -> int:
-    from app import startup
-    from app.supervisor import serve
+@app.command("api")
+@local_command
+def api(settings: "Settings") -> int:
+    """Run the API only."""
+    from app.doctor import startup
+    from app.http.server import run
 
-    if _said(startup.folders(settings)) or _refused(settings) or _said(startup.port(settings)):
-        return FAILED
-    return serve(settings)
-
-
-def _said(why_not: str | None) -> bool:
-    """Whether there is a reason not to start, which is then said."""
-    if why_not:
-        print(why_not, file=sys.stderr)
-    return why_not is not None
-
-
-def _refused(settings: Settings) -> bool:
-    """Whether the service would be open to other machines without a key; says what to do about it."""
-    from app.services import keys
-
-    try:
-        refused = settings.beyond_loopback and not keys.any_there(settings)
-    except Exception:  # the database is away, or has no tables yet: no key is known that would keep others out
-        refused = True
-    if refused:
-        print(
-            f"RDW_HOST={settings.host} lets other machines in: make a key first (`rdw keys create`), or set "
-            "RDW_API_KEYS (see the README).",
-            file=sys.stderr,
-        )
-    return refused
-
-
-def _api(settings: Settings) -> int:
-    from app import startup
-    from app.serving import run
-
-    if _said(startup.folders(settings)) or _refused(settings) or _said(startup.port(settings)):
-        return FAILED
-    if _said(startup.schema(settings)):
-        return FAILED
+    problem = (
+        startup.check_folders(settings)
+        or _check_keys(settings)
+        or startup.check_port(settings)
+        or startup.check_schema(settings)
+    )
+    if problem:
+        return _report(problem)
     try:
         run(settings)
-    except SystemExit as ended:  # uvicorn's own codes mean other things here
+    except SystemExit as ended:  # uvicorn's own codes have another meaning here
         return FAILED if ended.code else 0
     return 0
 
 
-def _worker(settings: Settings) -> int:
-    """Becomes Celery's own worker: one trial at a time, in the process itself (a pool child's death would block it)."""
-    from app import startup
+@app.command("worker")
+@local_command
+def worker(settings: "Settings") -> int:
+    """Run one worker."""
+    from app.doctor import startup
 
-    if _said(startup.folders(settings)):
-        return FAILED
-    command = [
-        sys.executable,
-        "-m",
-        "celery",
-        "--quiet",
-        "-A",
-        "worker.celery_app",
-        "worker",
-        "--pool",
-        "solo",
-        "--loglevel",
-        "INFO",
-    ]
-    command += ["--without-gossip", "--without-mingle", "--hostname", f"rdw-{os.getpid()}@%h"]
-    os.execv(sys.executable, command)
+    problem = startup.check_folders(settings)
+    if problem:
+        return _report(problem)
+    # One trial at a time, in the process itself: the death of a child of a pool would block Celery.
+    celery = [sys.executable, "-m", "celery", "--quiet", "-A", "worker.celery_app"]
+    options = ["--pool", "solo", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+    command = [*celery, "worker", *options, "--hostname", f"rdw-{os.getpid()}@%h"]
+    os.execv(sys.executable, command)  # noqa: S606 (no shell, and nothing of it comes from outside)
 
 
-def _migrate(settings: Settings) -> int:
-    from app import startup
-    from app.db.migrate import upgrade
+@app.command("migrate")
+@local_command
+def migrate(
+    settings: "Settings",
+    down_to: str | None = option("Revert the migrations after this one instead (0012; base: all).", "REVISION"),
+    discard_data: bool = flag("--discard-data", "With --down-to: also if that deletes data."),
+) -> int:
+    """Migrate the database to the schema of this version."""
+    from app.db.data_loss import WouldLoseData
+    from app.db.migrate import UnknownRevision, downgrade, schema_revisions, upgrade
+    from app.doctor import startup
 
-    if _said(startup.database_folder(settings)):
-        return FAILED
+    problem = startup.check_database_folder(settings)
+    if problem:
+        return _report(problem)
+    if down_to is not None:
+        try:
+            downgrade(settings.database, down_to, discard_data=discard_data)
+        except (WouldLoseData, UnknownRevision) as refused:
+            return _report(str(refused))
+        print(f"the schema is that of {schema_revisions(settings.database)[0] or 'an empty database'}")
+        return 0
     upgrade(settings.database)
-    print("the schema is up to date")
+    current, required = schema_revisions(settings.database)
+    print("the schema is up to date" if current == required else f"the schema is newer ({current}) than this version")
     return 0
 
 
-def _alive(settings: Settings) -> int:
-    from app.db.unit_of_work import UnitOfWork
+@app.command("alive")
+@local_command
+def alive(settings: "Settings") -> int:
+    """Exit with 0 if a worker runs on this machine. Database and broker are not asked."""
+    from app.jobs import liveness
 
-    with UnitOfWork(settings.database, writes=False) as work:
-        here = [
-            w.name for w in work.workers.alive(settings.lease_seconds) if w.name.startswith(f"{socket.gethostname()}:")
-        ]
-    print(f"alive: {', '.join(here) or 'none'}")
-    return 0 if here else FAILED
+    names = liveness.list_alive(settings)
+    print(f"alive: {', '.join(names) or 'none'}")
+    return 0 if names else FAILED
+
+
+def _report(problem: str) -> int:
+    note(problem)
+    return FAILED
+
+
+def _check_keys(settings: "Settings") -> str | None:
+    """Check that other machines need a key; None if they do, or cannot connect."""
+    from app.services.auth import keys
+
+    if not settings.listens_beyond_loopback:
+        return None
+    try:
+        closed = keys.any_configured(settings)
+    except Exception:  # the database is unavailable or has no tables yet, so it has no keys
+        closed = False
+    if closed:
+        return None
+    return (
+        f"RDW_HOST={settings.host} lets other machines in: create a key first (`rdw keys create`), or set "
+        "RDW_API_KEYS (see docs/settings.md)."
+    )

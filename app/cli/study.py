@@ -1,316 +1,376 @@
-"""`rdw study`: networks around a baseline, trained here or by ask and tell."""
+"""`rdw study`: networks around a baseline, trained here or elsewhere by ask and tell."""
 
-from __future__ import annotations
-
-import argparse
 import sys
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from app.cli import asking, ids
-from app.cli.output import document, document_to, facts, note, table, write
-from app.cli.scale import add_network
-from app.cli.train import add_data
-from app.cli.units import json_file, number, percent, short, some
-from app.cli.watching import counts, watch_study
+import typer
+
+from app.cli.ids import abbreviate
+from app.cli.life import add_life_commands
+from app.cli.options import (
+    ARCHITECTURE,
+    ARCHITECTURE_FILTER,
+    ARCHIVED,
+    LIMIT,
+    STUDY,
+    DataOptions,
+    MultiplierOptions,
+)
+from app.cli.output import note, print_facts, print_json, print_table, write_file, write_json
+from app.cli.parameters import REQUIRED, argument, flag, option
+from app.cli.progress import watch_study
+from app.cli.results import print_study
+from app.cli.service_command import service_command
+from app.cli.units import format_count, format_multiplier, format_percent, parse_json_file, read_name_or_file
+from app.core.figures import FIGURE_NAMES, FigureName
+from app.core.trials import TrialState
 
 if TYPE_CHECKING:
-    from rdw_client import Client, Study, Suggestion
-
-FIGURES = (
-    "accuracy-against-multipliers", "accuracy-against-flops", "accuracy-against-latency", "multipliers-against-flops",
-    "predictor-curve", "predicted-against-measured", "hypervolume", "family",
-)  # fmt: skip
-
-
-def add_command(commands: Any) -> None:
-    text = "studies: create, run, ask and tell, front, figures"
-    within = asking.group(commands, "study", text)
-    _add_create(within)
-    listing = asking.add(within, "list", _list, "the studies, newest first")
-    listing.add_argument("--architecture", help="of this baseline alone")
-    listing.add_argument("--limit", type=some, default=50, metavar="N", help="at most so many (default: %(default)s)")
-    for name, said in (
-        ("show", "a study's state"),
-        ("start", "train its networks"),
-        ("pause", "its queued trials wait"),
-        ("resume", "they take their turns again"),
-        ("cancel", "cancel its trials; finished ones stay"),
-        ("watch", "follow it to its end; Ctrl-C stops watching only"),
-    ):
-        ids.argument(asking.add(within, name, _DO[name], said), "study")
-    front = asking.add(
-        within, "front", _front, "the networks that no other beats in accuracy and flops; fewer than five are filled up"
+    from rdw_client import (
+        Client,
+        Correlations,
+        Front,
+        Imported,
+        Observation,
+        Predictor,
+        Study,
+        Suggestion,
+        TellResponse,
     )
-    ids.argument(front, "study")
-    front.add_argument("--k", type=int, metavar="N", help="at most so many (default: 20)")
-    correlations = asking.add(within, "correlations", _correlations, "of r, d and w with flops along its front")
-    ids.argument(correlations, "study")
-    correlations.add_argument("--k", type=int, metavar="N", help="over at most so many networks (default: 20)")
-    figure = asking.add(within, "figure", _figure, "draw one of the paper's figures from its observations")
-    ids.argument(figure, "study")
-    figure.add_argument("name", choices=FIGURES, metavar="name", help=", ".join(FIGURES))
-    figure.add_argument("--to", type=Path, metavar="FILE", help=".svg, .png or .csv (default: NAME.svg here)")
-    refit = asking.add(within, "refit", _refit, "fit r(c) and d(c) on its front: a new predictor version")
-    ids.argument(refit, "study")
-    refit.add_argument("--k", type=int, metavar="N", help="on at most so many networks (default: 20)")
-    use = refit.add_mutually_exclusive_group()
-    use.add_argument("--activate", action="store_true", default=None, help="use it at once")
-    use.add_argument("--gate", action="store_const", const="gate", dest="activate", help="use it if it is fit for it")
-    _add_ask_and_tell(within)
-    bring = asking.add(within, "import", _import, "bring in results from elsewhere")
-    ids.argument(bring, "study")
-    bring.add_argument("table", metavar="FILE", help="CSV whose first line has r,d,w,accuracy; - reads stdin")
-    bring.add_argument("--source", help="where they come from")
-    retract = asking.add(within, "retract", _retract, "take an observation back: it stays readable, and counts no more")
-    ids.argument(retract, "study")
-    retract.add_argument("observation", type=int, help="its number: `tell` and `export` say it")
-    retract.add_argument("--reason", required=True, metavar="WHY", help="what is wrong with it")
-    export = asking.add(within, "export", _export, "all its observations, as CSV or JSON")
-    ids.argument(export, "study")
-    export.add_argument("--to", type=Path, metavar="FILE", help="(default: stdout)")
+
+app = typer.Typer(name="study", no_args_is_help=True, help="Create, run and evaluate studies.")
+
+_FIGURE: Any = argument(f"{', '.join(FIGURE_NAMES)}.", "NAME")
+_CLIENT: Any = option(
+    "Name of the client that trains; `ask` repeats the suggestions that it has not reported on.", "NAME"
+)
+_K: Any = option("Maximum number of networks (default: 20).", "N")
 
 
-def _add_create(within: Any) -> None:
-    create = asking.add(within, "create", _create, "a study of networks around a baseline")
-    create.add_argument("name", help="what it is to be called")
-    add_network(create)
-    add_data(create)
-    create.add_argument("--trials", type=int, metavar="N", help="how many networks (default: 12)")
-    create.add_argument("--sampler", choices=("random", "active"), help="how they are drawn (default: random)")
-    create.add_argument("--space", type=json_file, metavar="FILE", help='{"r": [.4, 1.2], "d": …, "w": …, "ratio": …}')
-    create.add_argument("--seeds", type=int, metavar="N", help="each network is trained with so many")
-    create.add_argument("--compound", type=int, metavar="N", help="compound-shrunk networks beside")
-    create.add_argument("--halving", action="store_true", help="stop networks early that promise little")
-    create.add_argument("--seed", type=int, metavar="N", help="of the drawing (default: 0)")
-    create.add_argument("--start", action="store_true", help="and start it")
-
-
-def _add_ask_and_tell(within: Any) -> None:
-    ask = asking.add(within, "ask", _ask, "what to train next, elsewhere")
-    ids.argument(ask, "study")
-    ask.add_argument("--n", type=int, metavar="N", help="so many networks (default: 1)")
-    ask.add_argument("--client", help="who asks: asked again it gets what it has not answered yet")
-    tell = asking.add(within, "tell", _tell, "what came of it")
-    ids.argument(tell, "study")
-    tell.add_argument("suggestion", nargs="?", help="as `ask` named it; or --r, --d and --w of your own")
-    outcome = tell.add_mutually_exclusive_group(required=True)
-    outcome.add_argument("--accuracy", type=number, metavar="X", help="from 0 to 1")
-    outcome.add_argument("--infeasible", metavar="WHY", help="it cannot be trained")
-    for name, what in (("r", "resolution"), ("d", "depth"), ("w", "width")):
-        tell.add_argument(f"--{name}", type=number, metavar="X", help=f"without a suggestion: its {what}")
-    tell.add_argument("--seconds", type=number, metavar="X", help="how long it was trained")
-    tell.add_argument("--latency-ms", type=number, metavar="X", help="how long one image takes it")
-    tell.add_argument("--client", help="who tells")
-
-
-def _create(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
+@app.command("create")
+@service_command(print_study)
+def create(
+    rdw: "Client",
+    data: DataOptions,
+    name: str = argument("Name of the study.", "NAME"),
+    architecture: str = ARCHITECTURE,
+    trials: int | None = option("Number of networks (default: 12).", "N"),
+    sampler: Literal["random", "active"] | None = option("random or active (default: random).", "SAMPLER"),
+    space: Any = option("JSON file with the ranges of r, d, w and ratio.", "FILE", parse=parse_json_file),
+    seeds: int | None = option("Number of trainings of each network (default: 1).", "N"),
+    compound: int | None = option("Number of networks from compound scaling for comparison (default: 0).", "N"),
+    halving: bool = flag("--halving", "Stop networks that fall behind early (successive halving)."),
+    promote: bool = flag("--promote", "Let automatic refits that pass the gate answer everybody (scope admin)."),
+    seed: int | None = option("Seed of the sampler (default: 0).", "N"),
+    start: bool = flag("--start", "Also start the study."),
+) -> "Study":
+    """Create a study of networks around a baseline."""
     study = rdw.create_study(
-        a.name,
-        a.architecture,
-        a.dataset,
-        recipe=a.recipe,
-        space=a.space,
-        trials=a.trials,
-        sampler=a.sampler,
-        compound=a.compound,
-        seeds=a.seeds,
-        halving={} if a.halving else None,
-        seed=a.seed,
+        name,
+        read_name_or_file(architecture),
+        data.dataset,
+        recipe=data.recipe,
+        space=space,
+        trials=trials,
+        sampler=sampler,
+        compound=compound,
+        seeds=seeds,
+        halving={} if halving else None,
+        refit={"promote": True} if promote else None,
+        seed=seed,
     )
-    return _said(rdw.start_study(study) if a.start else study, a)
+    return rdw.start_study(study) if start else study
 
 
-def _list(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    found = list(islice(rdw.studies(architecture=a.architecture), a.limit))
-    if a.json:
-        document([one.raw for one in found])
-        return 0
-    table(
+def _print_studies(studies: "Sequence[Study]") -> None:
+    print_table(
         ("study", "name", "state", "baseline", "data", "drawn", "trained"),
         (
-            (ids.brief(s.id), s.name, s.state, s.architecture, s.dataset, f"{s.proposed} of {s.size}", _trained(s))
-            for s in found
+            (
+                abbreviate(s.id),
+                s.name,
+                s.state,
+                s.architecture,
+                s.dataset,
+                f"{s.proposed} of {s.size}",
+                _count_trained(s),
+            )
+            for s in studies
         ),
-        give=("name", "baseline", "data"),
     )
-    return 0
 
 
-def _trained(study: Study) -> str:
-    """8, 1 failed."""
-    failed = study.trials.get("failed")
-    return f"{study.trials.get('completed', 0)}{f', {failed} failed' if failed else ''}"
+def _count_trained(study: "Study") -> str:
+    """Count the completed and failed trials: `8, 1 failed`."""
+    failed = study.trials.get(TrialState.FAILED)
+    return f"{study.trials.get(TrialState.COMPLETED, 0)}{f', {failed} failed' if failed else ''}"
 
 
-def _watch(rdw: Client, arguments: argparse.Namespace) -> int:
-    return watch_study(rdw, rdw.study(arguments.study), as_json=arguments.json)
+@app.command("list")
+@service_command(_print_studies)
+def list_studies(
+    rdw: "Client", architecture: str | None = ARCHITECTURE_FILTER, archived: bool = ARCHIVED, limit: int = LIMIT
+) -> "Sequence[Study]":
+    """List studies, newest first."""
+    return list(islice(rdw.studies(architecture=architecture, archived=archived), limit))
 
 
-_DO: dict[str, asking.Run] = {
-    "show": lambda rdw, a: _said(rdw.study(a.study), a),
-    "start": lambda rdw, a: _said(rdw.start_study(a.study), a),
-    "pause": lambda rdw, a: _said(rdw.pause_study(a.study), a),
-    "resume": lambda rdw, a: _said(rdw.resume_study(a.study), a),
-    "cancel": lambda rdw, a: _said(rdw.cancel_study(a.study), a),
-    "watch": _watch,
-}
+@app.command("show")
+@service_command(print_study)
+def show(rdw: "Client", study: str = STUDY) -> "Study":
+    """Show a study and its trials by state."""
+    return rdw.study(study)
 
 
-def _front(rdw: Client, arguments: argparse.Namespace) -> int:
-    front = rdw.front(arguments.study, k=arguments.k)
-    if arguments.json:
-        document(front.raw)
-        return 0
-    table(
+add_life_commands(app, "study", STUDY, print_study)
+
+
+@app.command("start")
+@service_command(print_study)
+def start(rdw: "Client", study: str = STUDY) -> "Study":
+    """Train the networks of a study."""
+    return rdw.start_study(study)
+
+
+@app.command("pause")
+@service_command(print_study)
+def pause(rdw: "Client", study: str = STUDY) -> "Study":
+    """Pause a study: running trials continue, queued ones wait."""
+    return rdw.pause_study(study)
+
+
+@app.command("resume")
+@service_command(print_study)
+def resume(rdw: "Client", study: str = STUDY) -> "Study":
+    """Resume a paused study."""
+    return rdw.resume_study(study)
+
+
+@app.command("cancel")
+@service_command(print_study)
+def cancel(rdw: "Client", study: str = STUDY) -> "Study":
+    """Cancel the unfinished trials of a study."""
+    return rdw.cancel_study(study)
+
+
+@app.command("watch")
+@service_command()
+def watch(rdw: "Client", as_json: bool, study: str = STUDY) -> None:
+    """Follow a study until it ends. Ctrl-C stops watching, not the study."""
+    watch_study(rdw, rdw.study(study), as_json=as_json)
+
+
+def _print_front(front: "Front") -> None:
+    print_table(
         ("r", "d", "w", "flops", "params", "accuracy", "role", ""),
         (
             (
-                *(f"{m:.3f}" for m in (n.r, n.d, n.w)),
-                *(short(n.flops), short(n.params), percent(n.accuracy, 2), n.role),
+                *(format_multiplier(m) for m in (n.r, n.d, n.w)),
+                format_count(n.flops),
+                format_count(n.params),
+                format_percent(n.accuracy, 2),
+                n.role,
                 "dominated" if n.dominated else "",
             )
             for n in front.items
         ),
     )
-    return 0
 
 
-def _correlations(rdw: Client, arguments: argparse.Namespace) -> int:
-    found = rdw.correlations(arguments.study, k=arguments.k)
-    if arguments.json:
-        document(found.raw)
-        return 0
-    table(
-        ("", "pearson", "90 % of it", "spearman", "90 % of it"),
+@app.command("front")
+@service_command(_print_front)
+def front(rdw: "Client", study: str = STUDY, k: int | None = _K) -> "Front":
+    """Show the front: the networks that no other network beats in both accuracy and flops.
+
+    Dominated networks are added if there are fewer than five.
+    """
+    return rdw.front(study, k=k)
+
+
+def _print_correlations(correlations: "Correlations") -> None:
+    print_table(
+        ("", "pearson", "90 % interval", "spearman", "90 % interval"),
         (
-            (name, _signed(c.pearson), _between(c.pearson_interval), _signed(c.spearman), _between(c.spearman_interval))
-            for name, c in (("r", found.r), ("d", found.d), ("w", found.w))
+            (
+                name,
+                _format_signed(c.pearson),
+                _format_interval(c.pearson_interval),
+                _format_signed(c.spearman),
+                _format_interval(c.spearman_interval),
+            )
+            for name, c in (("r", correlations.r), ("d", correlations.d), ("w", correlations.w))
         ),
     )
-    return 0
 
 
-def _signed(value: float | None) -> str:
+def _format_signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.2f}"
 
 
-def _between(interval: tuple[float, ...] | None) -> str:
-    return "-" if interval is None else " to ".join(_signed(end) for end in interval)
+def _format_interval(interval: tuple[float, ...] | None) -> str:
+    return "-" if interval is None else " to ".join(_format_signed(end) for end in interval)
 
 
-def _figure(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    to = a.to or Path(f"{a.name}.svg")
-    write(to, rdw.figure(a.study, a.name, to.suffix.removeprefix(".") or "svg"))
-    document(str(to)) if a.json else note(str(to))
-    return 0
+@app.command("correlations")
+@service_command(_print_correlations)
+def correlations(rdw: "Client", study: str = STUDY, k: int | None = _K) -> "Correlations":
+    """Show the correlations of r, d and w with flops along the front."""
+    return rdw.correlations(study, k=k)
 
 
-def _refit(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    fitted = rdw.refit(a.study, k=a.k, activate=a.activate)
-    if a.json:
-        document(fitted.raw)
-        return 0
-    facts([("predictor", fitted.id), ("in use", "yes" if fitted.active else "no"), ("networks", fitted.observations)])
-    if fitted.gate:
-        note(f"The gate: {fitted.gate['why']}")
-    return 0
+@app.command("figure")
+@service_command(note)
+def figure(
+    rdw: "Client",
+    study: str = STUDY,
+    name: FigureName = _FIGURE,
+    to: Path | None = option("A .svg, .png or .csv file (default: NAME.svg).", "FILE"),
+) -> str:
+    """Draw one of the paper's figures from the observations of a study."""
+    path = to or Path(f"{name}.svg")
+    write_file(path, rdw.figure(study, name, path.suffix.removeprefix(".") or "svg"))
+    return str(path)
 
 
-def _ask(rdw: Client, arguments: argparse.Namespace) -> int:
-    suggestions = rdw.ask(arguments.study, n=arguments.n, client=arguments.client)
-    document([one.raw for one in suggestions]) if arguments.json else _show(suggestions)
-    return 0
+def _print_refit(predictor: "Predictor") -> None:
+    is_active = "yes" if predictor.active else "no"
+    print_facts([("predictor", predictor.id), ("active", is_active), ("networks", predictor.observations)])
+    if predictor.gate:
+        note(f"Gate: {predictor.gate['reason']}")
 
 
-def _tell(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    own = {name: getattr(a, name) for name in "rdw" if getattr(a, name) is not None}
-    heard = rdw.tell(
-        a.study,
-        a.suggestion,
-        accuracy=a.accuracy,
-        infeasible=a.infeasible,
-        multipliers=own or None,
-        client=a.client,
-        seconds=a.seconds,
-        latency_ms=a.latency_ms,
-    )
-    if a.json:
-        document(heard.raw)
-        return 0
-    print("noted" if heard.observation is None else f"observation {heard.observation}")
-    return 0
+@app.command("refit")
+@service_command(_print_refit)
+def refit(
+    rdw: "Client",
+    study: str = STUDY,
+    k: int | None = _K,
+    activate: bool = flag("--activate", "Activate the new version, so that it answers everybody (scope admin)."),
+    gate: bool = flag("--gate", "Activate the new version if it passes the gate (scope admin)."),
+) -> "Predictor":
+    """Fit r(c) and d(c) on the front: a new version of the predictor."""
+    if activate and gate:
+        raise ValueError("--activate and --gate cannot be combined")
+    return rdw.refit(study, k=k, activate="gate" if gate else activate or None)
 
 
-def _import(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    try:
-        rows = sys.stdin.read() if a.table == "-" else Path(a.table).read_text()
-    except OSError as error:
-        raise ValueError(f"{a.table}: {error.strerror}") from error
-    brought = rdw.import_csv(a.study, rows, source=a.source)
-    document(brought.raw) if a.json else print(f"{brought.imported} observations")
-    return 0
-
-
-def _retract(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    taken = rdw.retract(a.study, a.observation, a.reason)
-    document(taken.raw) if a.json else print(f"observation {taken.id} counts no more")
-    return 0
-
-
-def _export(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    if a.json:
-        whole = [one.raw for one in rdw.observations(a.study)]
-        document(whole) if a.to is None else document_to(a.to, whole)
-    else:
-        rows = rdw.observations_csv(a.study)
-        print(rows, end="") if a.to is None else write(a.to, rows)
-    if a.to is not None:
-        note(str(a.to))
-    return 0
-
-
-def _said(study: Study, arguments: argparse.Namespace) -> int:
-    if arguments.json:
-        document(study.raw)
-        return 0
-    facts(
-        [
-            ("study", study.id),
-            ("name", study.name),
-            ("state", study.state),
-            ("baseline", f"{study.architecture} on {study.dataset}"),
-            ("networks", f"{study.proposed} of {study.size} drawn, {study.sampler}"),
-            ("trials", counts(study)),
-        ]
-    )
-    if study.state == "created":
-        note(f"Start it: rdw study start {study.id}   or train elsewhere: rdw study ask {study.id}")
-    return 0
-
-
-def _show(suggestions: tuple[Suggestion, ...]) -> None:
-    table(
+def _print_suggestions(suggestions: "Sequence[Suggestion]") -> None:
+    print_table(
         ("suggestion", "r", "d", "w", "px", "flops", "params"),
         (
             (
                 s.id,
-                f"{s.multipliers.r:.3f}",
-                f"{s.multipliers.d:.3f}",
-                f"{s.multipliers.w:.3f}",
+                *(format_multiplier(m) for m in (s.multipliers.r, s.multipliers.d, s.multipliers.w)),
                 str(s.config["resolution"]),
-                short(s.flops),
-                short(s.params),
+                format_count(s.flops),
+                format_count(s.params),
             )
             for s in suggestions
         ),
     )
+
+
+@app.command("ask")
+@service_command(_print_suggestions)
+def ask(
+    rdw: "Client",
+    study: str = STUDY,
+    n: int | None = option("Number of networks (default: 1).", "N"),
+    client: str | None = _CLIENT,
+) -> "Sequence[Suggestion]":
+    """Ask which networks to train next, elsewhere.
+
+    A client gets the suggestions again that it has not reported on yet.
+    """
+    return rdw.ask(study, n=n, client=client)
+
+
+def _print_tell_response(response: "TellResponse") -> None:
+    print("recorded" if response.observation is None else f"observation {response.observation}")
+
+
+@app.command("tell")
+@service_command(_print_tell_response)
+def tell(
+    rdw: "Client",
+    multipliers: MultiplierOptions,
+    study: str = STUDY,
+    suggestion: str | None = argument(
+        "Id of the suggestion; without one, --r, --d and --w describe the network.", "SUGGESTION", default=None
+    ),
+    accuracy: float | None = option("Accuracy from 0 to 1.", "X"),
+    infeasible: str | None = option("Why the network cannot be trained.", "TEXT"),
+    seconds: float | None = option("Duration of the training in seconds.", "X"),
+    latency_ms: float | None = option("Milliseconds per image.", "X"),
+    client: str | None = _CLIENT,
+) -> "TellResponse":
+    """Report the result of a suggestion, or of a network of your own."""
+    if (accuracy is None) == (infeasible is None):
+        raise ValueError("either --accuracy or --infeasible is needed")
+    return rdw.tell(
+        study,
+        suggestion,
+        accuracy=accuracy,
+        infeasible=infeasible,
+        multipliers=multipliers.to_request(),
+        client=client,
+        seconds=seconds,
+        latency_ms=latency_ms,
+    )
+
+
+def _print_import(imported: "Imported") -> None:
+    print(f"{imported.imported} observations")
+    left_out = [(imported.duplicates, "that the study has already"), (imported.skipped_rows, "without a result")]
+    if any(count for count, _ in left_out):
+        note("not imported: " + ", ".join(f"{count} {why}" for count, why in left_out if count))
+
+
+@app.command("import")
+@service_command(_print_import)
+def import_observations(
+    rdw: "Client",
+    study: str = STUDY,
+    table: str = argument("CSV file whose first line has r,d,w,accuracy; - reads stdin.", "FILE"),
+    source: str | None = option("Where the results come from.", "TEXT"),
+) -> "Imported":
+    """Import results from elsewhere as observations."""
+    try:
+        csv = sys.stdin.buffer.read() if table == "-" else Path(table).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{table}: {error.strerror}") from error
+    return rdw.import_csv(study, csv, source=source)
+
+
+@app.command("retract")
+@service_command(lambda observation: print(f"observation {observation.id} is retracted"))
+def retract(
+    rdw: "Client",
+    study: str = STUDY,
+    observation: int = argument("Number of the observation, as `tell` and `export` print it.", "OBSERVATION"),
+    reason: str = option("What is wrong with it.", "TEXT", default=REQUIRED),
+) -> "Observation":
+    """Retract an observation: it can still be read but is not used."""
+    return rdw.retract(study, observation, reason)
+
+
+@app.command("export")
+@service_command()
+def export(
+    rdw: "Client",
+    as_json: bool,
+    study: str = STUDY,
+    to: Path | None = option("File to write (default: stdout).", "FILE"),
+) -> None:
+    """Export all observations of a study as CSV, or as JSON with --json."""
+    if as_json:
+        observations = [one.raw for one in rdw.observations(study)]
+        print_json(observations) if to is None else write_json(to, observations)
+    else:
+        csv = rdw.observations_csv(study)
+        print(csv, end="") if to is None else write_file(to, csv)
+    if to is not None:
+        note(str(to))

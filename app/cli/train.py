@@ -1,98 +1,91 @@
-"""`rdw train`: scale to a budget and train, or train the network that is given."""
+"""`rdw train`: trains a network for a budget, or a given one."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-import argparse
-from typing import TYPE_CHECKING, Any
+import typer
 
-from app.cli import asking
-from app.cli.cost import add_multipliers, multipliers_of
-from app.cli.offering import DATASETS, RECIPES, offer
-from app.cli.output import document, note
-from app.cli.scale import RULES, add_options, add_target, options_of
-from app.cli.units import duration, json_file, name_or_file
-from app.cli.watching import show, watch
+from app.cli.completion_values import complete_study
+from app.cli.options import (
+    RULE,
+    DataOptions,
+    MultiplierOptions,
+    Network,
+    ScaleOptions,
+    TargetOptions,
+    without_none,
+)
+from app.cli.output import note, print_json
+from app.cli.parameters import flag, option
+from app.cli.progress import watch_trial
+from app.cli.results import print_trial
+from app.cli.service_command import service_command
+from app.cli.units import format_duration
+from app.scaling.rules.names import SolvedOrAuto
 
 if TYPE_CHECKING:
-    from rdw_client import Client, Estimate
+    from rdw_client import Client, Estimate, Trial
+
+app = typer.Typer()
 
 
-def add_command(commands: Any) -> None:
-    parser = asking.add(commands, "train", _train, "train the network for a budget, or one that is given")
-    network = parser.add_mutually_exclusive_group(required=True)
-    network.add_argument("architecture", nargs="?", type=name_or_file, help="a baseline, or a .json file with one")
-    network.add_argument(
-        "--config", type=json_file, metavar="FILE", help="a network, as `rdw scale --config` writes it"
-    )
-    add_target(parser, required=False)
-    add_multipliers(parser)
-    add_data(parser)
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of its weights and batches (default: 0)")
-    parser.add_argument("--study", metavar="ID", help="count it as this study's")
-    parser.add_argument("--priority", type=int, default=0, metavar="N", help="-10 to 10; higher goes first")
-    parser.add_argument("--rule", choices=RULES, help="with --flops or --ratio (default: tiny_formula)")
-    add_options(parser)
-    parser.add_argument("--watch", action="store_true", help="follow it to its end; Ctrl-C stops watching only")
-    parser.add_argument("--dry-run", action="store_true", help="check, and say what it would take; nothing starts")
+@app.command("train")
+@service_command()
+def train(
+    rdw: "Client",
+    as_json: bool,
+    network: Network,
+    target: TargetOptions,
+    multipliers: MultiplierOptions,
+    data: DataOptions,
+    options: ScaleOptions,
+    rule: SolvedOrAuto | None = RULE,
+    seed: int = option("Seed of the weights and batches.", "N", default=0),
+    study: str | None = option("Count the trial as one of this study.", "ID", complete=complete_study),
+    priority: int = option("-10 to 10; trials of a higher priority are trained first.", "N", default=0),
+    watch: bool = flag("--watch", "Follow the training until it ends. Ctrl-C stops watching only."),
+    dry_run: bool = flag("--dry-run", "Validate the request and estimate the duration; start nothing."),
+) -> None:
+    """Train the network for a budget (--flops, --ratio), or the one of --config or --r, --d and --w."""
+    training = {"recipe": data.recipe, "seed": seed}
+    exact = {"multipliers": multipliers.to_request(), "config": network.config, "dataset": data.dataset}
+    trial: Trial | None = None
+    estimate: Estimate | None = None
+    if target.is_set:
+        if network.config is not None or multipliers.to_request():
+            raise ValueError("--flops and --ratio cannot be combined with --config, --r, --d or --w")
+        request = {"dataset": data.dataset, "study": study, "priority": priority, "validate_only": dry_run, **training}
+        scaled = rdw.scale(
+            network.baseline,
+            flops=target.flops,
+            ratio=target.ratio,
+            rule=rule,
+            train=without_none(**request),
+            **options.to_request(),
+        )
+        trial, estimate, response = scaled.trial, scaled.estimate, scaled.raw
+    elif dry_run:
+        estimate = rdw.estimate(network.baseline, **exact, **training)
+        response = {"estimate": estimate.raw}
+    else:
+        trial = rdw.train(network.baseline, **exact, **training, study=study, priority=priority)
+        response = trial.raw
+    if trial is not None and watch:
+        watch_trial(rdw, trial, as_json=as_json)
+    elif as_json:
+        print_json(response)
+    elif estimate is not None:
+        _print_estimate(estimate)
+    elif trial is not None:
+        trial = rdw.trial(trial)
+        print_trial(trial)
+        if not trial.ended:
+            note(f"Watch: rdw trials watch {trial.id}")
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    offer(parser.add_argument("--dataset", required=True, metavar="NAME", help="see `rdw datasets list`"), DATASETS)
-    text = f"a preset ({', '.join(RECIPES)}) or a .json file"
-    offer(parser.add_argument("--recipe", type=name_or_file, metavar="NAME|FILE", help=text), RECIPES)
-
-
-def _train(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    if a.flops is None and a.ratio is None:
-        return _as_given(rdw, a)
-    if a.config is not None or multipliers_of(a):
-        raise ValueError("--flops and --ratio ask for a network; --config and --r, --d, --w give one: not both")
-    wanted = {
-        "dataset": a.dataset,
-        "recipe": a.recipe,
-        "seed": a.seed,
-        "study": a.study,
-        "priority": a.priority,
-        "validate_only": a.dry_run,
-    }
-    training = {name: value for name, value in wanted.items() if value is not None}
-    found = rdw.scale(a.architecture, flops=a.flops, ratio=a.ratio, rule=a.rule, train=training, **options_of(a))
-    if found.estimate is not None:
-        document(found.raw) if a.json else _show_estimate(found.estimate)
-        return 0
-    assert found.trial is not None
-    if a.watch:
-        return watch(rdw, found.trial, as_json=a.json)
-    if a.json:
-        document(found.raw)
-        return 0
-    return _started(rdw, found.trial.id, as_json=False)
-
-
-def _as_given(rdw: Client, a: argparse.Namespace) -> int:
-    network = {"multipliers": multipliers_of(a), "config": a.config, "dataset": a.dataset}
-    training = {"recipe": a.recipe, "seed": a.seed}
-    if a.dry_run:
-        estimate = rdw.estimate(a.architecture, **network, **training)
-        document({"estimate": estimate.raw}) if a.json else _show_estimate(estimate)
-        return 0
-    trial = rdw.train(a.architecture, **network, **training, study=a.study, priority=a.priority)
-    return watch(rdw, trial, as_json=a.json) if a.watch else _started(rdw, trial.id, as_json=a.json)
-
-
-def _started(rdw: Client, trial: str, *, as_json: bool) -> int:
-    current = rdw.trial(trial)
-    if as_json:
-        document(current.raw)
-        return 0
-    show(current)
-    if not current.ended:
-        note(f"Watch: rdw trials watch {trial}")
-    return 0
-
-
-def _show_estimate(estimate: Estimate) -> None:
-    print(f"about {duration(estimate.seconds)} of one worker ({duration(estimate.low)} to {duration(estimate.high)})")
+def _print_estimate(estimate: "Estimate") -> None:
+    low, high = format_duration(estimate.low), format_duration(estimate.high)
     if not estimate.trainings:
-        note("A guess: no training has finished here yet.")
+        print(f"Nothing was trained here yet, so the duration is unknown: roughly {low} to {high} of one worker.")
+        return
+    print(f"about {format_duration(estimate.seconds)} of one worker ({low} to {high})")
+    note(estimate.basis)

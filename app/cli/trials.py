@@ -1,106 +1,111 @@
-"""`rdw trials`: what was trained, is, and waits."""
+"""`rdw trials`: the trainings."""
 
-from __future__ import annotations
-
-import argparse
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.cli import asking, ids
-from app.cli.offering import offer
-from app.cli.output import document, note, table
-from app.cli.units import percent, short, some
-from app.cli.watching import share, show, watch
+import typer
+
+from app.cli.completion_values import ARTIFACTS, complete_study
+from app.cli.ids import abbreviate
+from app.cli.life import add_life_commands
+from app.cli.options import ARCHITECTURE_FILTER, ARCHIVED, LIMIT, TRIAL
+from app.cli.output import note, print_table
+from app.cli.parameters import argument, option
+from app.cli.progress import watch_trial
+from app.cli.results import print_trial, progress_share
+from app.cli.service_command import service_command
+from app.cli.units import format_count, format_percent
+from app.core.trials import TrialState
 
 if TYPE_CHECKING:
     from rdw_client import Client, Trial
 
-STATES = ("queued", "running", "completed", "failed", "cancelled")
-FILES = ("weights.safetensors", "model.onnx", "log.csv")
+app = typer.Typer(name="trials", no_args_is_help=True, help="Show, watch, change and download trials.")
+
+_STATE: Any = option(f"Only those in this state: {', '.join(TrialState)}.", "STATE")
+_FILES: Any = argument(f"{', '.join(ARTIFACTS)} (default: all).", "FILE", default=None, complete=lambda: ARTIFACTS)
 
 
-def add_command(commands: Any) -> None:
-    text = "list, read, stop and fetch trainings"
-    within = asking.group(commands, "trials", text)
-    listing = asking.add(within, "list", _list, "the trainings, newest first")
-    listing.add_argument("--state", choices=STATES, help="in this state alone")
-    listing.add_argument("--study", metavar="ID", help="this study's alone")
-    listing.add_argument("--architecture", help="of this baseline alone")
-    listing.add_argument("--limit", type=some, default=50, metavar="N", help="at most so many (default: %(default)s)")
-    for name, run, said in (
-        ("show", _show, "a training and its result"),
-        ("cancel", _cancel, "stop a training; its checkpoint stays"),
-        ("retry", _retry, "a failed or cancelled training waits again"),
-        ("watch", _watch, "follow a training to its end; Ctrl-C stops watching only"),
-    ):
-        ids.argument(asking.add(within, name, run, said), "trial")
-    download = asking.add(within, "download", _download, "fetch what a training left")
-    ids.argument(download, "trial")
-    file = download.add_argument("file", nargs="*", metavar="file", help=f"{', '.join(FILES)} (default: all)")
-    offer(file, FILES)
-    download.add_argument("--to", type=Path, default=Path(), help="a folder (default: this one)")
-
-
-def _list(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    found = list(islice(rdw.trials(state=a.state, study=a.study, architecture=a.architecture), a.limit))
-    if a.json:
-        document([one.raw for one in found])
-        return 0
-    table(
+def _print_trials(trials: "Sequence[Trial]") -> None:
+    print_table(
         ("trial", "state", "network", "flops", "data", "seed", "accuracy"),
         (
             (
-                ids.brief(one.id),
+                abbreviate(one.id),
                 _state(one),
                 one.architecture,
-                short(one.flops),
+                format_count(one.flops),
                 one.dataset,
                 str(one.seed),
-                percent(one.accuracy),
+                format_percent(one.accuracy),
             )
-            for one in found
+            for one in trials
         ),
-        give=("network", "data"),
     )
-    return 0
 
 
-def _state(trial: Trial) -> str:
-    """running 50%."""
-    done = share(trial.progress) if trial.state == "running" else None
-    return trial.state if done is None else f"{trial.state} {done:.0%}"
+def _state(trial: "Trial") -> str:
+    """Return the state, with the progress of a running trial: `running 50%`."""
+    share = progress_share(trial.progress) if trial.is_running else None
+    return trial.state if share is None else f"{trial.state} {share:.0%}"
 
 
-def _show(rdw: Client, arguments: argparse.Namespace) -> int:
-    return _said(rdw.trial(arguments.trial), arguments)
+@app.command("list")
+@service_command(_print_trials)
+def list_trials(
+    rdw: "Client",
+    state: TrialState | None = _STATE,
+    study: str | None = option("Only those of this study.", "ID", complete=complete_study),
+    architecture: str | None = ARCHITECTURE_FILTER,
+    archived: bool = ARCHIVED,
+    limit: int = LIMIT,
+) -> "Sequence[Trial]":
+    """List trials, newest first."""
+    return list(islice(rdw.trials(state=state, study=study, architecture=architecture, archived=archived), limit))
 
 
-def _cancel(rdw: Client, arguments: argparse.Namespace) -> int:
-    return _said(rdw.cancel_trial(arguments.trial), arguments)
+@app.command("show")
+@service_command(print_trial)
+def show(rdw: "Client", trial: str = TRIAL) -> "Trial":
+    """Show a trial and its result."""
+    return rdw.trial(trial)
 
 
-def _retry(rdw: Client, arguments: argparse.Namespace) -> int:
-    return _said(rdw.retry_trial(arguments.trial), arguments)
+@app.command("cancel")
+@service_command(print_trial)
+def cancel(rdw: "Client", trial: str = TRIAL) -> "Trial":
+    """Cancel a trial. Its checkpoint is kept for a retry."""
+    return rdw.cancel_trial(trial)
 
 
-def _watch(rdw: Client, arguments: argparse.Namespace) -> int:
-    return watch(rdw, rdw.trial(arguments.trial), as_json=arguments.json)
+@app.command("retry")
+@service_command(print_trial)
+def retry(rdw: "Client", trial: str = TRIAL) -> "Trial":
+    """Queue a failed or cancelled trial again."""
+    return rdw.retry_trial(trial)
 
 
-def _download(rdw: Client, arguments: argparse.Namespace) -> int:
-    a = arguments
-    a.to.mkdir(parents=True, exist_ok=True)
-    fetched = [str(rdw.download(a.trial, file, a.to / file)) for file in a.file or FILES]
-    if a.json:
-        document(fetched)
-        return 0
-    for path in fetched:
-        note(path)
-    return 0
+add_life_commands(app, "trial", TRIAL, print_trial)
 
 
-def _said(trial: Trial, arguments: argparse.Namespace) -> int:
-    document(trial.raw) if arguments.json else show(trial)
-    return 0
+@app.command("watch")
+@service_command()
+def watch(rdw: "Client", as_json: bool, trial: str = TRIAL) -> None:
+    """Follow a trial until it ends. Ctrl-C stops watching, not the training."""
+    watch_trial(rdw, rdw.trial(trial), as_json=as_json)
+
+
+@app.command("download")
+@service_command(lambda paths: note("\n".join(paths)))
+def download(
+    rdw: "Client",
+    trial: str = TRIAL,
+    file: list[str] | None = _FILES,
+    to: Path | None = option("Folder for the files (default: the working directory).", "FOLDER"),
+) -> list[str]:
+    """Download the files of a completed trial."""
+    folder = to or Path()
+    folder.mkdir(parents=True, exist_ok=True)
+    return [str(rdw.download(trial, name, folder / name)) for name in file or ARTIFACTS]

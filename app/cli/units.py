@@ -1,58 +1,54 @@
-"""200M, 1.2G, 99.5M: numbers as people write and read them."""
+"""Numbers and durations as people write and read them: 200M, 99.5M, 3 min."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
 from pathlib import Path
 from typing import Any
+
+from typer import BadParameter
 
 _UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
-def count(text: str) -> int:
-    """A whole number: 200M, 1.2G, 200e6, 200000000, 200_000_000.
+def parse_count(text: str) -> int:
+    """Parse a positive whole number: 200M, 1.2G, 200e6 or 200000000.
 
-    Raises: ArgumentTypeError.
+    Raises: BadParameter.
     """
     unit = _UNITS.get(text[-1:].upper())
     try:
-        value = float(text[:-1] if unit else text) * (unit or 1)
-        whole = round(value)
+        count = round(float(text[:-1] if unit else text) * (unit or 1))
     except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number: 200M, 1.2G, 200e6 and 200000000 are") from None
-    if whole < 1:
-        raise argparse.ArgumentTypeError(f"{text}: 1 or more, please")
-    return whole
+        raise BadParameter(f"{text!r} is not a number such as 200M, 1.2G, 200e6 or 200000000.") from None
+    if count < 1:
+        raise BadParameter(f"{text!r} is less than 1.")
+    return count
 
 
-def number(text: str) -> float:
-    """.5, 2, 1e-3; neither nan nor infinite.
+def parse_json_file(text: str) -> Any:
+    """Read a JSON file.
 
-    Raises: ArgumentTypeError.
+    Raises: BadParameter.
     """
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number: .5, 2 and 1e-3 are")
-    return value
+        return json.loads(Path(text).read_text())
+    except OSError as error:
+        raise BadParameter(f"{text}: {error.strerror}") from None
+    except ValueError as error:
+        raise BadParameter(f"{text} is not valid JSON: {error}") from None
 
 
-def some(text: str) -> int:
-    """1 or more.
+def read_name_or_file(text: str | None) -> Any:
+    """Read a .json file; return a name as it is.
 
-    Raises: ArgumentTypeError.
+    Raises: BadParameter.
     """
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r}: 1 or more, please")
-    return int(text)
+    return parse_json_file(text) if text and text.endswith(".json") else text
 
 
-def short(value: float | None) -> str:
-    """99.5M; four digits at most."""
+def format_count(value: float | None) -> str:
+    """Format a number with at most four digits: 99.5M."""
     if value is None:
         return "-"
     for unit in reversed(_UNITS):
@@ -62,32 +58,20 @@ def short(value: float | None) -> str:
     return f"{value:g}"
 
 
-def percent(share: float | None, digits: int = 1) -> str:
+def format_multiplier(value: float) -> str:
+    """Format with three decimals or, where these would be another network, with all of its few."""
+    short = f"{value:.3f}"
+    return short if float(short) == value else str(value)
+
+
+def format_percent(share: float | None, digits: int = 1) -> str:
     return "-" if share is None else f"{share:.{digits}%}"
 
 
-def duration(seconds: float | None) -> str:
-    """42 s, 3 min, 2.5 h."""
+def format_duration(seconds: float | None) -> str:
+    """Format a duration: 42 s, 3 min, 2.5 h."""
     if seconds is None:
         return "-"
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def json_file(text: str) -> Any:
-    """What a file of JSON has in it.
-
-    Raises: ArgumentTypeError.
-    """
-    try:
-        return json.loads(Path(text).read_text())
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from None
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text} is no JSON: {error}") from None
-
-
-def name_or_file(text: str) -> Any:
-    """A name, or what the .json file of that name has in it."""
-    return json_file(text) if text.endswith(".json") else text

@@ -1,52 +1,48 @@
-"""`rdw workers`: who trains, and how long the line is."""
+"""`rdw workers` and `rdw queue`: who trains, and how many trials wait."""
 
-from __future__ import annotations
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import argparse
-from typing import TYPE_CHECKING, Any
+import typer
 
-from app.cli import asking, ids
-from app.cli.output import document, note, table
-from app.cli.units import duration
+from app.cli.ids import abbreviate
+from app.cli.output import note, print_table
+from app.cli.service_command import service_command
+from app.cli.units import format_duration
 
 if TYPE_CHECKING:
-    from rdw_client import Client
+    from rdw_client import Client, Queue, Worker
+
+app = typer.Typer()
 
 
-def add_command(commands: Any) -> None:
-    asking.add(commands, "workers", _workers, "who trains")
-    asking.add(commands, "queue", _queue, "how many trials wait, and for how long")
-
-
-def _workers(rdw: Client, arguments: argparse.Namespace) -> int:
-    known = rdw.workers()
-    if arguments.json:
-        document([one.raw for one in known])
-        return 0
-    table(
-        ("name", "device", "threads", "", "trains"),
-        ((w.name, w.device, str(w.threads), "alive" if w.alive else "silent", ids.brief(w.trial)) for w in known),
+def _print_workers(workers: "Sequence[Worker]") -> None:
+    print_table(
+        ("name", "device", "threads", "", "trial"),
+        (
+            (w.name, w.device, str(w.threads), "alive" if w.alive else "silent", abbreviate(w.trial) or "-")
+            for w in workers
+        ),
     )
-    if not any(worker.alive for worker in known):
-        note("Nobody trains: start workers with `rdw serve` or `rdw worker`.")
-    return 0
+    if not any(worker.alive for worker in workers):
+        note("No worker is alive: start one with `rdw serve` or `rdw worker`.")
 
 
-def _queue(rdw: Client, arguments: argparse.Namespace) -> int:
-    queue = rdw.queue()
-    if arguments.json:
-        document(queue.raw)
-        return 0
-    table(
-        ("queued", "paused", "running", "workers", "wait"),
-        [
-            (
-                str(queue.queued),
-                str(queue.paused),
-                str(queue.running),
-                str(queue.workers),
-                duration(queue.wait.seconds if queue.wait else None),
-            )
-        ],
-    )
-    return 0
+@app.command("workers")
+@service_command(_print_workers)
+def workers(rdw: "Client") -> "Sequence[Worker]":
+    """List the workers and what they train."""
+    return rdw.workers()
+
+
+def _print_queue(queue: "Queue") -> None:
+    wait = format_duration(queue.wait.seconds if queue.wait else None)
+    counts = (queue.queued, queue.paused, queue.running, queue.workers)
+    print_table(("queued", "paused", "running", "workers", "wait"), [(*map(str, counts), wait)])
+
+
+@app.command("queue")
+@service_command(_print_queue)
+def queue(rdw: "Client") -> "Queue":
+    """Show how many trials wait, and for how long a new one would."""
+    return rdw.queue()

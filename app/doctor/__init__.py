@@ -1,5 +1,6 @@
-"""What is usually wrong with an installation, and what to do about it. Each check stands alone."""
+"""`rdw doctor`: checks for common problems of an installation, with what to do about them."""
 
-from app.doctor.checks import Finding, examine
+from app.doctor.checks import examine
+from app.doctor.finding import Finding
 
 __all__ = ["Finding", "examine"]

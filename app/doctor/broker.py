@@ -1,16 +1,16 @@
-"""The broker: there, and never throwing messages away."""
+"""Checks of the broker: it answers and does not evict messages."""
 
 from __future__ import annotations
 
 from redis import Redis, RedisError
 
+from app.core.settings import Settings
 from app.doctor.finding import Finding, fail, ok, warn
-from app.settings import Settings
 
 _SECONDS = 3
 
 
-def answers(settings: Settings) -> Finding:
+def check_connection(settings: Settings) -> Finding:
     if settings.embedded_broker:
         folder = settings.data_dir / "broker"
         return ok("broker", f"files in {folder}")
@@ -22,18 +22,18 @@ def answers(settings: Settings) -> Finding:
     return ok("broker", "it answers")
 
 
-def evicts(settings: Settings) -> Finding:
-    """A Redis that is short of memory and allowed to evict throws queued trainings away."""
+def check_eviction(settings: Settings) -> Finding:
+    """Check Redis's eviction policy: a full Redis that may evict drops queued messages."""
     if settings.embedded_broker:
         return ok("broker's memory", "nothing evicts")
     with _redis(settings) as redis:
         try:
-            policy = str(redis.config_get("maxmemory-policy").get("maxmemory-policy", ""))  # type: ignore[union-attr]
+            policy = str(redis.config_get("maxmemory-policy").get("maxmemory-policy", ""))
         except RedisError:
-            return warn("broker's memory", "it does not tell its maxmemory-policy", "See that it is noeviction.")
+            return warn("broker's memory", "its maxmemory-policy cannot be read", "Make sure that it is noeviction.")
     if policy != "noeviction":
         cure = "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf."
-        return warn("broker's memory", f"maxmemory-policy is {policy}: messages are thrown away when it is full", cure)
+        return warn("broker's memory", f"maxmemory-policy is {policy}: messages are lost when it is full", cure)
     return ok("broker's memory", "noeviction")
 
 

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The finding of a check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ State = Literal["ok", "warn", "fail", "skip"]
 
 @dataclass(frozen=True)
 class Finding:
-    """`cure` says what to do; empty where all is well."""
+    """The result of a check; `cure` says what to do and is empty if all is well."""
 
     check: str
     state: State
@@ -31,5 +31,5 @@ def fail(check: str, detail: str, cure: str) -> Finding:
 
 
 def skip(check: str, why: str) -> Finding:
-    """Neither well nor wrong: it could not be looked at."""
+    """Return the finding of a check that was not run, since one that it depends on failed."""
     return Finding(check, "skip", f"skipped: {why}")

@@ -1,4 +1,4 @@
-"""What has to be before a process of the service starts: each look says in a line why it is not, or nothing."""
+"""Checks before a process of the service starts: each returns a line about the problem, or None."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
-from app.db.migrate import behind
-from app.settings import Settings
+from app.core.settings import Settings
+from app.db.migrate import schema_problem
 
 _SECONDS = 5.0
 _SQLITE = "sqlite:///"
 
 
-def folders(settings: Settings) -> str | None:
-    """The data directory's look, and that of the folder of SQLite's file."""
-    why_not = unwritable(settings.data_dir)
-    return f"RDW_DATA_DIR: {why_not}" if why_not else database_folder(settings)
+def check_folders(settings: Settings) -> str | None:
+    """Check that the data directory and the folder of a SQLite database are writable."""
+    problem = unwritable_reason(settings.data_dir)
+    return f"RDW_DATA_DIR: {problem}" if problem else check_database_folder(settings)
 
 
-def database_folder(settings: Settings) -> str | None:
-    """Nothing where the database is a server: who only migrates that needs no folder."""
+def check_database_folder(settings: Settings) -> str | None:
+    """Check that the folder of a SQLite database is writable; None if the database is a server."""
     if not settings.database.startswith(_SQLITE):
         return None
-    why_not = unwritable(Path(settings.database.removeprefix(_SQLITE)).parent)
-    return f"{'RDW_DATABASE_URL' if settings.database_url else 'RDW_DATA_DIR'}: {why_not}" if why_not else None
+    problem = unwritable_reason(Path(settings.database.removeprefix(_SQLITE)).parent)
+    return f"{'RDW_DATABASE_URL' if settings.database_url else 'RDW_DATA_DIR'}: {problem}" if problem else None
 
 
-def unwritable(folder: Path) -> str | None:
-    """Why nothing can be kept in it, by writing something; makes it where it is not there."""
+def unwritable_reason(folder: Path) -> str | None:
+    """Create the folder if it is missing and write to it; say why that fails, or return None."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
@@ -44,7 +44,7 @@ def unwritable(folder: Path) -> str | None:
     return None
 
 
-def port(settings: Settings) -> str | None:
+def check_port(settings: Settings) -> str | None:
     with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -56,15 +56,15 @@ def port(settings: Settings) -> str | None:
     return None
 
 
-def schema(settings: Settings) -> str | None:
-    """Nothing, too, where the database does not say so soon: the service waits for it, and says what is wrong."""
-    found: list[str | None] = []
+def check_schema(settings: Settings) -> str | None:
+    """Check the schema; None also if the database does not answer soon, since the service then waits for it."""
+    problems: list[str | None] = []
 
-    def look() -> None:
+    def check() -> None:
         with suppress(Exception):
-            found.append(behind(settings.database))
+            problems.append(schema_problem(settings.database))
 
-    looking = Thread(target=look, daemon=True)
-    looking.start()
-    looking.join(_SECONDS)
-    return f"The database {found[0]}: run `rdw migrate`." if found and found[0] else None
+    thread = Thread(target=check, daemon=True)
+    thread.start()
+    thread.join(_SECONDS)
+    return f"The database {problems[0]}: run `rdw migrate`." if problems and problems[0] else None

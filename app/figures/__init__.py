@@ -1,22 +1,22 @@
-"""The paper's figures, from plain values, each with its data as CSV. FLOPs are multiply-adds, as everywhere."""
+"""The paper's figures, drawn from plain values, each with its data as CSV. FLOPs are multiply-adds, as everywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from app.core.figures import FigureName
 from app.figures.accuracy import accuracy_against_flops, accuracy_against_latency
-from app.figures.drawing import Drawing, Format
+from app.figures.drawing import Drawing
 from app.figures.family import Member, family
 from app.figures.multipliers import accuracy_against_multipliers, multipliers_against_flops
 from app.figures.prediction import predicted_against_measured
 from app.figures.predictor import predictor_curve
-from app.figures.progress import Finished, hypervolume
+from app.figures.progress import FinishedTraining, hypervolume
 
 __all__ = [
     "FIGURES",
     "Drawing",
-    "Finished",
-    "Format",
+    "FinishedTraining",
     "Member",
     "accuracy_against_flops",
     "accuracy_against_latency",
@@ -28,7 +28,7 @@ __all__ = [
     "predictor_curve",
 ]
 
-FIGURES: dict[str, Callable[..., Drawing]] = {
+FIGURES: dict[FigureName, Callable[..., Drawing]] = {
     "accuracy-against-multipliers": accuracy_against_multipliers,
     "accuracy-against-flops": accuracy_against_flops,
     "accuracy-against-latency": accuracy_against_latency,

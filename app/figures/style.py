@@ -1,6 +1,8 @@
-"""What the figures look like: colours, axes, keys."""
+"""The style of the figures: colours, axes, legends."""
 
 from __future__ import annotations
+
+from typing import TypedDict
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -9,22 +11,44 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-# Okabe and Ito's palette: told apart with any colour vision.
+
+class LineStyle(TypedDict, total=False):
+    """Options of `Axes.plot`."""
+
+    alpha: float
+    color: str
+    linestyle: str
+    linewidth: float
+    marker: str
+    markeredgecolor: str
+    markersize: float
+    rasterized: bool
+
+
+# Okabe and Ito's palette is distinguishable with any colour vision.
 BLUE, ORANGE, PINK, GREEN, GREY, INK = "#0072B2", "#D55E00", "#CC79A7", "#009E73", "#8C8C8C", "#333333"
 
-BAND_90 = 1.645  # standard deviations to either side
+BAND_90 = 1.645  # standard deviations on either side
 
 MULTIPLIERS = {"r": "resolution multiplier r", "d": "depth multiplier d", "w": "width multiplier w"}
 FLOPS = "multiply-adds (millions)"
 
-# Compound-shrunk networks look the same in every figure.
-MOST_MARKS = 3000  # more of them an SVG holds as pixels: each as a shape would make it many megabytes
-COMPOUND = {"marker": "D", "color": PINK, "markeredgecolor": INK, "markersize": 6.5, "linestyle": "none"}
+# More marks than this are rasterized, as an SVG with a shape for each would have many megabytes.
+MAX_VECTOR_MARKS = 3000
 
-_ALIKE = 1.05  # costs within this factor are one cost to the eye
-_EQUAL = 1.001
+# The style of compound-shrunk networks in every figure.
+COMPOUND: LineStyle = {
+    "marker": "D",
+    "color": PINK,
+    "markeredgecolor": INK,
+    "markersize": 6.5,
+    "linestyle": "none",
+}
 
-# Once for the process: only this package draws, and a context would race between the threads of a server.
+_SAME_COST_FACTOR = 1.05  # costs within this factor are visually equal
+_EQUAL_COST_FACTOR = 1.001
+
+# Set once per process: only this package draws, and a context manager would race between the threads of a server.
 matplotlib.rcParams.update(
     {
         "axes.axisbelow": True,
@@ -57,42 +81,43 @@ matplotlib.rcParams.update(
 
 
 def panels(n: int, share_y: bool = False, size: tuple[float, float] | None = None) -> tuple[Figure, list[Axes]]:
-    """A figure of n panels in a row."""
+    """Return a figure with n panels in a row."""
     figure = Figure(
         figsize=size or ((6.4, 4.4) if n == 1 else (3.8 * n, 3.7)), layout=ConstrainedLayoutEngine(wspace=0.05)
     )
     return figure, list(figure.subplots(1, n, sharey=share_y, squeeze=False)[0])
 
 
-def key(figure: Figure, *axes: Axes) -> None:
-    """What the marks mean, in rows above the panels, where it covers no data: as many a row as have room."""
-    found = {label: handle for a in axes for handle, label in zip(*a.get_legend_handles_labels(), strict=True)}
-    room = 13 * figure.get_figwidth()  # characters at this font's size
-    longest = max(map(len, found)) + 6
-    columns = len(found) if sum(map(len, found)) + 6 * len(found) <= room else max(1, int(room // longest))
-    figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=columns)
+def add_legend(figure: Figure, *axes: Axes) -> None:
+    """Add a legend above the panels, where it covers no data, with as many columns as fit."""
+    handles = {label: handle for a in axes for handle, label in zip(*a.get_legend_handles_labels(), strict=True)}
+    capacity = 13 * figure.get_figwidth()  # characters at this font size
+    longest = max(map(len, handles)) + 6
+    total = sum(map(len, handles)) + 6 * len(handles)
+    columns = len(handles) if total <= capacity else max(1, int(capacity // longest))
+    figure.legend(list(handles.values()), list(handles), loc="outside upper left", ncols=columns)
 
 
-def differ(flops: list[float]) -> bool:
-    """Whether these are costs that the eye tells apart."""
-    return max(flops) > _ALIKE * min(flops)
+def costs_differ(flops: list[float]) -> bool:
+    """Return whether the costs are visibly different."""
+    return max(flops) > _SAME_COST_FACTOR * min(flops)
 
 
 def log_axis(axes: Axes, label: str, values: list[float]) -> None:
-    """A logarithmic x axis for these values, with plain numbers."""
+    """Make the x axis logarithmic, with plain numbers for these values."""
     axes.set_xlabel(label)
     axes.set_xscale("log")
-    if max(values) <= _EQUAL * min(values):  # by itself the axis would cover a sliver, or decades
-        values = [min(values) / _ALIKE, max(values) * _ALIKE]
+    if max(values) <= _EQUAL_COST_FACTOR * min(values):  # the default limits would cover a sliver, or decades
+        values = [min(values) / _SAME_COST_FACTOR, max(values) * _SAME_COST_FACTOR]
         axes.set_xlim(*values)
     log_ticks(axes.xaxis, values)
 
 
 def log_ticks(axis: Axis, values: list[float]) -> None:
-    """Plain numbers at 1, 2, (3,) 5, 10, …; at even steps where hardly any of those lie within the values."""
-    spread = max(values) / min(values)
-    at = (1.0, 2.0, 3.0, 5.0) if spread < 30 else (1.0, 2.0, 5.0)
-    axis.set_major_locator(LogLocator(subs=at) if spread > 6 else MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    """Set plain numbers at 1, 2, (3,) 5, 10, …, or at even steps if hardly any of those lie within the values."""
+    ratio = max(values) / min(values)
+    subs = (1.0, 2.0, 3.0, 5.0) if ratio < 30 else (1.0, 2.0, 5.0)
+    axis.set_major_locator(LogLocator(subs=subs) if ratio > 6 else MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
     axis.set_minor_locator(NullLocator())
 

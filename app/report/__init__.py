@@ -1,7 +1,7 @@
-"""The report of a reproduction: one HTML file that needs nothing else, from the API's own answers."""
+"""The report of a reproduction: one self-contained HTML file, from the API's own responses."""
 
 from __future__ import annotations
 
-from app.report.document import drawings, write
+from app.report.page import draw_figures, render_html
 
-__all__ = ["drawings", "write"]
+__all__ = ["draw_figures", "render_html"]

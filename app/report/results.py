@@ -1,21 +1,22 @@
-"""What a reproduction found, as the API answered it, and the values that figures are drawn from."""
+"""The results of a reproduction as the API returned them, and the values that figures are drawn from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from app.figures import Finished, Member
-from app.scaling.observations import Observation
-from app.scaling.predictor import Predictor
+from app.figures import FinishedTraining, Member
+from app.scaling.predictors.predictor import Predictor
+from app.scaling.search.observations import Observation, Role
 
 
 @dataclass(frozen=True)
 class Results:
-    """Plain values, most of them bodies of the API's answers.
+    """Plain values, most of them response bodies of the API.
 
-    `one_budget`: `study`, `observations`. `over_range`: these and `front`, `correlations`, `calibration`. `predictor`:
-    the refit's answer, with its `gate`. `family`: items. `missing`: sentences that say what was not finished.
+    `one_budget` has `study` and `observations`; `over_range` also `front`, `correlations` and `calibration`.
+    `predictor` is the response to the refit, with its `gate`; `family` are the family's items. `missing` says in a
+    sentence each what has not finished.
     """
 
     settings: dict[str, Any]
@@ -29,61 +30,75 @@ class Results:
     missing: tuple[str, ...] = ()
 
     @property
-    def at_one_budget(self) -> list[Observation]:
-        return _observations(self.one_budget)
+    def observations_at_one_budget(self) -> list[Observation]:
+        return _parse_observations(self.one_budget)
 
     @property
-    def at_all_costs(self) -> list[Observation]:
-        """Of the study over a range, but for the family, which was trained after it."""
+    def observations_over_range(self) -> list[Observation]:
+        """The networks of the study over a range, without the family's, which were trained later."""
         family = {trial["id"] for item in self.family for trial in item.get("trials") or ()}
-        return [o for o in _observations(self.over_range) if o.role == "random" or o.trial not in family]
+        return [o for o in _parse_observations(self.over_range) if o.role == Role.RANDOM or o.trial not in family]
 
     @property
     def front(self) -> list[Observation]:
-        """The networks that NSGA-III keeps."""
-        latencies = {o.trial: o.latency_ms for o in _observations(self.over_range)}
-        kept = (self.over_range or {}).get("front") or {}
+        """The networks that NSGA-III selects."""
+        latencies = {o.trial: o.latency_ms for o in _parse_observations(self.over_range)}
+        front = (self.over_range or {}).get("front") or {}
         return [
             Observation(
                 o["r"], o["d"], o["w"], o["c"], o["flops"], o["params"], o["accuracy"], o.get("trial"),
-                latencies.get(o.get("trial")), o.get("role") or "random",
+                latencies.get(o.get("trial")), Role(o.get("role") or Role.RANDOM),
             )
-            for o in kept.get("items", [])
+            for o in front.get("items", [])
         ]  # fmt: skip
 
     @property
-    def finished(self) -> list[Finished]:
-        """The trainings of the study over a range, in the order finished, the random networks alone."""
-        epochs = (self.over_range or {}).get("study", {}).get("recipe", {}).get("epochs", 1)
-        return [Finished(epochs, o.flops, o.accuracy) for o in self.at_all_costs if o.role == "random"]
+    def correlations(self) -> dict[str, dict[str, Any]]:
+        """The correlations of r, d and w with FLOPs along the front."""
+        correlations = (self.over_range or {}).get("correlations") or {}
+        return {name: correlations[name] for name in "rdw" if name in correlations}
 
     @property
-    def curve(self) -> Predictor | None:
+    def calibration(self) -> dict[str, Any]:
+        return (self.over_range or {}).get("calibration") or {}
+
+    @property
+    def finished_random(self) -> list[FinishedTraining]:
+        """The trainings of random networks over the range, in the order finished."""
+        epochs = (self.over_range or {}).get("study", {}).get("recipe", {}).get("epochs", 1)
+        return [
+            FinishedTraining(epochs, o.flops, o.accuracy)
+            for o in self.observations_over_range
+            if o.role == Role.RANDOM
+        ]  # fmt: skip
+
+    @property
+    def fitted_predictor(self) -> Predictor | None:
         plain = self.predictor
         return None if plain is None else Predictor.from_json({k: plain[k] for k in ("points", "hyperparameters")})
 
     @property
     def members(self) -> list[Member]:
-        """The family's networks, those without an answer left out."""
-        return [
-            Member(i["target_flops"], i["rule"], i["recipe"], i["flops"], tuple(i.get("accuracies") or ()))
-            for i in self.family
-            if i.get("flops") is not None
-        ]
+        """The family's networks, without those for which the rule had no answer."""
+        return [to_member(item) for item in self.family if item.get("flops") is not None]
 
     @property
-    def pairs(self) -> list[tuple[float, float, float]]:
-        """Predicted mean, standard deviation, and what was measured."""
-        known = ((self.over_range or {}).get("calibration") or {}).get("items", [])
-        return [(i["mean"], i["sd"], i["measured"]) for i in known]
+    def predictions(self) -> list[tuple[float, float, float]]:
+        """Predicted mean, its standard deviation, and the measured accuracy."""
+        return [(i["mean"], i["sd"], i["measured"]) for i in self.calibration.get("items", [])]
 
 
-def _observations(part: dict[str, Any] | None) -> list[Observation]:
+def to_member(item: dict[str, Any]) -> Member:
+    accuracies = tuple(item.get("accuracies") or ())
+    return Member(item["target_flops"], item["rule"], item["recipe"], item["flops"], accuracies)
+
+
+def _parse_observations(study: dict[str, Any] | None) -> list[Observation]:
     return [
         Observation(
             o["r"], o["d"], o["w"], o["ratio"], o["flops"], o["params"], o["accuracy"], o.get("trial_id"),
-            o.get("latency_ms"), o.get("role") or "random",
+            o.get("latency_ms"), Role(o.get("role") or Role.RANDOM),
         )
-        for o in (part or {}).get("observations", [])
+        for o in (study or {}).get("observations", [])
         if None not in (o["r"], o["d"], o["w"], o["ratio"])
     ]  # fmt: skip

@@ -1,14 +1,16 @@
-"""What is reproduced where nothing else is asked for: a small MBConv network, a short recipe, and where to look."""
+"""The default design of the experiment: a small MBConv baseline, a short recipe, spaces, budgets and rules."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from app.scaling.rules.names import SolvedRule
+
 _STAGES = ((1, 16, 3, 1, 1), (2, 24, 3, 2, 4), (2, 40, 5, 2, 4), (3, 80, 3, 2, 4), (2, 128, 5, 1, 4))
 
 
 def small_mbconv(channels: int) -> dict[str, Any]:
-    """EfficientNet-B0's shape for 32 px: 3.0M multiply-adds with one channel and 47 classes."""
+    """Return a baseline like EfficientNet-B0 for 32 px: 3.0M multiply-adds with one channel and 47 classes."""
     stages = [
         {
             "block": "ds" if n == 0 else "ir",
@@ -36,14 +38,18 @@ def small_mbconv(channels: int) -> dict[str, Any]:
     }
 
 
+# 15 to 30 seconds a training of such networks on one thread.
 RECIPE: dict[str, Any] = {"epochs": 6, "batch_size": 64, "lr": 0.004, "train_images": 5000, "shift": 0.06}
-"""15 to 30 seconds a training of such networks on one thread."""
 
 _RANGES: dict[str, list[float]] = {"r": [0.5, 1.25], "d": [0.35, 1.5], "w": [0.25, 1.8]}
-SPACES = {"one_budget": {**_RANGES, "ratio": [0.47, 0.53]}, "over_range": {**_RANGES, "ratio": [0.08, 1.0]}}
 
+ONE_BUDGET_SPACE = {**_RANGES, "ratio": [0.47, 0.53]}
+RANGE_SPACE = {**_RANGES, "ratio": [0.08, 1.0]}
+
+# Ratios of TinyNet-B, C and D to their baseline. TinyNet-A is hardly smaller than it, and E lies below the range.
 BUDGETS = (0.52, 0.258, 0.134)
-"""Of the baseline's multiply-adds: those of TinyNet-B, C and D; A's hardly shrinks, E's lies below the range."""
 
-RULES = ("tiny_formula", "compound", "surrogate")
+RULES: tuple[SolvedRule, ...] = ("tiny_formula", "compound", "surrogate")
 RECIPES = ("same", "randaugment")
+
+FRONT_SIZE = 20  # networks that NSGA-III selects, as in the paper

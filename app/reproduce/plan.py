@@ -1,17 +1,39 @@
-"""How much can be trained in the time there is."""
+"""The number of trainings in each step, and how it shrinks to the time available."""
 
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+from enum import StrEnum
 
-from app.reproduce.baseline import RECIPES, RULES
+from app.reproduce.design import BUDGETS, RECIPES, RULES
 
-_STEPS = 200
+_SHRINKING_STEPS = 200
+
+
+class Step(StrEnum):
+    """A step of the experiment that trains networks."""
+
+    ONE_BUDGET = "one_budget"
+    OVER_RANGE = "over_range"
+    FAMILY = "family"
+
+    @property
+    def label(self) -> str:
+        return {Step.ONE_BUDGET: "at one budget", Step.OVER_RANGE: "over a range", Step.FAMILY: "the family"}[self]
+
+    @property
+    def following(self) -> list[Step]:
+        """This step and those after it."""
+        return list(Step)[list(Step).index(self) :]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many networks: random at one budget, random over the range, compound-shrunk there; seeds of the family."""
+    """How many networks each step trains.
+
+    `at_one_budget` and `networks` (over the range) are random; `compound` networks over the range are compound-shrunk;
+    each network of the family is trained with `seeds` seeds.
+    """
 
     at_one_budget: int = 30
     networks: int = 120
@@ -19,60 +41,59 @@ class Sizes:
     seeds: int = 3
 
 
-LEAST = Sizes(at_one_budget=4, networks=8, compound=3, seeds=2)
-"""Below this a step says nothing: no front to fit on, no spread of seeds."""
+SIZES_OF_STEP = {
+    Step.ONE_BUDGET: ("at_one_budget",),
+    Step.OVER_RANGE: ("networks", "compound"),
+    Step.FAMILY: ("seeds",),
+}
+
+# Smaller steps show nothing: there is no front to fit on, and no spread over seeds.
+MIN_SIZES = Sizes(at_one_budget=4, networks=8, compound=3, seeds=2)
 
 
 @dataclass(frozen=True)
-class Prices:
-    """Seconds of one worker: of a training at the one budget, over the range, and at each of the family's budgets."""
+class TrainingSeconds:
+    """Seconds of one training at the one budget, over the range, and at each of the family's budgets."""
 
     one_budget: float
     over_range: float
     family: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Seconds of one worker by step."""
-
-    one_budget: float
-    over_range: float
-    family: float
-
-    @property
-    def whole(self) -> float:
-        return self.one_budget + self.over_range + self.family
-
-
-def trainings(sizes: Sizes, budgets: int) -> dict[str, int]:
-    """How many trainings each step has; a network of the same config and seed in two steps is trained once only."""
+def count_trainings(sizes: Sizes) -> dict[Step, int]:
+    """Count the trainings of each step; those of one network and seed in two steps run only once."""
     return {
-        "one_budget": sizes.at_one_budget + min(1, sizes.compound),
-        "over_range": sizes.networks + sizes.compound,
-        "family": budgets * len(RULES) * len(RECIPES) * sizes.seeds,
+        Step.ONE_BUDGET: sizes.at_one_budget + min(1, sizes.compound),
+        Step.OVER_RANGE: sizes.networks + sizes.compound,
+        Step.FAMILY: len(BUDGETS) * len(RULES) * len(RECIPES) * sizes.seeds,
     }
 
 
-def cost(sizes: Sizes, prices: Prices) -> Cost:
-    count = trainings(sizes, len(prices.family))
-    return Cost(
-        count["one_budget"] * prices.one_budget,
-        count["over_range"] * prices.over_range,
-        len(RULES) * len(RECIPES) * sizes.seeds * sum(prices.family),
-    )
+def estimate_steps(sizes: Sizes, seconds: TrainingSeconds) -> dict[Step, float]:
+    """Estimate the seconds of each step on one worker."""
+    trainings = count_trainings(sizes)
+    mean_of_family = sum(seconds.family) / len(seconds.family)
+    return {
+        Step.ONE_BUDGET: trainings[Step.ONE_BUDGET] * seconds.one_budget,
+        Step.OVER_RANGE: trainings[Step.OVER_RANGE] * seconds.over_range,
+        Step.FAMILY: trainings[Step.FAMILY] * mean_of_family,
+    }
 
 
-def fitting(wanted: Sizes, prices: Prices, seconds: float, least: Sizes = LEAST) -> Sizes:
-    """The wanted sizes, all smaller in proportion until they take at most `seconds` of one worker; never below `least`.
+def limit_to_minimum(requested: Sizes) -> Sizes:
+    """Return the minimum sizes, or the requested ones where these are even smaller."""
+    return Sizes(*map(min, astuple(requested), astuple(MIN_SIZES)))
 
-    A size wanted below its least stays as it is.
+
+def fit_to_time(requested: Sizes, seconds: TrainingSeconds, available: float) -> Sizes:
+    """Shrink all sizes in proportion until they take at most `available` seconds of one worker.
+
+    No size becomes smaller than its minimum; a size that was requested below it is kept.
     """
-    floors = Sizes(*(min(w, f) for w, f in zip(astuple(wanted), astuple(least), strict=True)))
-    for step in range(_STEPS, 0, -1):
-        share = step / _STEPS
-        smaller = (round(share * w) for w in astuple(wanted))
-        found = Sizes(*(max(s, f) for s, f in zip(smaller, astuple(floors), strict=True)))
-        if cost(found, prices).whole <= seconds:
-            return found
-    return floors
+    smallest = limit_to_minimum(requested)
+    for step in range(_SHRINKING_STEPS, 0, -1):
+        scaled = (round(step / _SHRINKING_STEPS * size) for size in astuple(requested))
+        sizes = Sizes(*map(max, scaled, astuple(smallest)))
+        if sum(estimate_steps(sizes, seconds).values()) <= available:
+            return sizes
+    return smallest

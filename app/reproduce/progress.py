@@ -1,4 +1,4 @@
-"""One line that says how far it is: rewritten on a terminal, printed now and then elsewhere."""
+"""A line of progress: rewritten on a terminal, printed every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import sys
 import time
 from typing import TextIO
 
-_EVERY = 15.0  # seconds between lines where they cannot be rewritten
+_PRINT_INTERVAL = 15.0  # seconds
 
 
-class Progress:
+class ProgressLine:
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out
-        self._rewrites = out.isatty()
-        self._open = False
-        self._said, self._at = "", -_EVERY
+        self._is_terminal = out.isatty()
+        self._is_open = False
+        self._last_line, self._last_time = "", -_PRINT_INTERVAL
 
-    def show(self, line: str) -> None:
-        """The line in place of the last one."""
-        if self._rewrites:
+    def update(self, line: str) -> None:
+        """Replace the current line."""
+        if self._is_terminal:
             self._out.write(f"\r\x1b[2K{line}")
-            self._open = True
-        elif line != self._said and time.monotonic() - self._at >= _EVERY:
+            self._is_open = True
+        elif line != self._last_line and time.monotonic() - self._last_time >= _PRINT_INTERVAL:
             self._out.write(f"{line}\n")
-            self._said, self._at = line, time.monotonic()
+            self._last_line, self._last_time = line, time.monotonic()
         self._out.flush()
 
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        if self._open:
+    def print(self, text: str) -> None:
+        """Print a line that stays."""
+        if self._is_open:
             self._out.write("\r\x1b[2K")
-            self._open = False
+            self._is_open = False
         self._out.write(f"{text}\n")
         self._out.flush()

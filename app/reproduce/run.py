@@ -1,103 +1,110 @@
-"""One run of the command: a service to talk to, the steps, and the files that are left."""
+"""One run of the command: a service, the steps, and the files that it writes."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from app import report
 from app.report.results import Results
-from app.reproduce.client import Client, Refused, Unreachable
-from app.reproduce.gather import gather
-from app.reproduce.plan import Sizes
-from app.reproduce.progress import Progress
-from app.reproduce.service import own_service, wait_until_ready
-from app.reproduce.state import State, load
-from app.reproduce.steps import CannotRun, Run, read_architecture, read_recipe
+from app.reproduce.collect import collect_results
+from app.reproduce.design import RECIPE
+from app.reproduce.local_service import ServiceNotReady, run_service, wait_until_ready
+from app.reproduce.options import Options
+from app.reproduce.progress import ProgressLine
+from app.reproduce.state import RunState, load_state
+from app.reproduce.steps import CannotRun, Reproduction
+from rdw_client import Client, RdwError
+
+_MAX_RETRIES, _MAX_RETRY_SECONDS = 100, 60.0  # the service may restart while hours of trainings run
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Go on with what is in the folder, or begin; the exit code."""
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would bury the progress
+def run(options: Options) -> int:
+    """Start a reproduction, or resume the one in the folder; return the exit code."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each request, which would hide the progress
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    progress = Progress()
+    progress = ProgressLine()
     try:
-        state = _state(arguments)
-        with _client(arguments) as client:
-            wait_until_ready(client)
-            return _reproduce(arguments, state, client, progress)
+        state = _load_or_create_state(options)
+        with _service_url(options) as url, Client(url, retries=_MAX_RETRIES, patience=_MAX_RETRY_SECONDS) as client:
+            _reproduce(options, state, client, progress)
+            return 0
     except KeyboardInterrupt:
-        progress.say("Interrupted. What was trained is kept: the same command goes on from here.")
+        progress.print("Interrupted. Finished trainings are kept: the same command resumes from here.")
         return 130
-    except (CannotRun, Refused, Unreachable) as why:
-        progress.say(str(why))
+    except (CannotRun, ServiceNotReady, RdwError) as error:
+        progress.print(str(error))
         return 1
 
 
-def _state(arguments: argparse.Namespace) -> State:
-    """What an earlier run left, or a new one's. Raises: CannotRun where the folder has another reproduction."""
+def _load_or_create_state(options: Options) -> RunState:
+    """Load the state of an earlier run, or create one.
+
+    Raises: CannotRun if the folder contains another reproduction.
+    """
     choices = {
-        "dataset": arguments.dataset,
-        "architecture": read_architecture(arguments.architecture),
-        "recipe": read_recipe(arguments.recipe),
-        "url": arguments.url,
+        "dataset": options.dataset,
+        "architecture": _name_or_file(options.architecture),
+        "recipe": _name_or_file(options.recipe) or RECIPE,
+        "url": options.url,
     }
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    state = load(arguments.out) or State(choices)
+    options.out.mkdir(parents=True, exist_ok=True)
+    state = load_state(options.out) or RunState(choices)
     for name, value in choices.items():
         if state.choices[name] != value:
-            raise CannotRun(f"{arguments.out} has a reproduction with another {name}: take another folder.")
+            raise CannotRun(f"{options.out} contains a reproduction with another {name}. Choose another folder.")
     return state
 
 
-@contextmanager
-def _client(arguments: argparse.Namespace) -> Iterator[Client]:
-    if arguments.url:
-        client = Client(arguments.url, os.environ.get("RDW_API_KEY"))
-        try:
-            yield client
-        finally:
-            client.close()
-        return
-    with own_service(arguments.out.resolve()) as url:
-        client = Client(url)
-        try:
-            yield client
-        finally:
-            client.close()
+def _name_or_file(value: str | None) -> Any:
+    """Return the content of a .json file, or the name itself.
 
-
-def _reproduce(arguments: argparse.Namespace, state: State, client: Client, progress: Progress) -> int:
-    wanted = Sizes(arguments.at_one_budget, arguments.networks, arguments.compound, arguments.seeds)
-    steps = Run(client, state, arguments.out, wanted, arguments.minutes, progress)
+    Raises: CannotRun.
+    """
+    if value is None or not value.endswith(".json"):
+        return value
     try:
-        steps.go()
-    finally:
-        steps.note_time()
-    progress.show("writing the report")
-    results = gather(client, state, steps.missing, arguments.minutes)
-    for path in write_files(results, arguments.out):
-        progress.say(str(path))
+        return json.loads(Path(value).read_text())
+    except (OSError, ValueError) as error:
+        raise CannotRun(f"{value} cannot be read: {error}") from error
+
+
+@contextmanager
+def _service_url(options: Options) -> Iterator[str]:
+    if options.url:
+        wait_until_ready(options.url)
+        yield options.url
+    else:
+        with run_service(options.out / "data") as service:
+            yield service.url
+
+
+def _reproduce(options: Options, state: RunState, client: Client, progress: ProgressLine) -> None:
+    reproduction = Reproduction(client, state, options.out, options.sizes, options.minutes, progress)
+    reproduction.run()
+    progress.update("writing the report")
+    results = collect_results(client, state, reproduction.missing, options.minutes)
+    for path in write_files(results, options.out):
+        progress.print(str(path))
     for sentence in results.missing:
-        progress.say(f"missing: {sentence}")
-    return 0
+        progress.print(f"missing: {sentence}")
 
 
 def write_files(results: Results, folder: Path) -> list[Path]:
-    """The report, the values that it was written from, and each figure as SVG, PNG and CSV; where they lie."""
+    """Write the report, its values, and each figure as SVG, PNG and CSV; return their paths."""
     figures = folder / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    for name, drawing in report.drawings(results).items():
+    drawings = report.draw_figures(results)
+    for name, drawing in drawings.items():
         for format in ("svg", "png", "csv"):
             (figures / f"{name}.{format}").write_bytes(drawing.render(format))
     values, page = folder / "results.json", folder / "report.html"
     values.write_text(json.dumps(asdict(results), indent=1))
-    page.write_text(report.write(results), encoding="utf-8")
+    page.write_text(report.render_html(results, drawings), encoding="utf-8")
     return [page.resolve(), values.resolve(), figures.resolve()]

@@ -1,4 +1,4 @@
-"""What a run has to remember to go on after it was killed: ids and choices; all else is in the service's database."""
+"""What a run must remember in order to resume after it was killed; everything else is in the service's database."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ _FILE = "reproduce.json"
 
 
 @dataclass
-class State:
-    """`choices` are what was asked for, and may not change from run to run; `sizes` what was chosen for them.
+class RunState:
+    """The choices and ids of a reproduction.
 
-    `spent` is the working time of all runs so far, in seconds.
+    `choices` are the options that must not change between runs, and `sizes` those chosen for the time available.
+    `elapsed` is the working time of all runs so far, in seconds.
     """
 
     choices: dict[str, Any]
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
-    spent: float = 0.0
+    elapsed: float = 0.0
     architecture: str | None = None
     sizes: dict[str, int] | None = None
     baseline_trials: list[str] = field(default_factory=list)
     studies: dict[str, str] = field(default_factory=dict)
     fitted: dict[str, Any] | None = None
-    family: bool = False
+    family_requested: bool = False
 
     def save(self, folder: Path) -> None:
-        """Whole or not at all."""
-        half = folder / f"{_FILE}.half"
-        half.write_text(json.dumps(asdict(self), indent=1))
-        os.replace(half, folder / _FILE)
+        """Write the state; a reader sees the old one or the new one, never a part."""
+        incomplete = folder / f"{_FILE}.part"
+        incomplete.write_text(json.dumps(asdict(self), indent=1))
+        os.replace(incomplete, folder / _FILE)
 
 
-def load(folder: Path) -> State | None:
-    """What an earlier run in this folder left; none: there was none."""
+def load_state(folder: Path) -> RunState | None:
+    """Read what an earlier run left in this folder."""
     try:
-        return State(**json.loads((folder / _FILE).read_text()))
+        return RunState(**json.loads((folder / _FILE).read_text()))
     except FileNotFoundError:
         return None
