@@ -1,10 +1,10 @@
-"""Ask and tell: rdw says what to train, this program trains it elsewhere, and rdw learns from what came of it.
+"""Ask and tell: rdw suggests what to train, this program trains it, and rdw learns from the result.
 
     make serve                            # in another terminal
     python examples/ask_tell.py --trainings 12
 
-All that is said to rdw is said with the standard library; `training.py` beside is what your own tool has already.
-Started again with `--study`, it goes on from where it was.
+Only the standard library is used to talk to rdw, at RDW_URL with the key RDW_API_KEY. `training.py` stands for your own
+tool. With `--study`, the program continues an existing study.
 """
 
 from __future__ import annotations
@@ -21,64 +21,68 @@ from typing import Any
 
 import training
 
-Plain = dict[str, Any]
+Json = dict[str, Any]
 
 
-class Refused(Exception):
-    """rdw refused a request; the message is its problem document's."""
+class RequestError(Exception):
+    """rdw rejected a request; the message is the detail of its problem document."""
 
 
 class Client:
-    """rdw over HTTP."""
+    """A minimal HTTP client of rdw that retries failed requests."""
 
-    def __init__(self, url: str, key: str | None = None, tries: int = 8) -> None:
-        self._url, self._tries = url.rstrip("/"), tries
-        self._headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    def __init__(self, max_attempts: int = 8) -> None:
+        self._url = os.environ.get("RDW_URL", "http://127.0.0.1:8000").rstrip("/")
+        self._max_attempts = max_attempts
+        self._headers = {"Content-Type": "application/json"}
+        if key := os.environ.get("RDW_API_KEY"):
+            self._headers["Authorization"] = f"Bearer {key}"
 
-    def get(self, path: str) -> Plain:
-        return self._call("GET", path, None, self._tries)
+    def get(self, path: str) -> Json:
+        return self._call("GET", path, None, self._max_attempts)
 
-    def post(self, path: str, body: Plain, again: bool = True) -> Plain:
-        """`again`: whether to say it once more where no answer came. Not what would then be done twice."""
-        return self._call("POST", path, json.dumps(body).encode(), self._tries if again else 1)
+    def post(self, path: str, body: Json, retry: bool = True) -> Json:
+        """Send a body; `retry` must be false for requests that may not take effect twice."""
+        return self._call("POST", path, json.dumps(body).encode(), self._max_attempts if retry else 1)
 
-    def _call(self, method: str, path: str, body: bytes | None, tries: int) -> Plain:
-        """Raises: Refused; OSError or HTTPException where nobody answered."""
-        wait = 0.25
+    def _call(self, method: str, path: str, body: bytes | None, attempts: int) -> Json:
+        """Raises: RequestError; OSError or HTTPException if there is no response."""
+        delay = 0.25
         while True:
-            tries -= 1
+            attempts -= 1
             request = urllib.request.Request(self._url + path, body, self._headers, method=method)
             try:
-                with urllib.request.urlopen(request, timeout=60) as answer:
-                    return dict(json.load(answer))
+                with urllib.request.urlopen(request, timeout=60) as response:
+                    return dict(json.load(response))
             except urllib.error.HTTPError as error:
                 with error:
-                    if error.code < 500 or tries == 0:
-                        raise Refused(_problem(error)) from None
+                    if error.code < 500 or attempts == 0:
+                        raise RequestError(_problem_detail(error)) from None
             except (OSError, http.client.HTTPException):
-                if tries == 0:
+                if attempts == 0:
                     raise
-            time.sleep(wait)
-            wait = min(2 * wait, 5.0)
+            time.sleep(delay)
+            delay = min(2 * delay, 5.0)
 
 
 def main() -> int:
-    args = _arguments()
-    rdw = Client(args.url, args.key)
-    study = args.study or new_study(rdw, args.trainings)
+    args = _parse_arguments()
+    rdw = Client()
+    study = args.study or create_study(rdw, args.trainings)
     print(f"study {study}")
     for n in range(args.trainings):
         suggestion = rdw.post(f"/v1/studies/{study}/ask", {"client": args.client})["items"][0]
-        came_of_it = train(suggestion, args.epochs)
-        # Where the answer is lost on its way it is told again: told twice is once.
-        rdw.post(f"/v1/studies/{study}/tell", {"suggestion": suggestion["id"], **came_of_it})
-        print(f"{n + 1:>3}  {_line(suggestion)}  {came_of_it.get('infeasible') or _percent(came_of_it['accuracy'])}")
-    show_front(rdw, study)
+        result = train(suggestion, args.epochs)
+        # This may be retried: telling the same result twice has the same effect as telling it once.
+        rdw.post(f"/v1/studies/{study}/tell", {"suggestion": suggestion["id"], **result})
+        outcome = result.get("infeasible") or f"{result['accuracy']:.1%}"
+        print(f"{n + 1:>3}  {describe(suggestion['multipliers'], suggestion['flops'])}  {outcome}")
+    print_front(rdw, study)
     recommend(rdw, study)
     return 0
 
 
-def new_study(rdw: Client, trainings: int) -> str:
+def create_study(rdw: Client, trainings: int) -> str:
     rdw.post("/v1/architectures", training.BASELINE)
     study = {
         "name": "ask and tell",
@@ -88,70 +92,63 @@ def new_study(rdw: Client, trainings: int) -> str:
         "trials": trainings,
         "sampler": "active",
     }
-    return str(rdw.post("/v1/studies", study, again=False)["id"])
+    return str(rdw.post("/v1/studies", study, retry=False)["id"])
 
 
-def train(suggestion: Plain, epochs: int) -> Plain:
-    """What to tell of it: an accuracy, or why there is none."""
-    began = time.monotonic()
+def train(suggestion: Json, epochs: int) -> Json:
+    """Return the result to tell: an accuracy, or the reason for a missing accuracy."""
+    start = time.monotonic()
     try:
-        accuracy = training.accuracy_of(suggestion["config"], epochs)
-    except training.Diverged as why:
-        return {"infeasible": str(why)}
-    return {"accuracy": accuracy, "seconds": time.monotonic() - began, "metrics": {"epochs": epochs}}
+        accuracy = training.train_and_evaluate(suggestion["config"], epochs)
+    except training.Diverged as error:
+        return {"infeasible": str(error)}
+    return {"accuracy": accuracy, "seconds": time.monotonic() - start, "metrics": {"epochs": epochs}}
 
 
-def show_front(rdw: Client, study: str) -> None:
+def print_front(rdw: Client, study: str) -> None:
     print("\nThe front:")
     for network in rdw.get(f"/v1/studies/{study}/front")["items"]:
-        print(f"  {_line({**network, 'multipliers': network})}  {_percent(network['accuracy'])}")
+        print(f"  {describe(network, network['flops'])}  {network['accuracy']:.1%}")
 
 
 def recommend(rdw: Client, study: str, ratio: float = 0.4) -> None:
-    """What the study has taught: a network for a budget that none of its networks need have."""
+    """Print the networks that rdw recommends for a budget, from what it learned in the study."""
     try:
-        predictor = rdw.post(f"/v1/studies/{study}/predictors", {"activate": True})["id"]
-    except Refused as why:
-        print(f"\nNo predictor yet: {why}")
+        predictor = rdw.post(f"/v1/studies/{study}/predictors", {})["id"]
+    except RequestError as error:
+        print(f"\nNo predictor yet: {error}")
         return
-    print(f"\n{predictor}, for {ratio:.0%} of the baseline's multiply-adds:")
+    print(f"\n{predictor}, for {ratio:.0%} of the baseline's FLOPs:")
     for rule in ("surrogate", "tiny_formula"):
-        wanted = {"architecture": training.BASELINE["name"], "target": {"ratio": ratio}, "rule": rule}
+        request = {"architecture": training.BASELINE["name"], "target": {"ratio": ratio}, "rule": rule}
         try:
-            found = rdw.post("/v1/scale", {**wanted, "predictor": predictor})
-        except Refused as why:
-            print(f"  {rule:<13} {why}")
+            network = rdw.post("/v1/scale", {**request, "study": study})
+        except RequestError as error:
+            print(f"  {rule:<13} {error}")
             continue
-        expected = found["predicted_accuracy"]
-        line = _line({"multipliers": found["multipliers"], "flops": found["cost"]["flops"]})
-        told = f"{_percent(expected['mean'])} ± {_percent(expected['sd'])} expected" if expected else ""
-        print(f"  {rule:<13} {line}  {told}")
+        predicted = network["predicted_accuracy"]
+        accuracy = f"{predicted['mean']:.1%} ± {predicted['sd']:.1%} predicted" if predicted else ""
+        print(f"  {rule:<13} {describe(network['multipliers'], network['cost']['flops'])}  {accuracy}")
 
 
-def _line(network: Plain) -> str:
-    m = network["multipliers"]
-    return f"r {m['r']:.2f}  d {m['d']:.2f}  w {m['w']:.2f}  {network['flops'] / 1e6:6.3f}M multiply-adds"
+def describe(multipliers: Json, flops: int) -> str:
+    r, d, w = (multipliers[name] for name in "rdw")
+    return f"r {r:.2f}  d {d:.2f}  w {w:.2f}  {flops / 1e6:6.3f}M FLOPs"
 
 
-def _percent(share: float) -> str:
-    return f"{share:.1%}"
-
-
-def _problem(error: urllib.error.HTTPError) -> str:
+def _problem_detail(error: urllib.error.HTTPError) -> str:
     try:
         return str(json.load(error)["detail"])
     except (ValueError, KeyError):
         return f"{error.code} {error.reason}"
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="where rdw answers (default: %(default)s)")
-    parser.add_argument("--key", default=os.environ.get("RDW_KEY"), help="API key (default: $RDW_KEY, or none)")
-    parser.add_argument("--client", default="example", help="who asks: each program that trains takes its own name")
-    parser.add_argument("--study", help="go on with this study (default: a new one)")
-    parser.add_argument("--trainings", type=int, default=12, metavar="N", help="how many (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=4, help="of each training (default: %(default)s)")
+    parser.add_argument("--client", default="example", help="a name for this program, different for each that trains")
+    parser.add_argument("--study", help="the study to continue (default: a new one)")
+    parser.add_argument("--trainings", type=int, default=12, metavar="N", help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs of each training (default: %(default)s)")
     return parser.parse_args()
 
 

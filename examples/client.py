@@ -1,9 +1,9 @@
-"""The client: an AutoML loop that asks, evaluates and tells, then one training by rdw's own workers.
+"""The Python client: an AutoML loop that asks, evaluates and tells, then one training by rdw's own worker.
 
     make serve                            # in another terminal
     python examples/client.py --trainings 6
 
-`evaluate` stands for your own training; this one takes a moment, so that the loop is what one sees.
+The client reads RDW_URL and RDW_API_KEY. Replace `evaluate` by your own training.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rdw_client import Client, Event, Suggestion, Unreachable
 
 
 def main() -> int:
-    args = _arguments()
+    args = _parse_arguments()
     try:
         with Client() as rdw:
             tune(rdw, args.trainings)
@@ -28,8 +28,8 @@ def main() -> int:
 
 
 def tune(rdw: Client, trainings: int) -> None:
-    """Ask what to try, try it, tell what came of it; then use what was learned."""
-    study = rdw.create_study("through the client", "tinynet_e", "digits", sampler="active", trials=trainings)
+    """Ask for networks and tell their accuracy, then print the front."""
+    study = rdw.create_study("client example", "tinynet_e", "digits", sampler="active", trials=trainings)
     while len(list(rdw.observations(study))) < trainings:
         for suggestion in rdw.ask(study, client="example"):
             accuracy = evaluate(suggestion)
@@ -42,32 +42,34 @@ def tune(rdw: Client, trainings: int) -> None:
 
 
 def evaluate(suggestion: Suggestion) -> float:
-    """Of `suggestion.config`; here a curve that rises with cost, and that prefers balance."""
+    """Return an invented accuracy, which rises with the cost and with the balance of r, d and w.
+
+    Your own function trains the network of `suggestion.config`.
+    """
     m = suggestion.multipliers
-    balance = abs(math.log(m.r / m.d)) + abs(math.log(m.d / m.w))
-    return 0.9 - 0.25 / (1 + suggestion.flops / 5e6) - 0.02 * min(balance, 3.0)
+    imbalance = abs(math.log(m.r / m.d)) + abs(math.log(m.d / m.w))
+    return 0.9 - 0.25 / (1 + suggestion.flops / 5e6) - 0.02 * min(imbalance, 3.0)
 
 
 def train(rdw: Client) -> None:
-    """One network by rdw's own workers, followed to its end."""
-    network = {"r": 0.3, "d": 0.5, "w": 0.2}
-    trial = rdw.train("tinynet_e", multipliers=network, dataset="digits", recipe="digits-smoke")
+    """Train one network with rdw's own worker and wait for its end."""
+    multipliers = {"r": 0.3, "d": 0.5, "w": 0.2}
+    trial = rdw.train("tinynet_e", multipliers=multipliers, dataset="digits", recipe="digits-smoke")
     print(f"\nTrial {trial.id}")
-    done = rdw.wait(trial, show)
-    print(f"accuracy {done.accuracy:.1%}")
+    result = rdw.wait(trial, print_event)
+    print(f"accuracy {result.accuracy:.1%}")
 
 
-def show(event: Event) -> None:
-    said = event.data
+def print_event(event: Event) -> None:
     if event.kind == "state":
-        print(f"  {said['state']}")
+        print(f"  {event.data['state']}")
     else:
-        print(f"  {said.get('phase')}, epoch {said.get('epoch')} of {said.get('epochs')}")
+        print(f"  {event.data.get('phase')}, epoch {event.data.get('epoch')} of {event.data.get('epochs')}")
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trainings", type=int, default=6, metavar="N", help="of the loop (default: %(default)s)")
+    parser.add_argument("--trainings", type=int, default=6, metavar="N", help="default: %(default)s")
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
-"""The main job, end to end, over HTTP: scale, study, refit, train on demand, refit again.
+"""The whole cycle over HTTP: scale, run a study, refit, train on demand, refit again.
 
-Starts the embedded service, talks to it as any client would, and stops it at the end.
+The program starts a service of its own at RDW_PORT, uses it like any client, and stops it at the end.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from rdw_client.states import ENDED, TrialState
+
 console = Console()
 
-# The paper's table: ratio of the published flops to EfficientNet-B0's 387M, r, d, w, flops, ImageNet top-1.
+# The paper's table: ratio of the published FLOPs to EfficientNet-B0's 387M, r, d, w, MFLOPs, ImageNet top-1.
 PUBLISHED = {
     "TinyNet-A": (0.873, 0.86, 1.2, 1.0, 339, 76.8),
     "TinyNet-B": (0.520, 0.84, 1.1, 0.75, 202, 75.0),
@@ -34,7 +36,7 @@ PUBLISHED = {
     "TinyNet-E": (0.063, 0.475, 0.60, 0.51, 24, 59.9),
 }
 
-# A small MBConv network for small grey images: the baseline that the demo's study scales.
+# The baseline of the study: a small MBConv network for small grey images.
 BASELINE = {
     "name": "small",
     "baseline": {
@@ -66,7 +68,7 @@ FIGURES = (
 
 
 def main() -> int:
-    arguments = _arguments()
+    arguments = _parse_arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     dataset = fetch()
     recipe = RECIPES[dataset]
@@ -79,13 +81,13 @@ def main() -> int:
             report_study(client, study)
             train_on_demand(client, study, dataset, recipe)
             folder = save_figures(client, study)
-            console.rule("[bold]Where it lies")
+            console.rule("[bold]Results")
             console.print(f"Figures: {folder}")
             console.print(
                 f"While the service runs (make serve): playground {base}/docs, study {base}/v1/studies/{study}"
             )
     except KeyboardInterrupt:
-        console.print("\nInterrupted; what was trained is kept, and the next run goes on from there.")
+        console.print("\nInterrupted; completed trainings are kept, and the next run continues from them.")
         return 130
     except DemoFailed as failure:
         console.print(f"[red]{failure}")
@@ -100,22 +102,22 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 class DemoFailed(Exception):
-    """The demo cannot go on; the message says why."""
+    """The demo cannot continue; the message says why."""
 
 
 def fetch() -> str:
-    """Get Fashion-MNIST, or say why it is another set; the data set's name."""
+    """Get Fashion-MNIST, or the digits as a substitute; print the reason and return the name of the data set."""
     fetched = subprocess.run(
-        [sys.executable, "-m", "worker.fetch", "fashion-mnist"], stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-m", "worker.data.fetch", "fashion-mnist"], stdout=subprocess.PIPE, text=True, check=True
     )
-    *why, name = fetched.stdout.strip().splitlines()
-    console.print("\n".join(why))
+    *messages, name = fetched.stdout.strip().splitlines()
+    console.print("\n".join(messages))
     return name
 
 
 @contextmanager
 def service(port: int) -> Iterator[None]:
-    """The embedded service, in a session of its own, stopped whatever happens."""
+    """Run the service in its own process session, and stop it at the end in any case."""
     log_file = data_dir() / "demo-service.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("w") as log:
@@ -130,7 +132,7 @@ def service(port: int) -> Iterator[None]:
             time.sleep(0.5)
             if process.poll() is not None:
                 raise DemoFailed(f"The service did not start:\n{log_file.read_text()}")
-            console.print(f"The service runs on port {port}, its log is {log_file}")
+            console.print(f"The service runs on port {port}; its log is {log_file}")
             yield
         finally:
             process.terminate()
@@ -155,22 +157,24 @@ def wait_until_ready(client: httpx.Client, seconds: float = 120) -> None:
 
 def scale_b0(client: httpx.Client) -> None:
     console.rule("[bold]1. Scale EfficientNet-B0 to 200M FLOPs (multiply-adds)")
-    answer = post(client, "/v1/scale", {"architecture": "efficientnet_b0", "target": {"flops": 200_000_000}})
-    m, accuracy = answer["multipliers"], answer["predicted_accuracy"]
+    response = post(client, "/v1/scale", {"architecture": "efficientnet_b0", "target": {"flops": 200_000_000}})
+    m, accuracy = response["multipliers"], response["predicted_accuracy"]
     _, r, d, w, flops, top1 = PUBLISHED["TinyNet-B"]
-    alike = "alike: {:.3f} to {:.3f}".format(*m["w_interval"]) if m["w_interval"] else "stages a step apart"
+    widths = "equal from {:.3f} to {:.3f}".format(*m["w_interval"]) if m["w_interval"] else "one width per stage"
     table = plain_table("", "rdw", "TinyNet-B, published")
     table.add_row("resolution r", f"{m['r']:.3f} ± {m['r_sd']:.3f}", f"{r}")
     table.add_row("depth d", f"{m['d']:.3f} ± {m['d_sd']:.3f}", f"{d}")
-    table.add_row("width w", f"{m['w']:.3f} ({alike})", f"{w}")
-    table.add_row("input px", f"{answer['config']['resolution']}", f"{int(224 * r)}")
-    table.add_row("FLOPs", f"{answer['cost']['flops'] / 1e6:.1f}M ({answer['budget_error']:+.2%} of 200M)", f"{flops}M")
-    table.add_row("parameters", f"{answer['cost']['params'] / 1e6:.2f}M", "3.73M")
+    table.add_row("width w", f"{m['w']:.3f} ({widths})", f"{w}")
+    table.add_row("input px", f"{response['config']['resolution']}", f"{int(224 * r)}")
+    table.add_row(
+        "FLOPs", f"{response['cost']['flops'] / 1e6:.1f}M ({response['budget_error']:+.2%} of 200M)", f"{flops}M"
+    )
+    table.add_row("parameters", f"{response['cost']['params'] / 1e6:.2f}M", "3.73M")
     table.add_row("ImageNet top-1", f"{accuracy['mean']:.1%} ± {accuracy['sd']:.1%}, predicted", f"{top1}%")
     console.print(table)
-    print_warnings(answer)
+    print_warnings(response)
 
-    console.print("\nThe whole TinyNet family from its five ratios alone; [dim]published[/dim] beside it:")
+    console.print("\nThe whole TinyNet family from its five ratios only, beside the [dim]published[/dim] values:")
     ratios = [{"ratio": row[0]} for row in PUBLISHED.values()]
     family = post(client, "/v1/scale/family", {"architecture": "efficientnet_b0", "targets": ratios})["items"]
     table = plain_table("TinyNet", "r", "d", "w", "px", "MFLOPs", "top-1")
@@ -205,27 +209,25 @@ def run_study(client: httpx.Client, dataset: str, recipe: dict[str, Any]) -> str
     )
     post(client, f"/v1/studies/{study['id']}/start")
     watch(client, study["id"])
-    return study["id"]
+    return str(study["id"])
 
 
 def watch(client: httpx.Client, study: str) -> None:
-    """A bar a trial, until the study has completed."""
+    """Show a progress bar for each trial until all have ended."""
     with bars() as progress:
-        shown: dict[str, TaskID] = {}
+        tasks: dict[str, TaskID] = {}
         trials = get(client, "/v1/trials", study=study, limit=200)["items"]
-        before = sum(trial["state"] == "completed" for trial in trials)
-        if before:
-            console.print(
-                f"{before} of {len(trials)} networks were trained before: their results are taken as they are"
-            )
+        completed = sum(trial["state"] == TrialState.COMPLETED for trial in trials)
+        if completed:
+            console.print(f"{completed} of {len(trials)} networks were trained before: their results are reused")
         while True:
             trials = get(client, "/v1/trials", study=study, limit=200)["items"]
             for trial in sorted(trials, key=lambda t: t["flops"]):
-                show(progress, shown, trial)
-            if all(trial["state"] in ("completed", "failed", "cancelled") for trial in trials):
+                show(progress, tasks, trial)
+            if all(trial["state"] in ENDED for trial in trials):
                 break
             time.sleep(0.5)
-    failed = [t for t in trials if t["state"] != "completed"]
+    failed = [t for t in trials if t["state"] != TrialState.COMPLETED]
     if failed:
         raise DemoFailed(f"{len(failed)} trials did not complete: {failed[0]['error']}")
 
@@ -235,76 +237,76 @@ def bars() -> Progress:
     return Progress(*columns, TextColumn("{task.fields[note]}"), console=console)
 
 
-def show(progress: Progress, shown: dict[str, TaskID], trial: dict[str, Any]) -> None:
-    m, done = trial["multipliers"], trial["progress"] or {}
-    epochs = done.get("epochs", 1)
-    if trial["id"] not in shown:
+def show(progress: Progress, tasks: dict[str, TaskID], trial: dict[str, Any]) -> None:
+    m, trained = trial["multipliers"], trial["progress"] or {}
+    epochs = trained.get("epochs", 1)
+    if trial["id"] not in tasks:
         name = f"r {m['r']:.2f}  d {m['d']:.2f}  w {m['w']:.2f}  {trial['flops'] / 1e6:5.2f}M"
-        shown[trial["id"]] = progress.add_task(name, total=epochs, note="", start=False)
-    task = shown[trial["id"]]
+        tasks[trial["id"]] = progress.add_task(name, total=epochs, note="", start=False)
+    task = tasks[trial["id"]]
     note = trial["state"]
-    if trial["state"] != "queued":
+    if trial["state"] != TrialState.QUEUED:
         progress.start_task(task)
-    if trial["state"] == "running" and done.get("validation_accuracy") is not None:
-        note = f"{done['validation_accuracy']:.1%}"
-    if trial["state"] == "completed":
+    if trial["state"] == TrialState.RUNNING and trained.get("validation_accuracy") is not None:
+        note = f"{trained['validation_accuracy']:.1%}"
+    if trial["state"] == TrialState.COMPLETED:
         note = f"[green]{trial['result']['accuracy']:.1%}[/green] in {trial['result']['seconds']:.0f} s"
         progress.stop_task(task)
-    progress.update(task, total=epochs, completed=done.get("epoch", 0), note=note)
+    progress.update(task, total=epochs, completed=trained.get("epoch", 0), note=note)
 
 
 def report_study(client: httpx.Client, study: str) -> None:
     front = get(client, f"/v1/studies/{study}/front")
-    console.print("\nThe front that NSGA-III keeps:")
+    console.print("\nThe front selected by NSGA-III:")
     table = plain_table("r", "d", "w", "FLOPs", "accuracy")
     for o in front["items"]:
         row = (f"{o['r']:.3f}", f"{o['d']:.3f}", f"{o['w']:.3f}", f"{o['flops'] / 1e6:.2f}M", f"{o['accuracy']:.1%}")
         table.add_row(*row)
     console.print(table)
-    found = get(client, f"/v1/studies/{study}/correlations")
+    correlations = get(client, f"/v1/studies/{study}/correlations")
     console.print("Correlation with FLOPs on the front:")
     table = plain_table("", "Pearson", "Spearman")
     for name in "rdw":
-        table.add_row(name, *(_number(found[name][kind]) for kind in ("pearson", "spearman")))
+        table.add_row(name, *(_format_correlation(correlations[name][kind]) for kind in ("pearson", "spearman")))
     console.print(table)
     refit(client, study)
 
 
 def refit(client: httpx.Client, study: str) -> dict[str, Any]:
-    """Refit the GPs on the study's front and use them from now on."""
+    """Fit a new predictor on the study's front; it answers requests with this study."""
     predictor = post(client, f"/v1/studies/{study}/predictors")
-    post(client, f"/v1/predictors/{predictor['id']}/activate")
     quality = ", ".join(f"{name} {q['rmse']:.3f}" for name, q in predictor["quality"].items())
     console.print(
-        f"Predictor [bold]{predictor['id']}[/bold] is in use: {predictor['observations']} networks; "
+        f"Predictor [bold]{predictor['id']}[/bold] of the study: {predictor['observations']} networks; "
         f"leave-one-out error: {quality}"
     )
     return predictor
 
 
 def train_on_demand(client: httpx.Client, study: str, dataset: str, recipe: dict[str, Any]) -> None:
-    console.rule("[bold]3. Scale with the new predictor, and train that very network")
+    console.rule("[bold]3. Scale with the new predictor, and train that network")
     request = {
         "architecture": "small",
         "target": {"ratio": 0.45},
+        "study": study,
         "train": {"dataset": dataset, "recipe": recipe, "study": study},
     }
-    answer = post(client, "/v1/scale", request)
-    m, trial, predicted = answer["multipliers"], answer["trial"], answer["predicted_accuracy"]
+    response = post(client, "/v1/scale", request)
+    m, trial, predicted = response["multipliers"], response["trial"], response["predicted_accuracy"]
     console.print(
-        f"{answer['predictor']['id']} says r {m['r']:.3f}, d {m['d']:.3f}, w {m['w']:.3f}: "
-        f"{answer['cost']['flops'] / 1e6:.2f}M FLOPs ({answer['budget_error']:+.2%} of the target), "
-        f"{answer['config']['resolution']} px"
+        f"{response['predictor']['id']} recommends r {m['r']:.3f}, d {m['d']:.3f}, w {m['w']:.3f}: "
+        f"{response['cost']['flops'] / 1e6:.2f}M FLOPs ({response['budget_error']:+.2%} of the target), "
+        f"{response['config']['resolution']} px"
     )
-    print_warnings(answer)
+    print_warnings(response)
     follow(client, trial["id"], m)
     result = get(client, f"/v1/trials/{trial['id']}")["result"]
-    off = (result["accuracy"] - predicted["mean"]) / predicted["sd"] if predicted["sd"] else float("nan")
-    table = plain_table("accuracy predicted", "measured", "off by", "on the test part")
+    error = (result["accuracy"] - predicted["mean"]) / predicted["sd"] if predicted["sd"] else float("nan")
+    table = plain_table("accuracy predicted", "measured", "error", "on the test part")
     table.add_row(
         f"{predicted['mean']:.1%} ± {predicted['sd']:.1%}",
         f"{result['accuracy']:.1%}",
-        f"{off:+.1f} sd",
+        f"{error:+.1f} sd",
         f"{result['test_accuracy']:.1%}",
     )
     console.print(table)
@@ -312,9 +314,9 @@ def train_on_demand(client: httpx.Client, study: str, dataset: str, recipe: dict
 
 
 def follow(client: httpx.Client, trial: str, m: dict[str, Any]) -> None:
-    """Show a trial's server-sent events."""
+    """Show a trial's server-sent events until it has ended."""
     with bars() as progress, client.stream("GET", f"/v1/trials/{trial}/events", timeout=120) as events:
-        task = progress.add_task(f"r {m['r']:.2f}  d {m['d']:.2f}  w {m['w']:.2f}", total=1, note="queued")
+        task = progress.add_task(f"r {m['r']:.2f}  d {m['d']:.2f}  w {m['w']:.2f}", total=1, note=TrialState.QUEUED)
         for line in events.iter_lines():
             if not line.startswith("data:"):
                 continue
@@ -324,9 +326,9 @@ def follow(client: httpx.Client, trial: str, m: dict[str, Any]) -> None:
             elif event.get("validation_accuracy") is not None:
                 note = f"{event['validation_accuracy']:.1%}"
                 progress.update(task, total=event["epochs"], completed=event["epoch"], note=note)
-    state = get(client, f"/v1/trials/{trial}")
-    if state["state"] != "completed":
-        raise DemoFailed(f"The trial is {state['state']}: {state['error']}")
+    ended = get(client, f"/v1/trials/{trial}")
+    if ended["state"] != TrialState.COMPLETED:
+        raise DemoFailed(f"The trial is {ended['state']}: {ended['error']}")
 
 
 def save_figures(client: httpx.Client, study: str) -> Path:
@@ -345,38 +347,39 @@ def data_dir() -> Path:
 
 
 def get(client: httpx.Client, path: str, **query: Any) -> dict[str, Any]:
-    return _checked(client.get(path, params=query))
+    return _parse_response(client.get(path, params=query))
 
 
 def post(client: httpx.Client, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    return _checked(client.post(path, json=body))
+    return _parse_response(client.post(path, json=body))
 
 
-def beside(found: object, published: object) -> str:
-    short, shorter = (str(value).removeprefix("0") for value in (found, published))
-    return f"{short} [dim]{shorter}[/dim]"
+def beside(value: object, published: object) -> str:
+    short, published_short = (str(number).removeprefix("0") for number in (value, published))
+    return f"{short} [dim]{published_short}[/dim]"
 
 
 def plain_table(*columns: str) -> Table:
     return Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
 
 
-def print_warnings(answer: dict[str, Any]) -> None:
-    for warning in answer["warnings"]:
+def print_warnings(response: dict[str, Any]) -> None:
+    for warning in response["warnings"]:
         console.print(f"[yellow]{warning['code']}[/yellow]: {warning['detail']}")
 
 
-def _checked(response: httpx.Response) -> dict[str, Any]:
+def _parse_response(response: httpx.Response) -> dict[str, Any]:
     if response.is_error:
         raise DemoFailed(f"{response.request.method} {response.request.url.path}: {response.text}")
-    return response.json()
+    parsed: dict[str, Any] = response.json()
+    return parsed
 
 
-def _number(value: float | None) -> str:
+def _format_correlation(value: float | None) -> str:
     return "not defined" if value is None else f"{value:+.2f}"
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=int(os.environ.get("RDW_PORT", "8000")))
     return parser.parse_args()

@@ -1,87 +1,81 @@
-"""An Optuna study that asks rdw what a network costs before it trains it, and tells rdw what came of it.
+"""An Optuna study in which rdw counts the cost of each network before its training, and learns from the result.
 
     make serve                            # in another terminal
     python examples/optuna_loop.py --trainings 16
 
-Optuna chooses r, d and w for accuracy and multiply-adds. What a network costs need not be tried out: rdw says it
-exactly in a millisecond, so that none beyond the budget is trained, and nothing has to learn where the budget ends.
-rdw hears of each training, and in the end recommends a network that fills the budget.
+Optuna chooses r, d and w for high accuracy and few FLOPs. rdw counts the FLOPs exactly in a millisecond, so networks
+above the budget are not trained, and Optuna's sampler learns the budget as a constraint. In the end rdw recommends a
+network for the budget. The program reads RDW_URL and RDW_API_KEY.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
+from typing import Any
 
 import optuna
 import training
-from ask_tell import Client, new_study, recommend, show_front
+from ask_tell import Client, create_study, describe, print_front, recommend
 
-MOST_ASKED = 50  # for one network within the budget: where there is none at all it ends
+MAX_PROPOSALS = 50  # until one is within the budget
 
 
 def main() -> int:
-    args = _arguments()
+    args = _parse_arguments()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    rdw = Client(args.url, args.key)
-    study = new_study(rdw, args.trainings)
-    chooser = optuna.create_study(
+    rdw = Client()
+    study = create_study(rdw, args.trainings)
+    optimizer = optuna.create_study(
         directions=["maximize", "minimize"],
-        sampler=optuna.samplers.NSGAIIISampler(population_size=8, seed=args.seed),
+        sampler=optuna.samplers.TPESampler(n_startup_trials=8, seed=args.seed),
     )
-    whole = cost(rdw, {"r": 1.0, "d": 1.0, "w": 1.0})[1]
-    print(f"study {study}: networks of at most {args.budget:.0%} of the baseline's {whole / 1e6:.3f}M multiply-adds")
+    _, baseline_flops = count_cost(rdw, {"r": 1.0, "d": 1.0, "w": 1.0})
+    print(f"study {study}: at most {args.budget:.0%} of the baseline's {baseline_flops / 1e6:.3f}M FLOPs")
     for n in range(args.trainings):
-        trial, multipliers, config, flops = within_budget(rdw, chooser, args.budget * whole)
+        trial, config, flops = propose(rdw, optimizer, args.budget * baseline_flops)
         try:
-            accuracy = training.accuracy_of(config, args.epochs)
+            accuracy = training.train_and_evaluate(config, args.epochs)
         except training.Diverged:
-            chooser.tell(trial, state=optuna.trial.TrialState.FAIL)
+            optimizer.tell(trial, state=optuna.trial.TrialState.FAIL)
             continue
-        chooser.tell(trial, [accuracy, flops])
-        # Not said again where no answer comes: multipliers of one's own may well be measured twice.
-        rdw.post(
-            f"/v1/studies/{study}/tell",
-            {"multipliers": multipliers, "accuracy": accuracy, "client": "optuna"},
-            again=False,
-        )
-        r, d, w = multipliers.values()
-        print(f"{n + 1:>3}  r {r:.2f}  d {d:.2f}  w {w:.2f}  {flops / 1e6:6.3f}M multiply-adds  {accuracy:.1%}")
-    print(f"{len(chooser.trials) - args.trainings} networks were beyond the budget, and not trained")
-    show_front(rdw, study)
+        optimizer.tell(trial, [accuracy, flops])
+        # Not retried: the same multipliers may be measured twice, so a second tell would be a second result.
+        result = {"multipliers": trial.params, "accuracy": accuracy, "client": "optuna"}
+        rdw.post(f"/v1/studies/{study}/tell", result, retry=False)
+        print(f"{n + 1:>3}  {describe(trial.params, flops)}  {accuracy:.1%}")
+    print(f"{len(optimizer.trials) - args.trainings} networks were above the budget and not trained")
+    print_front(rdw, study)
     recommend(rdw, study, args.budget)
     return 0
 
 
-def within_budget(
-    rdw: Client, chooser: optuna.Study, most: float
-) -> tuple[optuna.Trial, dict[str, float], dict[str, object], int]:
-    """The next of Optuna's that costs no more: its trial, multipliers, config and multiply-adds."""
-    for _ in range(MOST_ASKED):
-        trial = chooser.ask()
-        multipliers = {name: trial.suggest_float(name, *training.SPACE[name]) for name in ("r", "d", "w")}
-        config, flops = cost(rdw, multipliers)
-        if flops <= most:
-            return trial, multipliers, config, flops
-        chooser.tell(trial, state=optuna.trial.TrialState.PRUNED)
-    raise SystemExit(f"None of {MOST_ASKED} networks is within the budget: raise --budget.")
+def propose(rdw: Client, optimizer: optuna.Study, max_flops: float) -> tuple[optuna.Trial, dict[str, Any], int]:
+    """Return Optuna's next trial within the budget, with its config and FLOPs."""
+    for _ in range(MAX_PROPOSALS):
+        trial = optimizer.ask()
+        config, flops = count_cost(rdw, {name: trial.suggest_float(name, *training.SPACE[name]) for name in "rdw"})
+        trial.set_constraint("flops", flops - max_flops)
+        if flops <= max_flops:
+            return trial, config, flops
+        optimizer.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    raise SystemExit(f"None of {MAX_PROPOSALS} networks is within the budget: raise --budget.")
 
 
-def cost(rdw: Client, multipliers: dict[str, float]) -> tuple[dict[str, object], int]:
-    """The network, and its exact multiply-adds."""
-    answer = rdw.post("/v1/cost", {"architecture": training.BASELINE["name"], "multipliers": multipliers})
-    return answer["config"], answer["cost"]["flops"]
+def count_cost(rdw: Client, multipliers: dict[str, float]) -> tuple[dict[str, Any], int]:
+    """Return the scaled network and its exact FLOPs."""
+    response = rdw.post("/v1/cost", {"architecture": training.BASELINE["name"], "multipliers": multipliers})
+    return response["config"], response["cost"]["flops"]
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="where rdw answers (default: %(default)s)")
-    parser.add_argument("--key", default=os.environ.get("RDW_KEY"), help="API key (default: $RDW_KEY, or none)")
-    parser.add_argument("--trainings", type=int, default=16, metavar="N", help="how many (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=4, help="of each training (default: %(default)s)")
-    parser.add_argument("--budget", type=float, default=0.6, help="of the baseline's cost (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="Optuna's (default: %(default)s)")
+    parser.add_argument("--trainings", type=int, default=16, metavar="N", help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs of each training (default: %(default)s)")
+    parser.add_argument(
+        "--budget", type=float, default=0.6, help="share of the baseline's FLOPs (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of Optuna's sampler (default: %(default)s)")
     return parser.parse_args()
 
 

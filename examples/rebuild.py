@@ -1,9 +1,9 @@
-"""A scaled network without rdw: stock timm alone rebuilds it from an answer.
+"""Rebuild a scaled network with stock timm, without rdw.
 
     python examples/rebuild.py config.json
 
-The file is an answer's `config`, whose `timm` is a recipe in plain data. Prints the network's class and how many
-parameters it has.
+The file contains the `config` of a response; its `timm` describes the network as plain data. Prints the network's class
+and its number of parameters.
 """
 
 from __future__ import annotations
@@ -15,40 +15,40 @@ import sys
 from typing import Any
 
 
-def rebuilt(recipe: Any) -> Any:
-    """What a recipe stands for; what is no recipe is itself.
+def rebuild(recipe: Any) -> Any:
+    """Return the object that a recipe describes; other values are returned unchanged.
 
-    `factory` is called with `arguments`, then the result's `attributes` are replaced; `partial` is called in part;
-    `class` is an object of timm's.
+    A `factory` is called with `arguments`, and then `attributes` are set on the result. A `partial` is a factory with
+    some of its arguments. A `class` is an object of timm.
     """
     if isinstance(recipe, list):
-        return [rebuilt(item) for item in recipe]
+        return [rebuild(item) for item in recipe]
     if not isinstance(recipe, dict):
         return recipe
-    arguments = {name: rebuilt(value) for name, value in recipe.get("arguments", {}).items()}
+    arguments = {name: rebuild(value) for name, value in recipe.get("arguments", {}).items()}
     if "class" in recipe:
-        return of_timm(recipe["class"])
+        return import_from_timm(recipe["class"])
     if "partial" in recipe:
-        return functools.partial(of_timm(recipe["partial"]), **arguments)
+        return functools.partial(import_from_timm(recipe["partial"]), **arguments)
     if "factory" not in recipe:
-        return {name: rebuilt(value) for name, value in recipe.items()}
-    made = of_timm(recipe["factory"])(**arguments)
+        return {name: rebuild(value) for name, value in recipe.items()}
+    instance = import_from_timm(recipe["factory"])(**arguments)
     for name, value in recipe.get("attributes", {}).items():
-        setattr(made, name, rebuilt(value))
-    return made
+        setattr(instance, name, rebuild(value))
+    return instance
 
 
-def of_timm(name: str) -> Any:
+def import_from_timm(name: str) -> Any:
     module, _, attribute = name.rpartition(".")
     if not module.startswith("timm."):
-        raise SystemExit(f"{name} is not timm's")
+        raise SystemExit(f"{name} is not in timm")
     return getattr(importlib.import_module(module), attribute)
 
 
 def main(path: str) -> None:
     with open(path) as file:
         config = json.load(file)
-    network = rebuilt(config["timm"])
+    network = rebuild(config["timm"])
     parameters = sum(parameter.numel() for parameter in network.parameters())
     print(f"{type(network).__name__}: {parameters:,} parameters")
 

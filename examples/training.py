@@ -1,6 +1,6 @@
-"""How the examples train a network that rdw suggested: with torch, on scikit-learn's digits, in seconds.
+"""The training of the other examples: a suggested network on scikit-learn's digits, with torch, in seconds.
 
-It stands for what an AutoML tool has already: its own data, its own loop, its own machines.
+It stands for what an AutoML tool already has: its own data, training loop and machines.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from worker.networks import build
 
-# A small MobileNetV2-like baseline; what is suggested are its shrunk and grown versions.
+# A small network like MobileNetV2; rdw suggests scaled versions of it.
 BASELINE: dict[str, Any] = {
     "name": "digits-net",
     "baseline": {
@@ -38,43 +38,43 @@ BASELINE: dict[str, Any] = {
 SPACE = {"r": [0.5, 1.3], "d": [0.5, 1.6], "w": [0.4, 1.8], "ratio": [0.1, 1.0]}
 
 _HELD_OUT = 397
-_BATCH = 50
+_BATCH_SIZE = 50
 
 
 class Diverged(Exception):
-    """The loss is no number any more: no accuracy stands for this network."""
+    """The loss became NaN or infinite, so the network has no accuracy."""
 
 
-def accuracy_of(config: dict[str, Any], epochs: int, seed: int = 0) -> float:
-    """Of the network that a suggestion's `config` names, on the held-out digits.
+def train_and_evaluate(config: dict[str, Any], epochs: int, seed: int = 0) -> float:
+    """Train the network of a response's `config` and return its accuracy on the held-out digits.
 
     Raises: Diverged.
     """
-    torch.set_num_threads(1)  # networks as small as these wait for threads longer than they compute
+    torch.set_num_threads(1)  # more threads slow down networks as small as these
     torch.manual_seed(seed)
-    images, labels = _digits(config["resolution"])
+    images, labels = _load_digits(config["resolution"])
     network = build(config)
     optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3)
-    batches = math.ceil((len(images) - _HELD_OUT) / _BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 8e-3, total_steps=epochs * batches)
+    batches = math.ceil((len(images) - _HELD_OUT) / _BATCH_SIZE)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 8e-3, total_steps=epochs * batches)
     for _ in range(epochs):
-        for chosen in (_HELD_OUT + torch.randperm(len(images) - _HELD_OUT)).chunk(batches):
-            loss = F.cross_entropy(network(images[chosen]), labels[chosen])
+        for indices in (_HELD_OUT + torch.randperm(len(images) - _HELD_OUT)).chunk(batches):
+            loss = functional.cross_entropy(network(images[indices]), labels[indices])
             if not loss.isfinite():
-                raise Diverged("its loss is no number any more")
+                raise Diverged("the loss became NaN or infinite")
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            schedule.step()
+            scheduler.step()
     with torch.inference_mode():
-        right = network.eval()(images[:_HELD_OUT]).argmax(1) == labels[:_HELD_OUT]
-    return float(right.float().mean())
+        is_correct = network.eval()(images[:_HELD_OUT]).argmax(1) == labels[:_HELD_OUT]
+    return float(is_correct.float().mean())
 
 
 @cache
-def _digits(px: int) -> tuple[Tensor, Tensor]:
-    """Shuffled once for all, enlarged to the network's input."""
+def _load_digits(px: int) -> tuple[Tensor, Tensor]:
+    """Return the digits in a fixed random order, resized to the network's input."""
     digits = load_digits()
     order = torch.randperm(len(digits.target), generator=torch.Generator().manual_seed(0))
     images = torch.tensor(digits.images, dtype=torch.float32)[order, None] / 8 - 1
-    return F.interpolate(images, size=(px, px), mode="bilinear"), torch.tensor(digits.target)[order]
+    return functional.interpolate(images, size=(px, px), mode="bilinear"), torch.tensor(digits.target)[order]

@@ -1,15 +1,36 @@
-"""A client of rdw: which resolution, depth and width make a network fit a budget, and train it.
+"""A client of rdw, which scales a convolutional network to a FLOPs budget and trains it.
 
     from rdw_client import Client
 
-    with Client() as rdw:                                   # RDW_URL and RDW_API_KEY
-        found = rdw.scale("efficientnet_b0", flops=200_000_000)
-        trial = rdw.wait(rdw.train(config=..., dataset="digits"))
+    with Client() as rdw:  # RDW_URL and RDW_API_KEY
+        network = rdw.scale("efficientnet_b0", flops=200_000_000)
+        trial = rdw.wait(rdw.train(config=network.config, dataset="digits"))
 
-`AsyncClient` has the same methods, to be awaited.
+`AsyncClient` has the same methods as coroutines and asynchronous iterators. `to_dataframe` makes a pandas data frame
+of several responses.
 """
 
-from rdw_client.answers import (
+from rdw_client.async_client import AsyncClient
+from rdw_client.client import Client
+from rdw_client.display import to_dataframe
+from rdw_client.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    NotUnderstood,
+    Problem,
+    QuotaExceeded,
+    RateLimited,
+    RdwError,
+    SpaceExhausted,
+    TargetOutOfRange,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+    WaitedTooLong,
+)
+from rdw_client.events import Event
+from rdw_client.models import (
     Architecture,
     Calibration,
     Compared,
@@ -21,13 +42,13 @@ from rdw_client.answers import (
     Curve,
     CurvePoint,
     Dataset,
+    Dependents,
     Estimate,
     Family,
     FamilyMember,
     Front,
     FrontNetwork,
     Health,
-    Heard,
     Imported,
     Multipliers,
     Note,
@@ -41,30 +62,13 @@ from rdw_client.answers import (
     Recommendation,
     Study,
     Suggestion,
+    TellResponse,
     TrainedFamily,
     Trial,
     Worker,
 )
-from rdw_client.asynchronous import AsyncClient
-from rdw_client.blocking import Client
-from rdw_client.errors import (
-    Conflict,
-    Invalid,
-    NotFound,
-    NotUnderstood,
-    Problem,
-    RateLimited,
-    RdwError,
-    StudyCancelled,
-    TargetOutOfRange,
-    TrialCancelled,
-    TrialFailed,
-    Unauthorized,
-    Unavailable,
-    Unreachable,
-    WaitedTooLong,
-)
-from rdw_client.events import Event
+from rdw_client.outcomes import DatasetFailed, StudyCancelled, TrialCancelled, TrialFailed
+from rdw_client.version import __version__
 
 __all__ = [
     "Architecture",
@@ -81,6 +85,8 @@ __all__ = [
     "Curve",
     "CurvePoint",
     "Dataset",
+    "DatasetFailed",
+    "Dependents",
     "Estimate",
     "Event",
     "Family",
@@ -88,7 +94,6 @@ __all__ = [
     "Front",
     "FrontNetwork",
     "Health",
-    "Heard",
     "Imported",
     "Invalid",
     "Multipliers",
@@ -102,14 +107,17 @@ __all__ = [
     "PredictorRef",
     "Problem",
     "Queue",
+    "QuotaExceeded",
     "RateLimited",
     "RdwError",
     "Readiness",
     "Recommendation",
+    "SpaceExhausted",
     "Study",
     "StudyCancelled",
     "Suggestion",
     "TargetOutOfRange",
+    "TellResponse",
     "TrainedFamily",
     "Trial",
     "TrialCancelled",
@@ -119,4 +127,6 @@ __all__ = [
     "Unreachable",
     "WaitedTooLong",
     "Worker",
+    "__version__",
+    "to_dataframe",
 ]

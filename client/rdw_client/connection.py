@@ -1,4 +1,4 @@
-"""Where the service is and who we are; what both clients do with an answer."""
+"""The service's address, the API key, and what a response means."""
 
 from __future__ import annotations
 
@@ -7,66 +7,67 @@ from typing import Any, TypeVar
 
 import httpx
 
-from rdw_client.calls import Call
-from rdw_client.errors import Problem, Unreachable, problem
+from rdw_client.errors import Problem, Unreachable, parse_problem
+from rdw_client.request import Request
+from rdw_client.version import __version__
 
 T = TypeVar("T")
 
-URL, KEY = "RDW_URL", "RDW_API_KEY"
+URL_VARIABLE, KEY_VARIABLE = "RDW_URL", "RDW_API_KEY"
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
-def options(url: str | None, key: str | None, timeout: float) -> dict[str, Any]:
-    """httpx's, for a service at `url` (default: RDW_URL) that knows `key` (default: RDW_API_KEY).
+def http_options(url: str | None, key: str | None, timeout: float) -> dict[str, Any]:
+    """Return the options of an httpx client. The defaults of `url` and `key` are RDW_URL and RDW_API_KEY.
 
-    Raises: ValueError where the URL is none, or the key cannot be one.
+    Raises: ValueError if the URL or the key is malformed.
     """
-    secret = _secret(key)
-    headers = {"User-Agent": "rdw-client", **({"Authorization": f"Bearer {secret}"} if secret else {})}
-    return {"base_url": _address(url), "timeout": timeout, "headers": headers}
+    api_key = _api_key(key)
+    headers = {"User-Agent": f"rdw-client/{__version__}", **({"Authorization": f"Bearer {api_key}"} if api_key else {})}
+    return {"base_url": _base_url(url), "timeout": timeout, "headers": headers}
 
 
-def _address(url: str | None) -> str:
-    """Without a /v1 at its end: calls have their own."""
-    base = (url or os.environ.get(URL) or DEFAULT_URL).strip()
+def _base_url(url: str | None) -> str:
+    """Return the service's URL without a trailing `/v1`, which the paths of requests include."""
+    base = (url or os.environ.get(URL_VARIABLE) or DEFAULT_URL).strip()
     try:
         parsed = httpx.URL(base)
     except httpx.InvalidURL as error:
-        raise ValueError(f"{base!r} is no address of a service: {error} ({URL})") from None
+        raise ValueError(f"{base!r} is not a valid service URL: {error} ({URL_VARIABLE})") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{base!r} is no address of a service: it is like {DEFAULT_URL} ({URL})")
+        raise ValueError(f"{base!r} is not a valid service URL: use one like {DEFAULT_URL} ({URL_VARIABLE})")
     return base.rstrip("/").removesuffix("/v1")
 
 
-def _secret(key: str | None) -> str:
-    """The key, as a header can carry it. What is wrong is said without showing it."""
-    secret = (key or os.environ.get(KEY) or "").strip()
+def _api_key(key: str | None) -> str:
+    """Return the key and check that it fits into a header; error messages do not contain it."""
+    secret = (key or os.environ.get(KEY_VARIABLE) or "").strip()
     if not (secret.isascii() and secret.isprintable()):
-        raise ValueError(f"{'key' if key else KEY}: no key has line breaks or letters beyond ASCII. Copy it once more.")
+        name = "key" if key else KEY_VARIABLE
+        raise ValueError(f"{name}: a key has only printable ASCII characters and no line breaks. Copy it again.")
     return secret
 
 
-def answered(call: Call[T], outcome: httpx.Response | httpx.TransportError) -> T:
-    """The answer, read.
+def parse_response(request: Request[T], outcome: httpx.Response | httpx.TransportError) -> T:
+    """Parse the response to a request.
 
     Raises: Problem; Unreachable; NotUnderstood.
     """
     if isinstance(outcome, httpx.TransportError):
-        raise unreachable(outcome)
-    if outcome.is_success or outcome.status_code in call.accepts:
-        return call.read(outcome)
-    raise refused(outcome)
+        raise _unreachable(outcome)
+    if outcome.is_success or outcome.status_code in request.accepted:
+        return request.parse(outcome)
+    raise problem_from(outcome)
 
 
-def refused(answer: httpx.Response) -> Problem:
-    """Of an answer whose body has been read."""
-    return problem(answer.status_code, answer.content)
+def problem_from(response: httpx.Response) -> Problem:
+    """Return the error that a response describes; its body must have been read."""
+    return parse_problem(response.status_code, response.content)
 
 
-def unreachable(error: httpx.TransportError) -> Unreachable:
-    """In words, with the address."""
+def _unreachable(error: httpx.TransportError) -> Unreachable:
     try:
-        where = f"{error.request.url.scheme}://{error.request.url.netloc.decode()}"
-    except RuntimeError:  # it never came to a request
-        where = "The service"
-    return Unreachable(f"{where} does not answer: {str(error) or type(error).__name__}")
+        address = f"{error.request.url.scheme}://{error.request.url.netloc.decode()}"
+    except RuntimeError:  # the error occurred before the request was created
+        address = "The service"
+    return Unreachable(f"{address} does not answer: {str(error) or type(error).__name__}")

@@ -1,74 +1,53 @@
-"""What a call can raise.
+"""The errors that a request can raise.
 
 RdwError
- |-- Unreachable          nobody answered, however often it was tried
- |-- NotUnderstood        the answer is not one of rdw's: another service, or a proxy's page
- |-- WaitedTooLong        a wait's timeout passed; what was waited for goes on
- |-- TrialFailed          the trial that was waited for (`trial`)
+ |-- Unreachable          the service did not respond, after all retries
+ |-- NotUnderstood        the response is not from rdw but from another service, or a proxy's page
+ |-- WaitedTooLong        the timeout of a wait passed; the trial or study continues
+ |-- TrialFailed          the trial failed (`trial`); this and the next three are in outcomes.py
  |-- TrialCancelled
- |-- StudyCancelled       likewise (`study`)
- `-- Problem              the service refused: an RFC 9457 problem document
-      |-- Unauthorized      401, 403: no key, or one that may not
+ |-- StudyCancelled       the study was cancelled (`study`)
+ |-- DatasetFailed        the images of a folder cannot be used (`dataset`)
+ `-- Problem              the service refused the request with an RFC 9457 problem document
+      |-- Unauthorized      401, 403: the key is missing, invalid, or may not do this
+      |-- QuotaExceeded     403: the key has used up its quota
       |-- NotFound          404
-      |-- Conflict          409, 412: the resource is not in a state for that
-      |-- RateLimited       429, still after all retries
-      |-- Unavailable       503: the service is there, and its database or broker is not
-      `-- Invalid           400, 413, 422, 431: what was asked makes no sense; `errors` says where
-           `-- TargetOutOfRange    says what is reachable: `least`, `most`, `nearest`
+      |-- Conflict          409, 412: the resource is not in a state that allows this
+      |    `-- SpaceExhausted      the study's search space has no more networks to suggest
+      |-- RateLimited       429, after all retries
+      |-- Unavailable       503: the database or broker is unavailable, or the service is busy
+      `-- Invalid           400, 413, 415, 422, 431: the request is invalid; `errors` says where
+           `-- TargetOutOfRange    `min_flops`, `max_flops` and `nearest` say what is reachable
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from rdw_client.answers import Study, Trial
+from typing import Any
 
 
 class RdwError(Exception):
-    """Root of the client's errors."""
+    """Base class of the client's errors. They can be pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
 
 
 class Unreachable(RdwError):
-    """Nobody answered, however often it was tried."""
+    """The service did not respond, after all retries."""
 
 
 class NotUnderstood(RdwError):
-    """The answer is not one of rdw's."""
+    """The response is not one of rdw's."""
 
 
 class WaitedTooLong(RdwError, TimeoutError):
-    """A wait's timeout passed; what was waited for goes on."""
-
-
-class TrialFailed(RdwError):
-    """The trial that was waited for has failed."""
-
-    def __init__(self, trial: Trial) -> None:
-        super().__init__(f"Trial {trial.id} has failed: {trial.error or 'it did not say why'}")
-        self.trial = trial
-
-
-class TrialCancelled(RdwError):
-    """The trial that was waited for was cancelled."""
-
-    def __init__(self, trial: Trial) -> None:
-        super().__init__(f"Trial {trial.id} was cancelled.")
-        self.trial = trial
-
-
-class StudyCancelled(RdwError):
-    """The study that was waited for was cancelled."""
-
-    def __init__(self, study: Study) -> None:
-        super().__init__(f"Study {study.id} was cancelled.")
-        self.study = study
+    """The timeout of a wait passed; the trial or study continues."""
 
 
 class Problem(RdwError):
-    """The service refused; the message is the problem's detail, and what is wrong where."""
+    """The service refused the request. The message is the problem's detail and the list of invalid fields."""
 
     def __init__(self, document: Mapping[str, Any], status: int) -> None:
         self.raw = dict(document)
@@ -77,56 +56,64 @@ class Problem(RdwError):
         self.title = str(document.get("title", f"HTTP {status}"))
         self.detail = str(document.get("detail", ""))
         self.errors: list[dict[str, Any]] = list(document.get("errors") or [])
-        self.extras = {name: value for name, value in document.items() if name not in _MEMBERS}
-        super().__init__(self._in_words())
+        self.extras = {name: value for name, value in document.items() if name not in _STANDARD_MEMBERS}
+        super().__init__(self._message())
 
     @property
     def kind(self) -> str:
-        """The last part of the type, which is the same wherever the service runs: `not-found`, `validation`, …"""
+        """The last segment of `type`, such as `not-found`: it does not depend on where the service runs."""
         return self.type.rpartition("/")[2]
 
-    def _in_words(self) -> str:
-        others = [e for e in self.errors if e.get("message") != self.detail]
-        wrong = [f"{e.get('pointer') or 'the body'}: {e.get('message')}" for e in others]
-        return "\n".join([self.detail or self.title, *(f"  {line}" for line in wrong if line not in self.detail)])
+    def _message(self) -> str:
+        others = [error for error in self.errors if error.get("message") != self.detail]
+        fields = [f"{error.get('pointer') or 'the body'}: {error.get('message')}" for error in others]
+        return "\n".join([self.detail or self.title, *(f"  {line}" for line in fields if line not in self.detail)])
 
 
 class Unauthorized(Problem):
-    """No key, or one that may not do this."""
+    """The key is missing, invalid, or may not do this: its scope is too small, or another key owns the resource."""
+
+
+class QuotaExceeded(Problem):
+    """The key has used up its quota; the message says the limit, what is used and what to do."""
 
 
 class NotFound(Problem):
-    """There is no such resource."""
+    """The resource does not exist."""
 
 
 class Conflict(Problem):
-    """The resource is not in a state for that, or has changed meanwhile."""
+    """The resource is not in a state that allows this, or it has changed since it was read."""
+
+
+class SpaceExhausted(Conflict):
+    """The study's search space has no more networks to suggest."""
 
 
 class RateLimited(Problem):
-    """Too many requests, still after all retries."""
+    """Too many requests, after all retries."""
 
 
 class Unavailable(Problem):
-    """The service is there, and what it needs is not."""
+    """The service runs, but its database or broker is unavailable."""
 
 
 class Invalid(Problem):
-    """What was asked makes no sense."""
+    """The request is invalid."""
 
 
 class TargetOutOfRange(Invalid):
-    """No network meets the target; what is reachable."""
+    """No network meets the target."""
 
     @property
-    def least(self) -> int | None:
-        """Least reachable flops."""
-        return self.raw.get("least")
+    def min_flops(self) -> int | None:
+        """The minimum reachable flops."""
+        return self.raw.get("min_flops")
 
     @property
-    def most(self) -> int | None:
-        """Most reachable flops."""
-        return self.raw.get("most")
+    def max_flops(self) -> int | None:
+        """The maximum reachable flops."""
+        return self.raw.get("max_flops")
 
     @property
     def nearest(self) -> dict[str, Any] | None:
@@ -134,9 +121,13 @@ class TargetOutOfRange(Invalid):
         return self.raw.get("nearest")
 
 
-_MEMBERS = ("type", "title", "status", "detail", "instance", "errors")
-_OF_TYPE: dict[str, type[Problem]] = {"target-out-of-range": TargetOutOfRange}
-_OF_STATUS: dict[int, type[Problem]] = {
+_STANDARD_MEMBERS = ("type", "title", "status", "detail", "instance", "errors")
+_CLASS_BY_KIND: dict[str, type[Problem]] = {
+    "quota-exceeded": QuotaExceeded,
+    "space-exhausted": SpaceExhausted,
+    "target-out-of-range": TargetOutOfRange,
+}
+_CLASS_BY_STATUS: dict[int, type[Problem]] = {
     400: Invalid,
     401: Unauthorized,
     403: Unauthorized,
@@ -144,6 +135,7 @@ _OF_STATUS: dict[int, type[Problem]] = {
     409: Conflict,
     412: Conflict,
     413: Invalid,
+    415: Invalid,
     422: Invalid,
     429: RateLimited,
     431: Invalid,
@@ -153,13 +145,20 @@ _OF_STATUS: dict[int, type[Problem]] = {
 }
 
 
-def problem(status: int, body: bytes) -> Problem:
-    """The problem that an answer tells of; of one without a document (a proxy's page) its status says enough."""
+def _restore(kind: type[RdwError], args: tuple[Any, ...], members: dict[str, Any]) -> RdwError:
+    """Rebuild a pickled error without the arguments of its constructor."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(members)
+    return error
+
+
+def parse_problem(status: int, body: bytes) -> Problem:
+    """Return the error for a response; without a problem document (a proxy's page), by the status alone."""
     try:
         document = json.loads(body)
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        document = {"detail": f"The answer was {status}, without a problem document."}
+        document = {"detail": f"The service responded with {status} and no problem document."}
     kind = str(document.get("type", "")).rpartition("/")[2]
-    return _OF_TYPE.get(kind, _OF_STATUS.get(status, Problem))(document, status)
+    return _CLASS_BY_KIND.get(kind, _CLASS_BY_STATUS.get(status, Problem))(document, status)

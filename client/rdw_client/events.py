@@ -1,4 +1,4 @@
-"""A trial's server-sent events: reading them, following them over drops, and what they say of its end."""
+"""Server-sent events of a trial: parsing them, and following them across dropped connections."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from rdw_client.answers import ENDED, Trial
-from rdw_client.errors import TrialCancelled, TrialFailed
+from rdw_client.models import Trial
+from rdw_client.states import ENDED
 
-SILENCE = 40.0  # seconds: the service says something every 15, so after so many the connection is dead
-_SHORTEST, _LONGEST = 0.25, 5.0
+MAX_SILENCE = 40.0  # seconds; the service sends something every 15, so a connection that is silent for longer is dead
+_MIN_DELAY, _MAX_DELAY = 0.25, 5.0  # seconds between connections
 
 
 @dataclass(frozen=True)
 class Event:
-    """`kind` is `state` or `progress`; `id` is none where it was asked for, since no stream was to be had."""
+    """A `state` or `progress` event (`kind`); `id` is None if it was derived from the trial instead of streamed."""
 
     kind: str
     data: dict[str, Any]
     id: int | None = None
 
 
-class Reader:
-    """Lines in, events out."""
+class EventParser:
+    """Parses the lines of an event stream."""
 
     def __init__(self) -> None:
         self._id: int | None = None
         self._kind, self._data = "message", list[str]()
 
-    def take(self, line: str) -> Event | None:
-        """The event that this line completes, if any."""
+    def feed(self, line: str) -> Event | None:
+        """Parse a line; return the event that it completes, if any."""
         if not line:
             return self._complete()
         name, _, value = line.partition(":")
@@ -49,63 +49,55 @@ class Reader:
         if not data:
             return None
         try:
-            plain = json.loads(data)
+            parsed = json.loads(data)
         except ValueError:
             return None
-        return Event(kind, plain, self._id) if isinstance(plain, dict) else None
+        return Event(kind, parsed, self._id) if isinstance(parsed, dict) else None
 
 
-class Following:
-    """Where we are in a trial's events, over any number of connections.
+class EventFollower:
+    """The position in a trial's events, across any number of connections.
 
-    `every`: whether all events are wanted, or the trial's end alone.
+    With `replay_all` every event is delivered; otherwise following stops as soon as the trial has ended.
     """
 
-    def __init__(self, last: int, *, every: bool) -> None:
-        self.last, self._every = last, every
-        self._ended = False
-        self._new = False  # whether this connection has said anything new
-        self._vain = 0  # connections in a row that have not
+    def __init__(self, last_event_id: int, *, replay_all: bool) -> None:
+        self.last_event_id, self._replay_all = last_event_id, replay_all
+        self._has_received_end = False
+        self._has_new_events = False
+        self._empty_connections = 0  # consecutive ones without new events
 
-    def take(self, event: Event) -> bool:
-        """Whether it is new."""
+    def request_headers(self) -> dict[str, str]:
+        """Return the headers with which the stream continues after the last event received."""
+        resume = {"Last-Event-ID": str(self.last_event_id)} if self.last_event_id else {}
+        return {"Accept": "text/event-stream", **resume}
+
+    def accept(self, event: Event) -> bool:
+        """Record an event; return whether it is new."""
         if event.id is not None:
-            if event.id <= self.last:
+            if event.id <= self.last_event_id:
                 return False
-            self.last = event.id
+            self.last_event_id = event.id
         if event.kind == "state":
-            self._ended = event.data.get("state") in ENDED
-        self._new = True
+            self._has_received_end = event.data.get("state") in ENDED
+        self._has_new_events = True
         return True
 
-    def over(self, trial: Trial, *, whole: bool) -> bool:
-        """After a connection, which the service ended (`whole`) or which broke: whether there is nothing more to come.
+    def is_finished(self, trial: Trial, *, closed_by_service: bool) -> bool:
+        """Whether no more events can follow, given the trial as read after a connection has ended."""
+        if not trial.ended:
+            return False
+        return not self._replay_all or self._has_received_end or (closed_by_service and not self._has_new_events)
 
-        `trial` was read since.
-        """
-        return trial.ended and (not self._every or self._ended or (whole and not self._new))
-
-    def pause(self) -> float:
-        """Seconds until the next connection: longer each time that one was in vain."""
-        self._vain = 0 if self._new else self._vain + 1
-        self._new = False
-        return min(_LONGEST, _SHORTEST * 2.0**self._vain)
+    def reconnect_delay(self) -> float:
+        """Return the seconds before the next connection; they double with each connection without new events."""
+        self._empty_connections = 0 if self._has_new_events else self._empty_connections + 1
+        self._has_new_events = False
+        return min(_MAX_DELAY, _MIN_DELAY * 2.0**self._empty_connections)
 
 
-def asked(trial: Trial) -> Event:
-    """What a trial that was read says of itself, as an event."""
-    if trial.state == "running" and trial.progress:
+def event_from_trial(trial: Trial) -> Event:
+    """Return the trial's current state or progress as an event, for when no stream is available."""
+    if trial.is_running and trial.progress:
         return Event("progress", trial.progress)
     return Event("state", {"state": trial.state})
-
-
-def outcome(trial: Trial) -> Trial:
-    """The completed trial.
-
-    Raises: TrialFailed; TrialCancelled.
-    """
-    if trial.state == "failed":
-        raise TrialFailed(trial)
-    if trial.state == "cancelled":
-        raise TrialCancelled(trial)
-    return trial

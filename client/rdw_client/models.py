@@ -1,59 +1,86 @@
-"""What the service answers, as frozen values. Fields that come later are in `raw`, and break nothing."""
+"""The service's responses as frozen dataclasses. Fields that a newer service adds are in `raw`."""
 
 from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache
-from typing import Any, Generic, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Generic, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from rdw_client.display import html_table, one_line, rows_of, to_dataframe
 from rdw_client.errors import NotUnderstood
+from rdw_client.states import ENDED, StudyState, TrialState
 
-Plain = dict[str, Any]
+Json = dict[str, Any]
 T = TypeVar("T")
-
-ENDED = ("completed", "failed", "cancelled")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """An answer; `raw` is its JSON as it came."""
+class Model:
+    """A response, or a part of one; `raw` is its JSON."""
 
-    raw: Plain = field(repr=False, compare=False)
+    summary_fields: ClassVar[tuple[str, ...]] = ()  # what `repr` and tables show, in this order; by default all fields
+
+    raw: Json = field(repr=False, compare=False)
+
+    def __init_subclass__(cls) -> None:
+        cls.__repr__ = Model.__repr__  # type: ignore[method-assign]  # dataclass would define one that shows all fields
+
+    def __repr__(self) -> str:
+        return one_line(self)
+
+    def _repr_html_(self) -> str:
+        """Show the response as a table in notebooks."""
+        return html_table(self)
+
+    def to_dataframe(self) -> Any:
+        """Return a pandas data frame with a row per item, or with one row for a response without items.
+
+        Raises: ImportError if pandas is not installed.
+        """
+        return to_dataframe(rows_of(self))
 
     @classmethod
-    def of(cls, raw: Any) -> Self:
-        """Raises: NotUnderstood."""
+    def from_json(cls, raw: Any) -> Self:
+        """Parse a JSON object.
+
+        Raises: NotUnderstood.
+        """
         if not isinstance(raw, dict):
-            raise NotUnderstood(f"The answer is no {cls.__name__}. Is RDW_URL that of rdw?")
-        given: Plain = {"raw": raw}
-        for name, read in _readers(cls).items():  # type: ignore[arg-type]
+            raise NotUnderstood(f"The response is not a valid {cls.__name__}. Does RDW_URL point at rdw?")
+        fields: Json = {"raw": raw}
+        for name, parse in _field_parsers(cls).items():  # type: ignore[arg-type]  # @cache wants type[Model] hashable
             if name in raw:
-                given[name] = read(raw[name])
+                fields[name] = parse(raw[name])
         try:
-            return cls(**given)
+            return cls(**fields)
         except TypeError as error:
-            raise NotUnderstood(f"The answer is no {cls.__name__}: {error}") from error
+            raise NotUnderstood(f"The response is not a valid {cls.__name__}: {error}") from error
 
 
 @cache
-def _readers(cls: type[Answer]) -> dict[str, Callable[[Any], Any]]:
-    return {name: _reader(hint) for name, hint in get_type_hints(cls).items() if name != "raw"}
+def _field_parsers(cls: type[Model]) -> dict[str, Callable[[Any], Any]]:
+    return {name: _parser_for(hint) for name, hint in _field_types(cls).items()}
 
 
-def _reader(hint: Any) -> Callable[[Any], Any]:
-    """Reads a JSON value as the hint says."""
+def _field_types(cls: type[Model]) -> dict[str, Any]:
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in fields(cls) if field.name != "raw"}
+
+
+def _parser_for(hint: Any) -> Callable[[Any], Any]:
+    """Return a function that converts a JSON value to the type of the hint."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        some = _reader(next(one for one in inner if one is not type(None)))
-        return lambda value: None if value is None else some(value)
+        parse = _parser_for(next(hint for hint in inner if hint is not type(None)))
+        return lambda value: None if value is None else parse(value)
     if origin is tuple:
-        each = _reader(inner[0])
-        return lambda value: tuple(each(one) for one in value)
-    if isinstance(hint, type) and issubclass(hint, Answer):
-        return hint.of
+        parse_item = _parser_for(inner[0])
+        return lambda value: tuple(parse_item(item) for item in value)
+    if isinstance(hint, type) and issubclass(hint, Model):
+        return hint.from_json
     if hint is datetime:
         return lambda value: datetime.fromisoformat(value)
     return lambda value: value
@@ -61,15 +88,27 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """A page of a list; `next` is the cursor of the following one, none on the last."""
+    """A page of a list; `next` is the cursor of the next page, or None on the last."""
 
     items: tuple[T, ...]
     next: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Multipliers(Answer):
-    """Relative to the baseline. `w_interval`: all widths that give this very network."""
+class Dependents(Model):
+    """What depends on a resource: the number of other resources by kind, and the ids of the first 100 of each."""
+
+    summary_fields = ("dependent_counts",)
+
+    dependents: dict[str, list[str]]
+    dependent_counts: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multipliers(Model):
+    """Multipliers relative to the baseline. All widths in `w_interval` give the same network."""
+
+    summary_fields = ("r", "d", "w")
 
     r: float
     d: float
@@ -81,63 +120,75 @@ class Multipliers(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cost(Answer):
-    """For one image; `flops` are multiply-adds of convolutions and linear layers."""
+class Cost(Model):
+    """The cost of one image; `flops` are multiply-adds of convolutions and linear layers."""
+
+    summary_fields = ("flops", "params", "peak_activation_bytes")
 
     flops: int
     fvcore_total: int
     params: int
     activations: int
     peak_activation_bytes: int
-    by_operator: Plain = field(default_factory=dict)
-    stages: tuple[Plain, ...] = ()
-    counters: tuple[Plain, ...] = ()
+    by_operator: Json = field(default_factory=dict)
+    stages: tuple[Json, ...] = ()
+    counters: tuple[Json, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Costed(Answer):
-    """A network and what it costs."""
+class Costed(Model):
+    """A network and its cost."""
 
-    config: Plain
+    summary_fields = ("config.family", "config.resolution", "cost.flops", "cost.params")
+
+    config: Json
     cost: Cost
+    num_classes: int | None = None
+    in_chans: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictedAccuracy(Answer):
+class PredictedAccuracy(Model):
     mean: float
     sd: float
     dataset: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictorRef(Answer):
+class PredictorRef(Model):
     id: str
     version: int
     observations: int
     provenance: str
+    dataset: str | None = None
+    study_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Note(Answer):
-    """A warning: `extrapolated`, `transferred`, `budget_missed`, …"""
+class Note(Model):
+    """A warning, such as `extrapolated`, `transferred` or `budget_missed` (`code`)."""
 
     code: str
     detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate(Answer):
-    """What a training would take, in seconds of one worker; nine in ten lie between `low` and `high`."""
+class Estimate(Model):
+    """The estimated seconds of a training on one worker; nine in ten lie between `low` and `high`."""
 
     seconds: float
     low: float
     high: float
     trainings: int
+    basis: str = ""
+    first_use_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial(Answer):
+class Trial(Model):
     """One network trained on one data set with one recipe and seed."""
+
+    summary_fields = ("id", "state", "architecture", "dataset", "flops", "accuracy", "error")
 
     id: str
     state: str
@@ -146,16 +197,22 @@ class Trial(Answer):
     flops: int
     params: int
     seed: int
-    multipliers: Plain | None = None
+    multipliers: Json | None = None
     ratio: float | None = None
     priority: int = 0
     attempt: int = 0
-    progress: Plain | None = None
-    predicted: Plain | None = None
-    result: Plain | None = None
+    awaiting_promotion: bool = False
+    owner: str | None = None
+    shared: bool = False
+    progress: Json | None = None
+    predicted: Json | None = None
+    result: Json | None = None
     error: str | None = None
-    config: Plain | None = None
-    recipe: Plain | None = None
+    config: Json | None = None
+    recipe: Json | None = None
+    name: str | None = None
+    description: str | None = None
+    archived_at: datetime | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -165,40 +222,68 @@ class Trial(Answer):
         return self.state in ENDED
 
     @property
+    def is_running(self) -> bool:
+        return self.state == TrialState.RUNNING
+
+    @property
     def accuracy(self) -> float | None:
-        """On validation, once it has completed."""
+        """The validation accuracy, or None before the trial has completed."""
         return None if self.result is None else self.result.get("accuracy")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recommendation(Answer):
-    """A network for a budget; `config` alone suffices to build it."""
+class Recommendation(Model):
+    """A network for a budget; `config` is all that is needed to build it."""
+
+    summary_fields = (
+        "architecture",
+        "config.resolution",
+        "multipliers.r",
+        "multipliers.d",
+        "multipliers.w",
+        "cost.flops",
+    )
 
     architecture: str
     rule: str
     multipliers: Multipliers
-    config: Plain
+    config: Json
     cost: Cost
+    num_classes: int | None = None
+    in_chans: int | None = None
     target_flops: int | None = None
     budget_error: float | None = None
-    moved: Plain | None = None
+    moved: Json | None = None
+    rule_reason: str | None = None
     predicted_accuracy: PredictedAccuracy | None = None
     predictor: PredictorRef | None = None
     warnings: tuple[Note, ...] = ()
+    search_truncated: bool = False
     trial: Trial | None = None
     estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family(Answer):
-    """A network for each budget."""
+class Family(Model):
+    """A network for each of several budgets."""
 
     items: tuple[Recommendation, ...]
+    num_classes: int | None = None
+    in_chans: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared(Answer):
-    """One rule's answer, or why it has none."""
+class Compared(Model):
+    """One rule's network (`answer`), or the reason that the rule gives no network (`problem`)."""
+
+    summary_fields = (
+        "rule",
+        "answer.multipliers.r",
+        "answer.multipliers.d",
+        "answer.multipliers.w",
+        "answer.cost.flops",
+        "problem",
+    )
 
     rule: str
     answer: Recommendation | None = None
@@ -206,16 +291,20 @@ class Compared(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison(Answer):
-    """One budget by several rules."""
+class Comparison(Model):
+    """One budget met by several rules."""
 
     target_flops: int
     items: tuple[Compared, ...]
+    num_classes: int | None = None
+    in_chans: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Architecture(Answer):
-    """A baseline; `baseline` and `rules` are there where it was read alone."""
+class Architecture(Model):
+    """A baseline; `baseline` and `rules` are None in lists."""
+
+    summary_fields = ("name", "family", "resolution", "flops", "params", "built_in")
 
     name: str
     family: str
@@ -223,13 +312,22 @@ class Architecture(Answer):
     flops: int
     params: int
     built_in: bool = True
-    baseline: Plain | None = None
-    rules: Plain | None = None
+    owner: str | None = None
+    description: str | None = None
+    archived_at: datetime | None = None
+    baseline: Json | None = None
+    rules: Json | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dataset(Answer):
-    """`missing` says why the service's machine cannot read it; none where it can."""
+class Dataset(Model):
+    """A data set; `missing` says why the service cannot read it, or is None.
+
+    It can be trained on in the state `ready`; while it is `checking`, `progress` counts the images decoded so far.
+    `layout`, `splits`, `classes`, `skipped` and `warnings` say what was understood of a folder; a list has them not.
+    """
+
+    summary_fields = ("name", "state", "task", "num_classes", "channels", "native_px", "missing")
 
     name: str
     kind: str
@@ -240,13 +338,26 @@ class Dataset(Answer):
     task: str = "classification"
     train_images: int | None = None
     test_images: int | None = None
+    owner: str | None = None
     digest: str = ""
+    built_in: bool = False
+    archived_at: datetime | None = None
     missing: str | None = None
+    state: str = "ready"
+    progress: Json | None = None
+    error: str | None = None
+    layout: str | None = None
+    splits: tuple[Json, ...] = ()
+    classes: tuple[Json, ...] = ()
+    skipped: tuple[Json, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(Answer):
-    """`trials` counts its trials by state; `proposed` of `size` networks are drawn."""
+class Study(Model):
+    """A study; `trials` counts its trials by state, and `proposed` of its `size` networks have been sampled."""
+
+    summary_fields = ("id", "name", "state", "architecture", "dataset", "trials")
 
     id: str
     name: str
@@ -257,43 +368,64 @@ class Study(Answer):
     size: int
     proposed: int
     seed: int
-    trials: Plain
+    trials: Json
+    counts: Json = field(default_factory=dict)
+    best: Json | None = None
+    owner: str | None = None
+    description: str | None = None
+    archived_at: datetime | None = None
     created_at: datetime | None = None
-    recipe: Plain | None = None
-    space: Plain | None = None
-    options: Plain | None = None
+    recipe: Json | None = None
+    space: Json | None = None
+    options: Json | None = None
+
+    @property
+    def has_started(self) -> bool:
+        return self.state != StudyState.CREATED
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suggestion(Answer):
-    """What to train next, elsewhere."""
+class Suggestion(Model):
+    """A network to train next outside the service."""
+
+    summary_fields = ("id", "state", "multipliers.r", "multipliers.d", "multipliers.w", "flops")
 
     id: str
     client: str
     state: str
     multipliers: Multipliers
-    config: Plain
+    config: Json
     flops: int
     params: int
     ratio: float
     late: bool = False
-    predicted_accuracy: Plain | None = None
+    predicted_accuracy: Json | None = None
     lease_expires_at: datetime | None = None
-    told: Plain | None = None
+    reported: Json | None = None
+    reported_at: datetime | None = None
+    interim: list[Json] = field(default_factory=list)
     reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heard(Answer):
-    """What was told counts as `observation`; none where it was infeasible."""
+class TellResponse(Model):
+    """A reported result; `observation` is its id, or None if it was infeasible or an interim result.
+
+    After an interim result `go_on` says whether to continue the training.
+    """
+
+    summary_fields = ("observation", "suggestion.id", "suggestion.state")
 
     observation: int | None = None
     suggestion: Suggestion | None = None
+    go_on: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observation(Answer):
-    """A result, of a training here or elsewhere."""
+class Observation(Model):
+    """The measured accuracy of a network that was trained by the service or elsewhere."""
+
+    summary_fields = ("id", "r", "d", "w", "flops", "accuracy", "role", "retracted_at")
 
     id: int
     flops: int
@@ -309,11 +441,11 @@ class Observation(Answer):
     seconds: float | None = None
     latency_ms: float | None = None
     retracted_at: datetime | None = None
-    retraction: str | None = None
+    retraction_reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrontNetwork(Answer):
+class FrontNetwork(Model):
     r: float
     d: float
     w: float
@@ -327,15 +459,15 @@ class FrontNetwork(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Front(Answer):
-    """The networks that no other beats in accuracy and flops, by rising flops; fewer than five are filled up."""
+class Front(Model):
+    """The Pareto front of accuracy and flops, by rising flops; fewer than five networks are filled up."""
 
     items: tuple[FrontNetwork, ...]
     hypervolume: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Correlation(Answer):
+class Correlation(Model):
     pearson: float | None = None
     pearson_interval: tuple[float, ...] | None = None
     spearman: float | None = None
@@ -343,8 +475,8 @@ class Correlation(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Correlations(Answer):
-    """Of each multiplier with flops along the front."""
+class Correlations(Model):
+    """The correlation of each multiplier with flops along the front."""
 
     r: Correlation
     d: Correlation
@@ -352,41 +484,45 @@ class Correlations(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Calibration(Answer):
-    """How often the truth fell inside the bands."""
+class Calibration(Model):
+    """How often the predicted bands contained the measured accuracy."""
 
     trials: int
-    inside_50: float | None = None
-    inside_90: float | None = None
-    items: tuple[Plain, ...] = ()
+    coverage_50: float | None = None
+    coverage_90: float | None = None
+    items: tuple[Json, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilyMember(Answer):
+class FamilyMember(Model):
     """One rule's network for one budget, trained with some seeds."""
+
+    summary_fields = ("target_flops", "rule", "recipe", "flops", "mean", "sd", "problem")
 
     target_flops: int
     rule: str
     recipe: str
     problem: str | None = None
-    multipliers: Plain | None = None
-    config: Plain | None = None
+    multipliers: Json | None = None
+    config: Json | None = None
     flops: int | None = None
     params: int | None = None
     mean: float | None = None
     sd: float | None = None
     accuracies: tuple[float, ...] = ()
-    trials: tuple[Plain, ...] = ()
+    trials: tuple[Json, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedFamily(Answer):
+class TrainedFamily(Model):
     items: tuple[FamilyMember, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictor(Answer):
-    """A version; `etag` is what `activate` takes to be sure that nothing has changed since it was read."""
+class Predictor(Model):
+    """A version of a predictor; `activate` accepts its `etag` to detect changes since it was read."""
+
+    summary_fields = ("id", "architecture", "dataset", "version", "active", "observations")
 
     id: str
     architecture: str
@@ -395,18 +531,22 @@ class Predictor(Answer):
     active: bool
     observations: int
     provenance: str
-    quality: Plain = field(default_factory=dict)
-    gate: Plain | None = None
+    quality: Json = field(default_factory=dict)
+    gate: Json | None = None
     study_id: str | None = None
-    points: tuple[Plain, ...] = ()
-    hyperparameters: Plain | None = None
-    surrogate: Plain | None = None
+    owner: str | None = None
+    points: tuple[Json, ...] = ()
+    hyperparameters: Json | None = None
+    surrogate: Json | None = None
+    name: str | None = None
+    description: str | None = None
+    archived_at: datetime | None = None
     created_at: datetime | None = None
     etag: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurvePoint(Answer):
+class CurvePoint(Model):
     c: float
     r: float
     r_sd: float
@@ -417,21 +557,24 @@ class CurvePoint(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve(Answer):
-    """r(c), d(c) and accuracy(c); beyond `least` and `most` it is a guess."""
+class Curve(Model):
+    """r(c), d(c) and accuracy(c); outside `min_c` to `max_c` they are extrapolated."""
 
-    least: float
-    most: float
+    min_c: float
+    max_c: float
     items: tuple[CurvePoint, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Imported(Answer):
+class Imported(Model):
     imported: int
+    duplicates: int = 0
+    skipped_rows: int = 0
+    ignored_columns: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worker(Answer):
+class Worker(Model):
     name: str
     host: str
     device: str
@@ -443,7 +586,7 @@ class Worker(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Queue(Answer):
+class Queue(Model):
     queued: int
     paused: int
     running: int
@@ -452,15 +595,16 @@ class Queue(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Health(Answer):
+class Health(Model):
     status: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Readiness(Answer):
-    """What is there: `ok`, or what is wrong with it."""
+class Readiness(Model):
+    """Whether the service can work; `database`, `broker` and `disk` are `ok` or say what is wrong."""
 
     ready: bool
     database: str
     broker: str
+    disk: str
     workers: int
