@@ -1,4 +1,4 @@
-"""A folder of fonts for tests: those that matplotlib carries, under families of the tests' own."""
+"""A folder of fonts for tests: matplotlib's own, under other family names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAMILIES = [
 
 @lru_cache
 def font(name: str, base: int = 0, style: str = "Regular", glyphs: tuple[tuple[str, str | None], ...] = ()) -> bytes:
-    """One of DejaVu's fonts under another name; `glyphs`: characters drawn as other glyphs (by name), or not at all."""
+    """Return a DejaVu font under another name; `glyphs` maps characters to other glyphs (by name), or to none."""
     opened = TTFont(DEJAVU[base % len(DEJAVU)], recalcTimestamp=False)
     for record in [r for r in opened["name"].names if r.nameID in (1, 2, 4, 16, 17)]:
         opened["name"].removeNames(nameID=record.nameID)
@@ -39,7 +39,7 @@ def font(name: str, base: int = 0, style: str = "Regular", glyphs: tuple[tuple[s
 
 
 def install(folder: Path, families: list[str] = FAMILIES) -> Path:
-    """A font of each family."""
+    """Install a font of each family in the folder, and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for family in families:
         (folder / f"{family}.ttf").write_bytes(font(f"{family} Sans", FAMILIES.index(family)))

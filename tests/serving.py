@@ -1,4 +1,4 @@
-"""A service for a module of tests: the API in a thread, on SQLite; a worker where one is needed."""
+"""A service for a module of tests: the API in a thread, on SQLite, and a worker if one is needed."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import uvicorn
 
+from app.core.settings import Settings
+from app.core.trials import TrialResult
 from app.db.migrate import upgrade
 from app.db.session import engine_for
 from app.db.unit_of_work import UnitOfWork
-from app.main import create_app
-from app.services import leases
-from app.services.predictors import install_published
-from app.settings import Settings
-from tests.support import SMALL, claim_of, free_port
+from app.http.app import create_app
+from app.services.predictors.store import install_published
+from app.services.trials import lifecycle
+from tests.leaks import shared_ports
+from tests.support import SMALL, claim_trial, find_free_port
 
-RESULT: dict[str, Any] = {"accuracy": 0.9, "seconds": 1.0, "environment": {}}
+RESULT = TrialResult(0.9, 1.0, {})
 
 
 @dataclass(frozen=True)
-class Served:
-    """Where the service is, and its settings."""
+class RunningService:
+    """The URL of a running service, and its settings."""
 
     url: str
     settings: Settings
@@ -38,19 +39,19 @@ class Served:
     def work(self) -> UnitOfWork:
         return UnitOfWork(self.settings.database)
 
-    def claim(self, trial: str) -> leases.Claim:
-        """The trial is taken as by a worker: it runs."""
-        return claim_of(self.work, trial, self.settings)
+    def claim(self, trial: str) -> lifecycle.Claim:
+        """Claim the trial as a worker does, so that it runs."""
+        return claim_trial(self.work, trial, self.settings)
 
     def finish(self, trial: str) -> None:
-        """The trial completes as if it had been trained."""
+        """Complete the trial as if it had been trained."""
         claim = self.claim(trial)
         with self.work() as unit:
-            assert leases.complete(unit, claim, RESULT)
+            assert lifecycle.complete(unit, claim, RESULT)
 
     @property
     def environment(self) -> dict[str, str]:
-        """For processes on the same data."""
+        """The environment of processes that use the same data."""
         return {
             **os.environ,
             "RDW_DATA_DIR": str(self.settings.data_dir),
@@ -64,14 +65,14 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, api_keys: str = "") -> Iterator[Served]:
-    """The baseline `small` is registered, where no key is asked for."""
+def serve_api(folder: Path, api_keys: str = "") -> Iterator[RunningService]:
+    """Serve the API; the baseline `small` is registered unless a key is required."""
     database = f"sqlite:///{folder / 'rdw.sqlite3'}"
     upgrade(database)
     with UnitOfWork(database) as work:
         install_published(work)
-    settings = Settings(data_dir=folder, database_url=database, broker_url="", api_keys=api_keys)
-    port = free_port()
+    settings = Settings(data_dir=folder, database_url=database, broker_url="", api_keys=api_keys, solvers=0)
+    port = find_free_port()
     config = uvicorn.Config(create_app(settings), port=port, log_level="error", ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -82,17 +83,19 @@ def served(folder: Path, api_keys: str = "") -> Iterator[Served]:
             time.sleep(0.02)
         url = f"http://127.0.0.1:{port}"
         if not api_keys:
-            httpx.post(f"{url}/v1/architectures", json=SMALL).raise_for_status()
-        yield Served(url, settings)
+            httpx.post(f"{url}/v1/architectures", json=SMALL, timeout=60).raise_for_status()
+        shared_ports.add(port)
+        yield RunningService(url, settings)
     finally:
+        shared_ports.discard(port)
         server.should_exit = True
         thread.join()
         engine_for(database).dispose()
 
 
 @contextmanager
-def worker(service: Served) -> Iterator[None]:
-    """A real worker on the service's data."""
+def run_worker(service: RunningService) -> Iterator[None]:
+    """Run a worker process for the service."""
     log = (service.settings.data_dir / "worker.log").open("ab")
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli", "worker"], env=service.environment, stdout=log, stderr=subprocess.STDOUT
@@ -101,5 +104,5 @@ def worker(service: Served) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)  # it may still be importing torch
         log.close()

@@ -16,28 +16,29 @@ from matplotlib.axes import Axes
 from matplotlib.image import imread
 
 from app import figures
-from app.figures import Drawing, Finished, Member
-from app.scaling.front import correlations, hypervolume, select_front
-from app.scaling.observations import Observation, points
-from app.scaling.predictor import Predictor
-from app.scaling.published import published_predictor
+from app.core.figures import FigureFormat
+from app.figures import Drawing, FinishedTraining, Member
+from app.scaling.predictors.predictor import Predictor
+from app.scaling.predictors.published_tinynets import published_predictor
+from app.scaling.search.front import correlations, hypervolume, select_front
+from app.scaling.search.observations import Observation, to_points
 
 
-def observed(n: int = 30, least: float = 2e7, most: float = 4e8) -> list[Observation]:
+def create_observations(n: int = 30, min_flops: float = 2e7, max_flops: float = 4e8) -> list[Observation]:
     random = np.random.default_rng(5)
-    flops = np.exp(random.uniform(np.log(least), np.log(most), n))
+    flops = np.exp(random.uniform(np.log(min_flops), np.log(max_flops), n))
     return [
         Observation(*random.uniform(0.4, 1.2, 3), f / 4e8, int(f), 1, float(0.8 - 0.2 * (f / 2e7) ** -0.45))
         for f in flops
     ]
 
 
-def front_of(observations: list[Observation]) -> list[Observation]:
+def select_networks(observations: list[Observation]) -> list[Observation]:
     return [observations[i] for i in select_front(observations)]
 
 
-def timed(observations: list[Observation]) -> list[Observation]:
-    """With latencies that do not follow the FLOPs alone."""
+def add_latencies(observations: list[Observation]) -> list[Observation]:
+    """Return copies with latencies that do not depend on the FLOPs alone."""
     return [replace(o, latency_ms=(o.flops / 1e7) ** 0.7 * (1 + o.d)) for o in observations]
 
 
@@ -50,21 +51,24 @@ MEMBERS = [
     Member(800_000, "surrogate", "same", 799_500, ()),
 ]
 
-# Each figure, as it is usually drawn and with nothing to draw yet.
-USUAL: dict[str, tuple[Any, ...]] = {
-    "accuracy-against-multipliers": (observed(),),
-    "accuracy-against-flops": (observed(), front_of(observed())),
-    "accuracy-against-latency": (timed(observed()), front_of(timed(observed()))),
-    "multipliers-against-flops": (front_of(observed()),),
+# The arguments of each figure, with data and without.
+WITH_DATA: dict[str, tuple[Any, ...]] = {
+    "accuracy-against-multipliers": (create_observations(),),
+    "accuracy-against-flops": (create_observations(), select_networks(create_observations())),
+    "accuracy-against-latency": (
+        add_latencies(create_observations()),
+        select_networks(add_latencies(create_observations())),
+    ),
+    "multipliers-against-flops": (select_networks(create_observations()),),
     "predictor-curve": (published_predictor(),),
     "predicted-against-measured": (PAIRS,),
-    "hypervolume": ({"random": [Finished(5, o.flops, o.accuracy) for o in observed()]},),
+    "hypervolume": ({"random": [FinishedTraining(5, o.flops, o.accuracy) for o in create_observations()]},),
     "family": (MEMBERS,),
 }
-EMPTY: dict[str, tuple[Any, ...]] = {
+WITHOUT_DATA: dict[str, tuple[Any, ...]] = {
     "accuracy-against-multipliers": ([],),
     "accuracy-against-flops": ([], []),
-    "accuracy-against-latency": (observed(), front_of(observed())),
+    "accuracy-against-latency": (create_observations(), select_networks(create_observations())),
     "multipliers-against-flops": ([],),
     "predicted-against-measured": ([],),
     "hypervolume": ({"random": []},),
@@ -81,7 +85,7 @@ def data(drawing: Drawing) -> list[dict[str, str]]:
 
 
 def ticks(axes: Axes, drawing: Drawing) -> list[str]:
-    """The labels of the ticks that are seen on the x axis."""
+    """Return the labels of the visible ticks of the x axis."""
     drawing.figure.draw_without_rendering()
     low, high = axes.get_xlim()
     return [
@@ -92,32 +96,33 @@ def ticks(axes: Axes, drawing: Drawing) -> list[str]:
 
 
 def line(axes: Axes, label: str) -> Any:
-    return next(found for found in axes.lines if found.get_label() == label)
+    return next(artist for artist in axes.lines if artist.get_label() == label)
 
 
-def test_every_figure_is_tried_here() -> None:
-    assert USUAL.keys() == figures.FIGURES.keys()
+def test_these_tests_cover_every_figure() -> None:
+    assert WITH_DATA.keys() == figures.FIGURES.keys()
 
 
-@pytest.mark.parametrize("name", USUAL)
+@pytest.mark.parametrize("name", WITH_DATA)
 @pytest.mark.parametrize("format", ["svg", "png", "csv"])
-def test_the_same_values_give_the_same_bytes(name: str, format: figures.Format) -> None:
+def test_same_values_give_the_same_bytes(name: str, format: FigureFormat) -> None:
     draw = figures.FIGURES[name]
 
-    assert draw(*USUAL[name]).render(format) == draw(*USUAL[name]).render(format)
+    assert draw(*WITH_DATA[name]).render(format) == draw(*WITH_DATA[name]).render(format)
 
 
-@pytest.mark.parametrize("name", [n for n in USUAL if n != "predictor-curve"])
-def test_one_figure_does_not_depend_on_the_others(name: str) -> None:
-    alone = figures.FIGURES[name](*USUAL[name]).svg()
+@pytest.mark.parametrize("name", [n for n in WITH_DATA if n != "predictor-curve"])
+def test_figure_does_not_depend_on_others_drawn_before(name: str) -> None:
+    alone = figures.FIGURES[name](*WITH_DATA[name]).svg()
     figures.predictor_curve(published_predictor()).svg()
 
-    assert figures.FIGURES[name](*USUAL[name]).svg() == alone
+    assert figures.FIGURES[name](*WITH_DATA[name]).svg() == alone
 
 
-def test_another_process_gives_the_same_bytes_and_needs_no_pyplot() -> None:
+def test_another_process_gives_the_same_bytes_without_pyplot() -> None:
     script = (
-        "import sys; from app import figures; from app.scaling.published import published_predictor as p; "
+        "import sys; from app import figures; "
+        "from app.scaling.predictors.published_tinynets import published_predictor as p; "
         "sys.stdout.buffer.write(figures.predictor_curve(p()).svg()); "
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
@@ -128,27 +133,27 @@ def test_another_process_gives_the_same_bytes_and_needs_no_pyplot() -> None:
     assert other.stdout == figures.predictor_curve(published_predictor()).svg()
 
 
-@pytest.mark.parametrize("name", USUAL)
-def test_a_png_is_a_picture_with_something_in_it(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", WITH_DATA)
+def test_png_is_not_blank(name: str, tmp_path: Path) -> None:
     file = tmp_path / "figure.png"
-    file.write_bytes(figures.FIGURES[name](*USUAL[name]).png())
+    file.write_bytes(figures.FIGURES[name](*WITH_DATA[name]).png())
     picture = imread(file)
 
     assert picture.shape[0] > 400 and picture.shape[1] > 600
     assert 0.005 < (picture[..., :3].min(axis=2) < 0.9).mean() < 0.5
 
 
-@pytest.mark.parametrize("name", USUAL)
-def test_an_svg_is_svg_and_undated(name: str) -> None:
-    svg = figures.FIGURES[name](*USUAL[name]).svg().decode()
+@pytest.mark.parametrize("name", WITH_DATA)
+def test_svg_has_no_date(name: str) -> None:
+    svg = figures.FIGURES[name](*WITH_DATA[name]).svg().decode()
 
     assert "<svg" in svg
     assert "<dc:date>" not in svg
 
 
-@pytest.mark.parametrize("name", EMPTY)
-def test_with_nothing_to_draw_the_figure_says_so(name: str) -> None:
-    figure = figures.FIGURES[name](*EMPTY[name])
+@pytest.mark.parametrize("name", WITHOUT_DATA)
+def test_figure_without_data_says_so(name: str) -> None:
+    figure = figures.FIGURES[name](*WITHOUT_DATA[name])
 
     assert figure.figure.axes == []
     assert "yet" in figure.figure.texts[0].get_text()
@@ -157,20 +162,20 @@ def test_with_nothing_to_draw_the_figure_says_so(name: str) -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_few_networks_can_be_drawn(n: int) -> None:
-    few = observed(n)
+    few = create_observations(n)
 
     for figure in (
         figures.accuracy_against_multipliers(few),
-        figures.accuracy_against_flops(few, front_of(few)),
-        figures.accuracy_against_latency(timed(few), front_of(timed(few))),
-        figures.multipliers_against_flops(front_of(few)),
+        figures.accuracy_against_flops(few, select_networks(few)),
+        figures.accuracy_against_latency(add_latencies(few), select_networks(add_latencies(few))),
+        figures.multipliers_against_flops(select_networks(few)),
         figures.predicted_against_measured(PAIRS[:n]),
     ):
         assert figure.render("svg")
 
 
 def test_accuracy_is_drawn_against_each_multiplier() -> None:
-    observations = observed()
+    observations = create_observations()
     figure = figures.accuracy_against_multipliers(observations)
 
     for axes, name, label in zip(figure.figure.axes, "rdw", ["resolution", "depth", "width"], strict=False):
@@ -181,32 +186,32 @@ def test_accuracy_is_drawn_against_each_multiplier() -> None:
     assert figure.figure.axes[3].get_ylabel() == "multiply-adds (millions)"
 
 
-def test_networks_of_one_cost_need_no_colour_bar() -> None:
-    figure = figures.accuracy_against_multipliers(observed(least=1.9e8, most=1.95e8))
+def test_networks_of_equal_cost_have_no_colour_bar() -> None:
+    figure = figures.accuracy_against_multipliers(create_observations(min_flops=1.9e8, max_flops=1.95e8))
 
     assert len(figure.figure.axes) == 3
     assert figure.figure.axes[0].get_title("left").endswith("million multiply-adds each")
 
 
-def test_the_front_is_marked_and_joined_in_order_of_cost() -> None:
+def test_front_is_marked_and_joined_by_cost() -> None:
     best = Observation(1, 1, 1, 0.1, 30_000_000, 1, 0.6), Observation(1, 1, 1, 0.2, 90_000_000, 1, 0.7)
     behind = Observation(1, 1, 1, 0.15, 60_000_000, 1, 0.5)
-    figure = figures.accuracy_against_flops([*best, behind, *observed()], [best[1], behind, best[0]])
+    figure = figures.accuracy_against_flops([*best, behind, *create_observations()], [best[1], behind, best[0]])
     axes = figure.figure.axes[0]
 
     assert texts(figure) == ["33 random networks", "the 3 that NSGA-III keeps"]
     assert sorted(line(axes, "the 3 that NSGA-III keeps").get_xdata()) == [30, 60, 90]
-    (joined,) = [found for found in axes.lines if found.get_linestyle() == "-"]
+    (joined,) = [artist for artist in axes.lines if artist.get_linestyle() == "-"]
     assert joined.get_xydata().tolist() == [[30, 60], [90, 70]]
 
 
-COMPOUND = [replace(o, role="compound") for o in timed(observed(4, 4e7, 3e8))]
-RECOMMENDED = [replace(o, role="recommended") for o in timed(observed(2))]
+COMPOUND = [replace(o, role="compound") for o in add_latencies(create_observations(4, 4e7, 3e8))]
+RECOMMENDED = [replace(o, role="recommended") for o in add_latencies(create_observations(2))]
 
 
 @pytest.mark.parametrize("name", ["accuracy-against-multipliers", "accuracy-against-flops", "accuracy-against-latency"])
-def test_compound_shrunk_networks_have_a_mark_of_their_own(name: str) -> None:
-    random = timed(observed())
+def test_compound_shrunk_networks_have_their_own_mark(name: str) -> None:
+    random = add_latencies(create_observations())
     arguments: tuple[Any, ...] = ([*random, *COMPOUND],)
     figure = figures.FIGURES[name](*arguments, *([[]] if name != "accuracy-against-multipliers" else []))
     axes = figure.figure.axes[0]
@@ -218,52 +223,55 @@ def test_compound_shrunk_networks_have_a_mark_of_their_own(name: str) -> None:
     assert sum(row["role"] == "compound" and row.get("mark") in (None, "network") for row in data(figure)) == 4
 
 
-def test_what_was_not_drawn_at_random_is_not_called_random() -> None:
-    figure = figures.accuracy_against_flops([*observed(), *RECOMMENDED, *COMPOUND], [])
+def test_networks_of_mixed_roles_are_not_called_random() -> None:
+    figure = figures.accuracy_against_flops([*create_observations(), *RECOMMENDED, *COMPOUND], [])
 
     assert texts(figure) == ["32 networks", "4 compound-shrunk networks"]
 
 
 @pytest.mark.parametrize("latency", [0.0, 5e-324])
-def test_what_takes_no_time_was_not_measured(latency: float) -> None:
-    nothing = [replace(o, latency_ms=latency) for o in observed(3)]
+def test_zero_latency_counts_as_not_measured(latency: float) -> None:
+    observations = [replace(o, latency_ms=latency) for o in create_observations(3)]
 
-    assert figures.accuracy_against_latency(nothing, nothing).svg() == figures.accuracy_against_latency([], []).svg()
+    assert (
+        figures.accuracy_against_latency(observations, observations).svg()
+        == figures.accuracy_against_latency([], []).svg()
+    )
 
 
-def test_the_front_of_latency_is_its_own_and_what_was_not_measured_is_left_out() -> None:
+def test_latency_front_uses_only_measured_latencies() -> None:
     def network(flops: int, accuracy: float, latency_ms: float | None) -> Observation:
         return Observation(1, 1, 1, 0.1, flops, 1, accuracy, latency_ms=latency_ms)
 
     # The second has fewer multiply-adds than the third, and is slower.
-    few, slow, fast = network(30, 0.6, 1.5), network(60, 0.65, 9.0), network(90, 0.7, 4.0)
+    cheap, slow, fast = network(30, 0.6, 1.5), network(60, 0.65, 9.0), network(90, 0.7, 4.0)
     untimed = network(100, 0.8, None)
-    figure = figures.accuracy_against_latency([fast, untimed, few, slow], [few, slow, fast, untimed])
+    figure = figures.accuracy_against_latency([fast, untimed, cheap, slow], [cheap, slow, fast, untimed])
     axes = figure.figure.axes[0]
 
     assert texts(figure) == ["3 random networks", "the 3 that NSGA-III keeps by FLOPs"]
     assert sorted(line(axes, "3 random networks").get_xdata()) == [1.5, 4.0, 9.0]
-    (joined,) = [found for found in axes.lines if found.get_linestyle() == "-"]
+    (joined,) = [artist for artist in axes.lines if artist.get_linestyle() == "-"]
     assert joined.get_xydata() == pytest.approx(np.array([[1.5, 60], [4.0, 70]]))
     assert axes.get_xlabel().startswith("milliseconds")
 
 
-def test_multipliers_are_drawn_against_flops_with_their_correlations() -> None:
-    front = front_of(observed())
+def test_multipliers_are_drawn_with_their_correlations() -> None:
+    front = select_networks(create_observations())
     figure = figures.multipliers_against_flops(front)
-    found = correlations(front)
+    expected = correlations(front)
 
     for axes, name in zip(figure.figure.axes, "rdw", strict=True):
         assert axes.lines[0].get_xydata() == pytest.approx(np.array([[o.flops / 1e6, getattr(o, name)] for o in front]))
-        for measure, told in zip(("pearson", "spearman"), axes.get_title("left").split("\n"), strict=True):
-            assert told.startswith(f"{measure.capitalize()} {found[name][measure]:+.2f}")
+        for measure, text in zip(("pearson", "spearman"), axes.get_title("left").split("\n"), strict=True):
+            assert text.startswith(f"{measure.capitalize()} {expected[name][measure]:+.2f}")
 
 
-def test_intervals_of_the_correlations_stand_beside_them_where_they_are_known() -> None:
-    front = front_of(observed())
-    known = {"pearson": 0.5, "pearson_interval": [0.25, 0.75], "spearman": 0.25, "spearman_interval": None}
-    nothing = {"pearson": None, "pearson_interval": None, "spearman": None, "spearman_interval": None}
-    figure = figures.multipliers_against_flops(front, {"r": known, "d": known, "w": nothing})
+def test_correlations_show_their_intervals_if_defined() -> None:
+    front = select_networks(create_observations())
+    defined = {"pearson": 0.5, "pearson_interval": [0.25, 0.75], "spearman": 0.25, "spearman_interval": None}
+    undefined = {"pearson": None, "pearson_interval": None, "spearman": None, "spearman_interval": None}
+    figure = figures.multipliers_against_flops(front, {"r": defined, "d": defined, "w": undefined})
 
     assert figure.figure.axes[0].get_title("left") == "Pearson +0.50  [+0.25, +0.75]\nSpearman +0.25"
     assert figure.figure.axes[2].get_title("left") == ""
@@ -273,7 +281,7 @@ def test_intervals_of_the_correlations_stand_beside_them_where_they_are_known() 
 
 
 @pytest.mark.parametrize(
-    ("least", "most", "expected"),
+    ("min_flops", "max_flops", "expected"),
     [
         (2.2e7, 3.9e8, {"30", "50", "100", "200", "300"}),
         (3.0e5, 9.0e7, {"0.5", "1", "2", "5", "10", "20", "50"}),
@@ -281,9 +289,9 @@ def test_intervals_of_the_correlations_stand_beside_them_where_they_are_known() 
         (1.9e8, 1.96e8, {"192", "194"}),
     ],
 )
-def test_the_ticks_of_a_log_axis_are_plain_numbers(least: float, most: float, expected: set[str]) -> None:
-    observations = observed(60, least, most)
-    figure = figures.accuracy_against_flops(observations, front_of(observations))
+def test_ticks_of_a_log_axis_are_plain_numbers(min_flops: float, max_flops: float, expected: set[str]) -> None:
+    observations = create_observations(60, min_flops, max_flops)
+    figure = figures.accuracy_against_flops(observations, select_networks(observations))
     shown = ticks(figure.figure.axes[0], figure)
 
     assert figure.figure.axes[0].get_xscale() == "log"
@@ -292,16 +300,16 @@ def test_the_ticks_of_a_log_axis_are_plain_numbers(least: float, most: float, ex
     assert len(figure.figure.axes[0].xaxis.get_minorticklocs()) == 0
 
 
-def test_a_predictor_is_drawn_with_its_90_percent_band_and_its_points() -> None:
+def test_predictor_is_drawn_with_its_band_and_points() -> None:
     predictor = published_predictor()
     figure = figures.predictor_curve(predictor)
 
     for axes, name, scale in zip(figure.figure.axes, ["r", "d", "accuracy"], [1, 1, 100], strict=True):
         gp = getattr(predictor, name)
-        drawn = line(axes, "predicted").get_xydata()
+        plotted = line(axes, "predicted").get_xydata()
         band = axes.collections[0].get_paths()[0].vertices
-        for c, mean in drawn[[0, 60, 199]]:
-            expected, sd = gp.at(math.log(c))
+        for c, mean in plotted[[0, 60, 199]]:
+            expected, sd = gp.predict_one(math.log(c))
             assert mean == pytest.approx(scale * expected)
             edges = band[np.isclose(band[:, 0], c), 1]
             assert edges.max() == pytest.approx(scale * (expected + 1.645 * sd))
@@ -312,28 +320,28 @@ def test_a_predictor_is_drawn_with_its_90_percent_band_and_its_points() -> None:
         assert axes.get_xscale() == "log"
 
 
-def test_the_published_networks_are_drawn_beside_with_their_names() -> None:
-    own = Predictor.fitted(points(front_of(observed())))
+def test_published_networks_are_drawn_with_their_names() -> None:
+    own = Predictor.fit(to_points(select_networks(create_observations())))
     figure = figures.predictor_curve(own, published_predictor().points)
     label = "published TinyNets (EfficientNet-B0, ImageNet)"
 
     assert label in texts(figure)
     for axes, name in zip(figure.figure.axes[:2], "rd", strict=True):
-        beside = line(axes, label).get_xydata()
-        assert beside == pytest.approx(np.array([[p.c, getattr(p, name)] for p in published_predictor().points]))
+        plotted = line(axes, label).get_xydata()
+        assert plotted == pytest.approx(np.array([[p.c, getattr(p, name)] for p in published_predictor().points]))
         assert [note.get_text() for note in axes.texts] == list("ABCDE")
-    assert label not in [found.get_label() for found in figure.figure.axes[2].lines]  # accuracy on other data
+    assert label not in [artist.get_label() for artist in figure.figure.axes[2].lines]  # accuracy on other data
     published = [row for row in data(figure) if row["mark"] == "published"]
     assert [row["name"] for row in published] == [f"tinynet_{letter}" for letter in "abcde"]
 
 
-def test_the_published_predictor_has_its_points_drawn_once() -> None:
+def test_points_of_published_predictor_are_drawn_once() -> None:
     figure = figures.predictor_curve(published_predictor(), published_predictor().points)
 
     assert texts(figure) == ["90 % band", "predicted", "networks fitted on"]
 
 
-def test_what_was_measured_outside_of_the_band_is_told_apart() -> None:
+def test_measurements_outside_the_band_have_their_own_mark() -> None:
     figure = figures.predicted_against_measured(PAIRS)
     axes = figure.figure.axes[0]
 
@@ -343,32 +351,37 @@ def test_what_was_measured_outside_of_the_band_is_told_apart() -> None:
     assert axes.get_xlim() == axes.get_ylim()
 
 
-def test_the_csv_is_what_the_plot_shows() -> None:
-    observations = observed()
-    front = front_of(observations)
+def test_csv_has_the_plotted_values() -> None:
+    observations = create_observations()
+    front = select_networks(observations)
     rows = data(figures.accuracy_against_flops(observations, front))
 
     assert [float(row["accuracy"]) for row in rows if row["mark"] == "network"] == [o.accuracy for o in observations]
     assert [int(row["flops"]) for row in rows if row["mark"] == "kept"] == [o.flops for o in front]
-    drawn = figures.accuracy_against_flops(observations, front).figure.axes[0].lines[1].get_xydata()
+    plotted = figures.accuracy_against_flops(observations, front).figure.axes[0].lines[1].get_xydata()
     joined = [[int(row["flops"]) / 1e6, 100 * float(row["accuracy"])] for row in rows if row["mark"] == "joined"]
-    assert drawn == pytest.approx(np.array(joined))
+    assert plotted == pytest.approx(np.array(joined))
 
 
-def test_the_predictors_csv_has_curve_and_networks() -> None:
+def test_csv_of_predictor_has_curve_and_networks() -> None:
     predictor = published_predictor()
     figure = figures.predictor_curve(predictor)
     rows = data(figure)
     curve = [row for row in rows if row["mark"] == "curve"]
 
-    drawn = line(figure.figure.axes[0], "predicted").get_xydata()
-    assert drawn == pytest.approx(np.array([[float(row["c"]), float(row["r"])] for row in curve]))
-    assert float(curve[7]["d_sd"]) == pytest.approx(predictor.d.at(math.log(float(curve[7]["c"])))[1])
+    plotted = line(figure.figure.axes[0], "predicted").get_xydata()
+    assert plotted == pytest.approx(np.array([[float(row["c"]), float(row["r"])] for row in curve]))
+    assert float(curve[7]["d_sd"]) == pytest.approx(predictor.d.predict_one(math.log(float(curve[7]["c"])))[1])
     assert [float(row["c"]) for row in rows if row["mark"] == "fitted"] == [p.c for p in predictor.points]
 
 
-def test_hypervolume_is_that_of_what_has_finished_so_far() -> None:
-    finished = [Finished(4, 30, 0.5), Finished(2, 40, 0.4), Finished(6, 90, 0.7), Finished(4, 30, 0.6)]
+def test_hypervolume_counts_trainings_finished_so_far() -> None:
+    finished = [
+        FinishedTraining(4, 30, 0.5),
+        FinishedTraining(2, 40, 0.4),
+        FinishedTraining(6, 90, 0.7),
+        FinishedTraining(4, 30, 0.6),
+    ]
     figure = figures.hypervolume({"random": finished})
     reference = (1.01 * 90, 0.0)
     expected = [
@@ -384,37 +397,37 @@ def test_hypervolume_is_that_of_what_has_finished_so_far() -> None:
     assert [float(row["hypervolume"]) for row in data(figure)] == pytest.approx(expected)
 
 
-def test_each_series_of_hypervolume_is_drawn() -> None:
+def test_every_hypervolume_series_is_drawn() -> None:
     """Five methods are compared in bench/less_compute.py."""
     names = list("abcde")
-    figure = figures.hypervolume({name: [Finished(1, 10, 0.1 * n)] for n, name in enumerate(names, 1)})
+    figure = figures.hypervolume({name: [FinishedTraining(1, 10, 0.1 * n)] for n, name in enumerate(names, 1)})
 
     assert [row["series"] for row in data(figure)] == names
 
 
-def test_two_series_of_hypervolume_have_one_reference() -> None:
-    cheap, costly = [Finished(1, 30, 0.5)], [Finished(1, 90, 0.5)]
+def test_hypervolume_series_share_one_reference_point() -> None:
+    cheap, costly = [FinishedTraining(1, 30, 0.5)], [FinishedTraining(1, 90, 0.5)]
     both = {row["series"]: float(row["hypervolume"]) for row in data(figures.hypervolume({"a": cheap, "b": costly}))}
 
     assert both["a"] == pytest.approx(hypervolume([30], [0.5], (1.01 * 90, 0.0)))
     assert both["b"] == pytest.approx(hypervolume([90], [0.5], (1.01 * 90, 0.0)))
 
 
-def test_a_family_is_drawn_by_rule_and_recipe_with_the_spread_of_its_seeds() -> None:
+def test_family_is_drawn_by_rule_and_recipe() -> None:
     figure = figures.family(MEMBERS)
     rows = {(row["rule"], row["recipe"]): row for row in data(figure)}
 
     assert texts(figure) == ["compound", "tiny formula", "tiny formula, with RandAugment"]
     assert float(rows["tiny_formula", "same"]["mean"]) == pytest.approx(0.71)
     assert float(rows["tiny_formula", "same"]["sd"]) == pytest.approx(0.01)
-    assert rows["compound", "same"]["sd"] == ""  # one seed has no spread
+    assert rows["compound", "same"]["sd"] == ""  # one seed has no deviation
     assert ("surrogate", "same") not in rows
     studied, augmented = figure.figure.axes[0].containers[1:]
     assert studied.lines[0].get_xydata() == pytest.approx(np.array([[0.801, 71]]))
     assert studied.lines[0].get_markerfacecolor() != augmented.lines[0].get_markerfacecolor()
 
 
-def test_marks_of_a_family_lie_within_the_axes() -> None:
+def test_marks_of_family_lie_within_the_axes() -> None:
     axes = figures.family(MEMBERS).figure.axes[0]
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
 
@@ -422,8 +435,8 @@ def test_marks_of_a_family_lie_within_the_axes() -> None:
     assert low < 69 and high > 73
 
 
-def test_a_figure_of_very_many_networks_stays_small_and_has_all_their_data() -> None:
-    many = observed(20_000)
+def test_figure_of_20000_networks_is_small_and_complete() -> None:
+    many = create_observations(20_000)
 
     for drawing in (figures.accuracy_against_multipliers(many), figures.accuracy_against_flops(many, many[:9])):
         assert len(drawing.svg()) < 2_000_000

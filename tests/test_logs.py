@@ -2,13 +2,10 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 
 import pytest
 
-from app import logs
-from tests.failures.service import running
-from tests.support import SMALL
+from app.core import logging as logs
 
 
 @pytest.fixture
@@ -26,12 +23,12 @@ def lines(capsys: pytest.CaptureFixture[str]):
     root.handlers[:], root.level = handlers, level
 
 
-def test_a_json_line_is_one_object_with_the_ids_it_is_about(lines) -> None:
+def test_json_line_is_one_object_with_ids(lines) -> None:
     written = lines("json")
     log = logging.getLogger("rdw.test")
 
-    with logs.about(request_id="r", trial_id=None):
-        with logs.about(trial_id="t"):
+    with logs.log_context(request_id="r", trial_id=None):
+        with logs.log_context(trial_id="t"):
             try:
                 raise ValueError("on\ntwo lines")
             except ValueError:
@@ -51,11 +48,11 @@ INJECTED = 'bearer x", "level": "DEBUG'
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
-def test_whatever_is_logged_a_secret_is_struck_out_of_it_and_the_line_stays_one(lines, form: str) -> None:
+def test_secrets_are_masked_in_every_log_line(lines, form: str) -> None:
     written = lines(form)
     log = logging.getLogger("rdw.test")
 
-    with logs.about(request_id=INJECTED):
+    with logs.log_context(request_id=INJECTED):
         try:
             raise ValueError('Bearer s3cret\\" redis://me:s3cret@host')
         except ValueError:
@@ -71,31 +68,13 @@ def test_whatever_is_logged_a_secret_is_struck_out_of_it_and_the_line_stays_one(
         assert line["exception"].endswith("redis://me:***@host")
 
 
-def test_a_plain_line_ends_with_the_ids(lines) -> None:
+def test_text_line_ends_with_ids(lines) -> None:
     written = lines("text")
 
-    with logs.about(request_id="r", trial_id="t"):
+    with logs.log_context(request_id="r", trial_id="t"):
         logging.getLogger("rdw.test").info("it runs")
     logging.getLogger("rdw.test").info("it rests")
 
     runs, rests = written()
     assert runs.endswith("INFO rdw.test: it runs [request_id=r trial_id=t]")
     assert rests.endswith("INFO rdw.test: it rests")
-
-
-def test_a_requests_id_is_on_the_lines_of_the_api_and_of_the_worker_that_trains(tmp_path: Path) -> None:
-    settings = {"RDW_WORKERS": "1", "RDW_DATABASE_URL": "", "RDW_BROKER_URL": "", "RDW_LOG_FORMAT": "json"}
-    with running(tmp_path, **settings) as service:
-        service.client.headers["X-Request-ID"] = "a-request"
-        service.post("/v1/architectures", SMALL)
-        body = {"architecture": "small", "dataset": "digits", "recipe": "digits-smoke"}
-        trial = service.post("/v1/trials", body)["id"]
-        service.wait_for_trial(trial)
-    # Celery prints a line or two of its own when a worker begins and ends.
-    written = [json.loads(line) for line in service.log().splitlines() if line.startswith("{")]
-
-    about = [line for line in written if line.get("request_id") == "a-request"]
-    assert any(line["message"].startswith(f"trial {trial} is queued") for line in about)
-    of_the_worker = [line["message"] for line in about if line.get("trial_id") == trial]
-    assert any("attempt 1" in message for message in of_the_worker)
-    assert any("completed" in message for message in of_the_worker)

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from app.errors import Invalid
-from app.recipes import PRESETS, Recipe, recipe_for
+from app.core.errors import InvalidRequest
+from app.data.recipes import PRESETS, Recipe, recipe_for
 
 
-def test_a_warm_up_longer_than_the_training_is_refused() -> None:
+def test_warm_up_longer_than_training_is_refused() -> None:
     with pytest.raises(ValidationError, match="warmup_epochs"):
         Recipe(epochs=2, warmup_epochs=3)
 
@@ -23,7 +23,7 @@ def test_presets_survive_the_way_through_plain_data() -> None:
         assert Recipe(**preset.model_dump()) == preset
 
 
-def test_the_rate_is_scaled_with_the_batch_it_is_for() -> None:
+def test_learning_rate_scales_with_batch_size() -> None:
     assert Recipe(lr=0.048, lr_batch=1024, batch_size=128).highest_lr == pytest.approx(0.006)
     assert Recipe(lr=0.048, batch_size=128).highest_lr == 0.048
 
@@ -39,13 +39,13 @@ def test_the_papers_recipe_is_the_papers() -> None:
     assert PRESETS["tinynet-ra"].model_dump() == {**paper.model_dump(), **changed}
 
 
-def test_options_that_came_later_do_not_decide_where_they_are_not_used() -> None:
+def test_unused_newer_options_do_not_determine_recipe() -> None:
     plain = Recipe(epochs=2)
 
-    assert "randaugment" not in plain.decisive()
-    assert plain.decisive()["epochs"] == 2
-    assert Recipe(epochs=2, randaugment=9).decisive()["randaugment"] == 9
-    assert {name for name in Recipe.model_fields if name not in plain.decisive()} == {
+    assert "randaugment" not in plain.determining_options()
+    assert plain.determining_options()["epochs"] == 2
+    assert Recipe(epochs=2, randaugment=9).determining_options()["randaugment"] == 9
+    assert {name for name in Recipe.model_fields if name not in plain.determining_options()} == {
         "lr_batch",
         "schedule",
         "decay",
@@ -60,17 +60,17 @@ def test_options_that_came_later_do_not_decide_where_they_are_not_used() -> None
     ("option", "value"),
     [("label_smoothing", 0.1), ("dropout", 0.2), ("crop", 0.5), ("colour_jitter", 0.4), ("randaugment", 9)],
 )
-def test_what_has_no_meaning_for_detection_is_refused_there_and_nowhere_else(option: str, value: float) -> None:
+def test_classification_options_are_refused_for_detection(option: str, value: float) -> None:
     asked = Recipe(**{option: value})
 
-    with pytest.raises(Invalid, match=f"{option} has no meaning for detection.*detection-quick") as raised:
+    with pytest.raises(InvalidRequest, match=f"{option} does not apply to detection.*detection-quick") as raised:
         recipe_for("detection", asked, "/train/recipe")
 
     assert raised.value.pointer == f"/train/recipe/{option}"
     assert recipe_for("classification", asked, "/recipe") == asked
 
 
-def test_for_detection_such_options_are_off_by_default_and_may_be_said_to_be_off() -> None:
+def test_classification_options_default_to_off_for_detection() -> None:
     plain = recipe_for("detection", Recipe(epochs=2, flip=True, drop_path=0.1), "/recipe")
 
     assert (plain.label_smoothing, plain.dropout, plain.epochs, plain.flip, plain.drop_path) == (0, 0, 2, True, 0.1)
@@ -82,9 +82,9 @@ def test_each_preset_is_for_one_task() -> None:
     for name, preset in PRESETS.items():
         own, other = ("detection", "classification") if name == "detection-quick" else ("classification", "detection")
         assert recipe_for(own, name, "/recipe") == preset
-        with pytest.raises(Invalid, match=f"'{name}' is no recipe for {other}; take"):
+        with pytest.raises(InvalidRequest, match=f"'{name}' is not a recipe for {other}; use"):
             recipe_for(other, name, "/recipe")
-    with pytest.raises(Invalid, match="take detection-quick"):
+    with pytest.raises(InvalidRequest, match="use detection-quick"):
         recipe_for("detection", "quick", "/recipe")
-    with pytest.raises(Invalid, match="take quick or digits-smoke or tinynet or tinynet-ra"):
+    with pytest.raises(InvalidRequest, match="use quick or digits-smoke or tinynet or tinynet-ra"):
         recipe_for("classification", "detection-quick", "/recipe")

@@ -1,4 +1,4 @@
-"""Baselines of one's own: given in the request or registered, checked with pointers, and treated like built-in ones."""
+"""Custom baselines, inline or registered, are validated with pointers and treated like built-in ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+
+pytestmark = pytest.mark.databases("sqlite")  # the database does not matter to arithmetic
 
 MBCONV: dict[str, Any] = {
     "family": "efficientnet",
@@ -84,14 +86,8 @@ GHOSTNET: dict[str, Any] = {
 EACH = {b["family"]: b for b in (MBCONV, LATE_HEAD, RESNET, RESNEXT, REGNET, CONVNEXT, GHOSTNET)}
 
 
-@pytest.fixture
-def empty_database(sqlite: str) -> str:
-    """One will do: what is tested here is arithmetic."""
-    return sqlite
-
-
 @pytest.mark.parametrize("family", EACH)
-def test_a_baseline_of_ones_own_is_scaled_and_costed_like_a_built_in(client: TestClient, family: str) -> None:
+def test_own_baseline_is_scaled_and_costed(client: TestClient, family: str) -> None:
     body = {"architecture": {"baseline": EACH[family]}, "target": {"ratio": 0.6}}
 
     answer = client.post("/v1/scale", json=body)
@@ -105,7 +101,7 @@ def test_a_baseline_of_ones_own_is_scaled_and_costed_like_a_built_in(client: Tes
     assert found["config"]["timm"]["factory"].startswith("timm.")
 
 
-def test_a_registered_baseline_is_known_by_its_name(client: TestClient) -> None:
+def test_registered_baseline_is_usable_by_name(client: TestClient) -> None:
     made = client.post("/v1/architectures", json={"name": "mine", "baseline": MBCONV})
 
     assert made.status_code == 201, made.text
@@ -138,9 +134,7 @@ def test_a_registered_baseline_is_known_by_its_name(client: TestClient) -> None:
         ({**GHOSTNET, "head": {"channels": 640}}, "/baseline/head/channels"),
     ],
 )
-def test_what_is_wrong_with_a_baseline_is_pointed_at(
-    client: TestClient, baseline: dict[str, Any], pointer: str
-) -> None:
+def test_invalid_baseline_error_has_pointer(client: TestClient, baseline: dict[str, Any], pointer: str) -> None:
     answer = client.post("/v1/architectures", json={"name": "wrong", "baseline": baseline})
 
     assert answer.status_code == 422, answer.text
@@ -148,7 +142,7 @@ def test_what_is_wrong_with_a_baseline_is_pointed_at(
     assert client.get("/v1/architectures/wrong").status_code == 404
 
 
-def test_rules_by_which_a_baseline_would_scale_to_no_network_are_refused(client: TestClient) -> None:
+def test_rules_that_allow_no_network_are_refused(client: TestClient) -> None:
     body = {"name": "wrong", "baseline": GHOSTNET, "rules": {"divisor": 4, "head": "scaled"}}
 
     answer = client.post("/v1/architectures", json=body)
@@ -157,7 +151,7 @@ def test_rules_by_which_a_baseline_would_scale_to_no_network_are_refused(client:
     assert answer.json()["errors"][0]["pointer"] == "/rules"
 
 
-def test_channels_that_would_take_too_many_steps_are_refused(client: TestClient) -> None:
+def test_channels_with_too_many_steps_are_refused(client: TestClient) -> None:
     stages = [{**RESNET["stages"][0], "channels": 8192}, {**RESNET["stages"][1], "channels": 8192}]
     body = {"name": "wrong", "baseline": {**RESNET, "stages": stages}, "rules": {"divisor": 1, "head": "fixed"}}
 
@@ -168,7 +162,7 @@ def test_channels_that_would_take_too_many_steps_are_refused(client: TestClient)
 
 
 @pytest.mark.parametrize("where", ["/v1/scale", "/v1/cost", "/v1/trials"])
-def test_pointers_into_an_inline_baseline_start_at_the_body(client: TestClient, where: str) -> None:
+def test_inline_baseline_pointers_start_at_body(client: TestClient, where: str) -> None:
     body: dict[str, Any] = {"architecture": {"baseline": {**MBCONV, "arch_def": [["ir_r1_s2"]]}}}
     body |= {"/v1/scale": {"target": {"ratio": 0.5}}, "/v1/trials": {"dataset": "digits"}}.get(where, {})
 
@@ -177,7 +171,7 @@ def test_pointers_into_an_inline_baseline_start_at_the_body(client: TestClient, 
     assert answer.json()["errors"][0]["pointer"] == "/architecture/baseline/arch_def/0/0"
 
 
-def test_stage_widths_have_to_be_one_a_stage_and_one_for_the_head(client: TestClient) -> None:
+def test_stage_widths_need_one_per_stage_and_head(client: TestClient) -> None:
     body = {"architecture": "efficientnet_b0", "multipliers": {"w_stages": [1.0, 0.9]}}
 
     answer = client.post("/v1/cost", json=body)
@@ -186,7 +180,7 @@ def test_stage_widths_have_to_be_one_a_stage_and_one_for_the_head(client: TestCl
     assert answer.json()["errors"][0]["pointer"] == "/multipliers/w_stages"
 
 
-def test_a_network_that_is_trained_carries_the_way_to_rebuild_it(client: TestClient) -> None:
+def test_trained_network_can_be_rebuilt_from_its_config(client: TestClient) -> None:
     body = {"architecture": {"baseline": CONVNEXT}, "dataset": "digits", "recipe": "digits-smoke"}
 
     trial = client.post("/v1/trials", json=body).json()

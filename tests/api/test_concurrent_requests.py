@@ -1,4 +1,4 @@
-"""Requests that come at the same moment, more of them than there are threads."""
+"""More simultaneous requests than there are threads."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.db.unit_of_work import UnitOfWork
-from app.scaling.published import published_predictor
-from app.services import predictors
+from app.scaling.predictors.published_tinynets import published_predictor
+from app.services.predictors import store
 from tests.support import SMALL
+
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
 MANY = 20
 TRIAL = {
@@ -44,7 +46,7 @@ def statuses(answers: list[Any]) -> Counter[int]:
 
 
 @pytest.mark.parametrize("path", ["/v1/trials", "/v1/studies"])
-def test_those_that_only_ask_do_not_wait_for_each_other(client: TestClient, path: str) -> None:
+def test_concurrent_validations_all_succeed(client: TestClient, path: str) -> None:
     body = TRIAL if path == "/v1/trials" else {**STUDY, "recipe": "digits-smoke"}
 
     answers = at_once(client, path, {**body, "validate_only": True})
@@ -52,14 +54,14 @@ def test_those_that_only_ask_do_not_wait_for_each_other(client: TestClient, path
     assert statuses(answers) == {200: MANY}
 
 
-def test_those_that_change_nothing_any_more_do_not_either(client: TestClient) -> None:
+def test_concurrent_starts_without_effect_all_succeed(client: TestClient) -> None:
     study = client.post("/v1/studies", json={**STUDY, "trials": 2, "recipe": "digits-smoke"}).json()["id"]
     client.post(f"/v1/studies/{study}/start")
 
     assert statuses(at_once(client, f"/v1/studies/{study}/start")) == {202: MANY}
 
 
-def test_a_baseline_is_new_to_one_of_those_that_register_it(client: TestClient) -> None:
+def test_concurrent_registration_creates_baseline_once(client: TestClient) -> None:
     assert statuses(at_once(client, "/v1/architectures", SMALL)) == {201: 1, 200: MANY - 1}
 
 
@@ -80,9 +82,9 @@ def test_one_key_is_carried_out_once(client: TestClient, what: str) -> None:
     assert len({(answer.status_code, answer.content) for answer in done}) == 1
 
 
-def test_who_has_seen_the_same_version_puts_it_to_use_once(client: TestClient, work: Callable[[], UnitOfWork]) -> None:
+def test_concurrent_activations_of_one_version_succeed_once(client: TestClient, work: Callable[[], UnitOfWork]) -> None:
     with work() as unit:
-        row = predictors.keep(
+        row = store.add_version(
             unit, published_predictor(), architecture="tinynet_e", dataset="digits", provenance="a test"
         )
         unit.commit()

@@ -1,4 +1,4 @@
-"""What a client can do to trials and studies under way: retry, pause, resume, choose who goes first."""
+"""Changes of trials and studies in progress: retry, pause, resume and priority."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.core.settings import Settings
+from app.core.trials import TrialResult
 from app.db.unit_of_work import UnitOfWork
-from app.services import leases
-from app.settings import Settings
-from tests.support import SMALL, claim_of
+from app.services.trials import lifecycle, reconciliation
+from app.services.trials.heartbeats import LeaseStatus, extend_lease
+from tests.support import SMALL, claim_trial
+
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
 Open = Callable[[], UnitOfWork]
 TRIAL = {"architecture": "small", "dataset": "digits", "recipe": "digits-smoke"}
@@ -47,12 +51,12 @@ def trials_of(client: TestClient, study: str) -> list[str]:
 
 
 def fail(work: Open, settings: Settings, trial: str) -> None:
-    claim = claim_of(work, trial, settings)
+    claim = claim_trial(work, trial, settings)
     with work() as unit:
-        assert leases.fail(unit, claim, "The disk is full.", ["epoch 1", "no space left"])
+        assert lifecycle.fail(unit, claim, "The disk is full.", ["epoch 1", "no space left"])
 
 
-def test_a_failed_trial_says_why_with_the_last_lines_of_its_log_and_is_retried_as_itself(
+def test_failed_trial_shows_log_and_can_be_retried(
     client: TestClient, post: Callable[..., dict[str, Any]], work: Open, settings: Settings
 ) -> None:
     trial = post("/v1/trials", TRIAL)["id"]
@@ -65,7 +69,7 @@ def test_a_failed_trial_says_why_with_the_last_lines_of_its_log_and_is_retried_a
 
     assert (retried.status_code, retried.json()["id"], retried.json()["state"]) == (202, trial, "queued")
     assert (retried.json()["error"], retried.json()["attempt"], retried.json()["finished_at"]) == (None, 0, None)
-    assert claim_of(work, trial, settings).trial.attempt == 1, "its attempts are counted anew"
+    assert claim_trial(work, trial, settings).trial.attempt == 1, "a retry starts counting attempts from one"
 
 
 def test_a_retry_is_sent_to_the_workers(settings: Settings, client: TestClient, work: Open) -> None:
@@ -79,24 +83,22 @@ def test_a_retry_is_sent_to_the_workers(settings: Settings, client: TestClient, 
     assert sent == [[trial], [trial]]
 
 
-def test_a_cancelled_trial_that_was_running_can_be_retried_and_runs(
-    post: Callable[..., dict[str, Any]], work: Open, settings: Settings
-) -> None:
+def test_cancelled_trial_can_be_retried(post: Callable[..., dict[str, Any]], work: Open, settings: Settings) -> None:
     trial = post("/v1/trials", TRIAL)["id"]
-    claim = claim_of(work, trial, settings)
+    claim = claim_trial(work, trial, settings)
     assert post(f"/v1/trials/{trial}/cancel")["cancel_requested"] is True
     with work() as unit:
-        leases.cancelled(unit, claim)
+        lifecycle.confirm_cancel(unit, claim)
 
     retried = post(f"/v1/trials/{trial}/retry")
 
     assert (retried["state"], retried["cancel_requested"]) == ("queued", False)
-    again = claim_of(work, trial, settings)
+    again = claim_trial(work, trial, settings)
     with work() as unit:
-        assert unit.trials.extend(trial, again.token, 5) is False, "the old cancel is not heard again"
+        assert extend_lease(unit, again, 5) is LeaseStatus.HELD, "the old cancel is not heard again"
 
 
-def test_a_retry_conflicts_with_another_live_trial_of_the_same_and_names_it(
+def test_retry_conflicts_with_live_trial_of_same_content(
     client: TestClient, post: Callable[..., dict[str, Any]]
 ) -> None:
     old = post("/v1/trials", TRIAL)["id"]
@@ -115,36 +117,36 @@ def test_only_what_failed_or_was_cancelled_is_retried(
 ) -> None:
     trial = post("/v1/trials", TRIAL)["id"]
     assert client.post(f"/v1/trials/{trial}/retry").status_code == 409
-    claim = claim_of(work, trial, settings)
+    claim = claim_trial(work, trial, settings)
     assert client.post(f"/v1/trials/{trial}/retry").status_code == 409
     with work() as unit:
-        leases.complete(unit, claim, {"accuracy": 0.9, "seconds": 1.0, "environment": {}})
+        lifecycle.complete(unit, claim, TrialResult(0.9, 1.0, {}))
     assert client.post(f"/v1/trials/{trial}/retry").status_code == 409
     assert client.post(f"/v1/trials/{'0' * 32}/retry").status_code == 404
 
 
-def test_a_client_that_waits_goes_before_a_studys_bulk(
-    post: Callable[..., dict[str, Any]], take: Callable[[], str | None]
+def test_on_demand_trial_precedes_study_trials(
+    post: Callable[..., dict[str, Any]], claim_next: Callable[[], str | None]
 ) -> None:
     started(post)
     wanted = post("/v1/trials", TRIAL)["id"]
     later = post("/v1/trials", {**TRIAL, "seed": 5, "priority": -10})["id"]
 
-    order = [take() for _ in range(5)]
+    order = [claim_next() for _ in range(5)]
 
     assert order[0] == wanted
     assert order[-1] == later
 
 
-def test_what_is_scaled_and_trained_has_a_priority_too(
-    post: Callable[..., dict[str, Any]], take: Callable[[], str | None]
+def test_scale_with_training_accepts_priority(
+    post: Callable[..., dict[str, Any]], claim_next: Callable[[], str | None]
 ) -> None:
     before = post("/v1/trials", TRIAL)["id"]
     train = {"dataset": TRIAL["dataset"], "recipe": TRIAL["recipe"], "priority": 5}
     asked = {"architecture": TRIAL["architecture"], "target": {"ratio": 0.5}, "train": train}
     first = post("/v1/scale", asked)["trial"]["id"]
 
-    assert [take(), take()] == [first, before]
+    assert [claim_next(), claim_next()] == [first, before]
 
 
 @pytest.mark.parametrize("priority", [-11, 11, 1.5, "high"])
@@ -154,31 +156,31 @@ def test_a_priority_out_of_bounds_is_refused(client: TestClient, priority: Any) 
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/priority")
 
 
-def test_a_paused_studys_queued_trials_wait_until_it_is_resumed(
-    client: TestClient, post: Callable[..., dict[str, Any]], take: Callable[[], str | None], work: Open,
+def test_trials_of_paused_study_wait_until_resumed(
+    client: TestClient, post: Callable[..., dict[str, Any]], claim_next: Callable[[], str | None], work: Open,
     settings: Settings,
 ) -> None:  # fmt: skip
     study = started(post)
-    running = take()
+    running = claim_next()
     assert post(f"/v1/studies/{study}/pause")["state"] == "paused"
     assert post(f"/v1/studies/{study}/pause")["state"] == "paused"
 
-    assert take() is None
+    assert claim_next() is None
     assert client.get(f"/v1/studies/{study}").json()["trials"] == {"queued": 2, "running": 1}
     with work() as unit:
-        unit.workers.beat("idle", 1, None)
-        assert leases.reconcile(unit, settings) == 0, "what is paused is not lost"
+        unit.workers.record_heartbeat("idle", 1, None)
+        assert reconciliation.reconcile(unit, settings) == 0, "what is paused is not lost"
 
     sent: list[str] = []
     client.app.state.jobs.send = sent.extend  # type: ignore[attr-defined]
     assert post(f"/v1/studies/{study}/resume")["state"] == "running"
 
     assert sorted([*sent, str(running)]) == sorted(trials_of(client, study))
-    assert {take(), take(), running} == set(trials_of(client, study))
+    assert {claim_next(), claim_next(), running} == set(trials_of(client, study))
 
 
-def test_a_trial_that_another_started_study_owns_goes_on_while_one_is_paused(
-    client: TestClient, post: Callable[..., dict[str, Any]], take: Callable[[], str | None]
+def test_shared_trial_continues_while_one_study_is_paused(
+    client: TestClient, post: Callable[..., dict[str, Any]], claim_next: Callable[[], str | None]
 ) -> None:
     study, twin = started(post), started(post)
     alone = started(post, seed=1)
@@ -186,15 +188,15 @@ def test_a_trial_that_another_started_study_owns_goes_on_while_one_is_paused(
         post(f"/v1/studies/{each}/pause")
     shared = set(trials_of(client, twin))
 
-    assert {take() for _ in range(4)} == {*shared, None}
+    assert {claim_next() for _ in range(4)} == {*shared, None}
 
     post(f"/v1/studies/{twin}/pause")
-    assert take() is None
+    assert claim_next() is None
 
 
 @pytest.mark.parametrize("what", ["pause", "cancel"])
-def test_a_trial_that_a_client_asked_for_goes_on_when_its_study_does_not(
-    client: TestClient, post: Callable[..., dict[str, Any]], take: Callable[[], str | None], what: str
+def test_on_demand_trial_outlives_pause_of_study(
+    client: TestClient, post: Callable[..., dict[str, Any]], claim_next: Callable[[], str | None], what: str
 ) -> None:
     study = started(post)
     trial = client.get(f"/v1/trials/{trials_of(client, study)[0]}").json()
@@ -203,10 +205,10 @@ def test_a_trial_that_a_client_asked_for_goes_on_when_its_study_does_not(
 
     post(f"/v1/studies/{study}/{what}")
 
-    assert [take(), take()] == [trial["id"], None]
+    assert [claim_next(), claim_next()] == [trial["id"], None]
 
 
-def test_only_a_study_under_way_is_paused_or_resumed(client: TestClient, post: Callable[..., dict[str, Any]]) -> None:
+def test_only_started_study_is_paused_or_resumed(client: TestClient, post: Callable[..., dict[str, Any]]) -> None:
     study = post("/v1/studies", STUDY)["id"]
     for what in ("pause", "resume"):
         answer = client.post(f"/v1/studies/{study}/{what}")
@@ -221,15 +223,15 @@ def test_only_a_study_under_way_is_paused_or_resumed(client: TestClient, post: C
         assert client.post(f"/v1/studies/{study}/{what}").status_code == 409
 
 
-def test_a_paused_study_whose_last_trial_ended_has_completed(
+def test_paused_study_completes_with_its_last_trial(
     client: TestClient, post: Callable[..., dict[str, Any]], work: Open, settings: Settings
 ) -> None:
     study = started(post, trials=1)
     (trial,) = trials_of(client, study)
-    claim = claim_of(work, trial, settings)
+    claim = claim_trial(work, trial, settings)
     post(f"/v1/studies/{study}/pause")
     with work() as unit:
-        leases.complete(unit, claim, {"accuracy": 0.9, "seconds": 1.0, "environment": {}})
+        lifecycle.complete(unit, claim, TrialResult(0.9, 1.0, {}))
 
     assert client.get(f"/v1/studies/{study}").json()["state"] == "completed"
     assert client.post(f"/v1/studies/{study}/pause").status_code == 409

@@ -1,4 +1,4 @@
-"""What the documents show to send is answered as they say."""
+"""The requests that the documents show get the documented responses."""
 
 from __future__ import annotations
 

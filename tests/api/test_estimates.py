@@ -1,4 +1,4 @@
-"""`validate_only`: what it would take, and nothing is started."""
+"""With `validate_only` a request returns an estimate and starts nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.core.settings import Settings
+from app.core.trials import TrialResult
 from app.db.unit_of_work import UnitOfWork
-from app.services import leases
-from app.settings import Settings
+from app.services.trials import lifecycle
 from tests.support import SMALL
 
 Open = Callable[[], UnitOfWork]
@@ -34,21 +35,45 @@ def test_a_training_is_estimated_and_not_started(client: TestClient) -> None:
     assert nothing_is_there(client)
 
 
+def test_estimate_says_that_nothing_was_trained_yet(client: TestClient) -> None:
+    estimate = client.post("/v1/trials", json={**TRIAL, "validate_only": True}).json()["estimate"]
+
+    assert estimate["trainings"] == 0
+    assert "Nothing was trained here yet" in estimate["basis"]
+    assert estimate["seconds"] > estimate["first_use_seconds"] > 0
+    assert estimate["high"] > 50 * (estimate["seconds"] - estimate["first_use_seconds"])
+
+
+def test_estimate_says_how_many_trainings_it_is_based_on(client: TestClient, work: Open, settings: Settings) -> None:
+    client.post("/v1/trials", json=TRIAL)
+    with work() as unit:
+        claim = lifecycle.claim(unit, "a worker", settings)
+        assert claim is not None
+        lifecycle.complete(unit, claim, TrialResult(0.5, 60, {}, images_per_second=1000.0))
+    estimate = client.post("/v1/trials", json={**TRIAL, "seed": 1, "validate_only": True}).json()["estimate"]
+
+    assert estimate["basis"] == "Based on 1 completed training."
+
+
 def test_more_epochs_take_longer(client: TestClient) -> None:
     def seconds(epochs: int) -> float:
         body = {**TRIAL, "recipe": {"epochs": epochs}, "validate_only": True}
-        return client.post("/v1/trials", json=body).json()["estimate"]["seconds"]
+        estimate = client.post("/v1/trials", json=body).json()["estimate"]
+        return estimate["seconds"] - estimate["first_use_seconds"]
 
     assert seconds(40) == pytest.approx(4 * seconds(10))
 
 
-def test_a_study_takes_what_its_trials_take_together(client: TestClient) -> None:
+def test_study_estimate_is_sum_of_trial_estimates(client: TestClient) -> None:
     one = client.post("/v1/trials", json={**TRIAL, "validate_only": True}).json()["estimate"]
 
     answer = client.post("/v1/studies", json={**STUDY, "validate_only": True})
 
     assert answer.status_code == 200
-    assert 2 * one["seconds"] < answer.json()["estimate"]["seconds"] < 12 * one["seconds"]
+    whole = answer.json()["estimate"]
+    alone, together = (each["seconds"] - each["first_use_seconds"] for each in (one, whole))
+    assert whole["first_use_seconds"] == one["first_use_seconds"] > 0
+    assert 2 * alone < together < 12 * alone
     assert nothing_is_there(client)
 
 
@@ -74,15 +99,14 @@ def test_what_could_not_be_started_is_no_estimate(client: TestClient, path: str,
     assert client.post(path, json={**body, "validate_only": True}).status_code == 422
 
 
-def test_how_far_an_estimate_was_off_is_kept_when_the_trial_ends(
-    client: TestClient, work: Open, settings: Settings
-) -> None:
+def test_estimate_error_is_recorded_when_trial_ends(client: TestClient, work: Open, settings: Settings) -> None:
     trial = client.post("/v1/trials", json=TRIAL).json()
-    estimated = client.post("/v1/trials", json={**TRIAL, "validate_only": True}).json()["estimate"]["seconds"]
+    estimate = client.post("/v1/trials", json={**TRIAL, "validate_only": True}).json()["estimate"]
+    estimated = estimate["seconds"] - estimate["first_use_seconds"]
     with work() as unit:
-        claim = leases.claim(unit, "a worker", settings)
+        claim = lifecycle.claim(unit, "a worker", settings)
         assert claim is not None
-        leases.complete(unit, claim, {"accuracy": 0.5, "seconds": 2 * estimated, "environment": {}})
+        lifecycle.complete(unit, claim, TrialResult(0.5, 2 * estimated, {}))
 
     ended = client.get(f"/v1/trials/{trial['id']}").json()["result"]["estimate"]
 
@@ -91,9 +115,10 @@ def test_how_far_an_estimate_was_off_is_kept_when_the_trial_ends(
 
 
 @pytest.mark.parametrize(("epochs", "least", "most"), [(1, 1, 59), (1000, 60, 60)])
-def test_the_answer_says_when_to_look_again(client: TestClient, epochs: int, least: int, most: int) -> None:
+def test_response_has_retry_after(client: TestClient, epochs: int, least: int, most: int) -> None:
     body = {**TRIAL, "recipe": {"epochs": epochs, "batch_size": 64}}
-    estimated = client.post("/v1/trials", json={**body, "validate_only": True}).json()["estimate"]["seconds"]
+    estimate = client.post("/v1/trials", json={**body, "validate_only": True}).json()["estimate"]
+    estimated = estimate["seconds"] - estimate["first_use_seconds"]
 
     answer = client.post("/v1/trials", json=body)
 

@@ -1,4 +1,4 @@
-"""Answers are not sent twice, and nothing is decided on what has changed meanwhile."""
+"""Unchanged responses are not sent twice, and changes of outdated resources are rejected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def study(client: TestClient) -> str:
 
 
 @pytest.mark.parametrize("path", ["/v1/architectures", "/v1/predictors", "/v1/predictors/published-tinynets", "study"])
-def test_what_has_not_changed_is_not_sent_again(client: TestClient, study: str, path: str) -> None:
+def test_unchanged_resource_is_not_sent_twice(client: TestClient, study: str, path: str) -> None:
     path = study if path == "study" else path
     tag = client.get(path).headers["etag"]
 
@@ -35,7 +35,7 @@ def test_what_has_changed_is_sent(client: TestClient, study: str) -> None:
     assert answer.headers["etag"] != tag
 
 
-def test_a_version_is_activated_as_it_was_seen_or_not_at_all(client: TestClient, study: str) -> None:
+def test_activation_honours_if_match(client: TestClient, study: str) -> None:
     rows = [{"r": 0.5 + i / 10, "d": 0.6 + i / 10, "w": 0.5 + i / 10, "accuracy": 0.5 + i / 20} for i in range(5)]
     client.post(f"{study}/observations", json={"source": "a table", "observations": rows})
     predictors = [client.post(f"{study}/predictors", json={}).headers["location"] for _ in range(2)]

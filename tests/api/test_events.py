@@ -1,4 +1,4 @@
-"""Streams of events, from a real server: what many listeners cost, and that none misses anything."""
+"""Event streams from a real server, with many subscribers that miss no event."""
 
 from __future__ import annotations
 
@@ -15,23 +15,26 @@ import pytest
 import uvicorn
 from sqlalchemy import event, text
 
+from app.core.settings import Settings
+from app.core.trials import TrainingProgress, TrialResult
 from app.db.session import engine_for
 from app.db.unit_of_work import UnitOfWork
-from app.main import create_app
-from app.services import leases
-from app.settings import Settings
-from tests.support import SMALL, claim_of, free_port
+from app.http.app import create_app
+from app.services.trials import lifecycle
+from tests.support import SMALL, claim_trial, find_free_port
+
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
 Open = Callable[[], UnitOfWork]
 TRIAL = {"architecture": "small", "dataset": "digits", "recipe": "digits-smoke"}
-RESULT: dict[str, Any] = {"accuracy": 0.9, "seconds": 1.0, "environment": {}}
+RESULT = TrialResult(0.9, 1.0, {})
 LISTENERS = 250
 
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """The API on a port of its own, in a thread; its address."""
-    port = free_port()
+    port = find_free_port()
     config = uvicorn.Config(create_app(settings), port=port, log_level="error", ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -49,18 +52,18 @@ def serving(settings: Settings) -> Iterator[str]:
 @pytest.fixture
 def server(settings: Settings) -> Iterator[str]:
     with serving(settings) as address:
-        httpx.post(f"{address}/v1/architectures", json=SMALL).raise_for_status()
+        httpx.post(f"{address}/v1/architectures", json=SMALL, timeout=60).raise_for_status()
         yield address
 
 
 def new_trial(server: str, seed: int = 0) -> str:
-    return httpx.post(f"{server}/v1/trials", json={**TRIAL, "seed": seed}).raise_for_status().json()["id"]
+    return httpx.post(f"{server}/v1/trials", json={**TRIAL, "seed": seed}, timeout=60).raise_for_status().json()["id"]
 
 
 def finish(work: Open, trial: str, settings: Settings) -> None:
-    claim = claim_of(work, trial, settings)
+    claim = claim_trial(work, trial, settings)
     with work() as unit:
-        assert leases.complete(unit, claim, RESULT)
+        assert lifecycle.complete(unit, claim, RESULT)
 
 
 class Stream:
@@ -108,9 +111,7 @@ def asked_of_events(settings: Settings) -> list[str]:
     return asked
 
 
-def test_many_that_listen_cost_no_thread_and_no_query_each_and_all_hear(
-    server: str, work: Open, settings: Settings
-) -> None:
+def test_many_listeners_share_threads_and_queries(server: str, work: Open, settings: Settings) -> None:
     trials = [new_trial(server, seed) for seed in range(5)]
     asked, threads = asked_of_events(settings), threading.active_count()
 
@@ -133,7 +134,7 @@ def test_many_that_listen_cost_no_thread_and_no_query_each_and_all_hear(
     assert len(asked) < LISTENERS / 3
 
 
-def test_a_stream_is_taken_up_again_at_any_replica(server: str, work: Open, settings: Settings) -> None:
+def test_stream_resumes_at_any_replica(server: str, work: Open, settings: Settings) -> None:
     trial = new_trial(server)
 
     async def listen(other: str) -> None:
@@ -155,13 +156,11 @@ def test_a_stream_is_taken_up_again_at_any_replica(server: str, work: Open, sett
 BEYOND = 9_000_000_000  # as a client has it whose service was restored from a backup since
 
 
-def test_a_stream_from_beyond_the_newest_event_hears_what_comes_and_ends_with_the_trial(
-    server: str, work: Open, settings: Settings
-) -> None:
+def test_stream_from_future_id_gets_new_events(server: str, work: Open, settings: Settings) -> None:
     trial, other = new_trial(server, 0), new_trial(server, 1)
 
     async def listen() -> list[str]:
-        async with httpx.AsyncClient(timeout=60) as client, AsyncExitStack() as stack, asyncio.timeout(30):
+        async with httpx.AsyncClient(timeout=60) as client, AsyncExitStack() as stack, asyncio.timeout(60):
             stream = await opened(stack, client, server, trial, BEYOND)
             await asyncio.to_thread(finish, work, other, settings)
             await asyncio.to_thread(finish, work, trial, settings)
@@ -170,23 +169,21 @@ def test_a_stream_from_beyond_the_newest_event_hears_what_comes_and_ends_with_th
     assert asyncio.run(listen()) == ["running", "completed"]
 
 
-def test_a_stream_from_beyond_the_newest_event_of_a_trial_that_has_ended_ends_at_once(
-    server: str, work: Open, settings: Settings
-) -> None:
+def test_stream_from_future_id_of_ended_trial_ends(server: str, work: Open, settings: Settings) -> None:
     trial = new_trial(server)
     finish(work, trial, settings)
 
     async def listen() -> list[tuple[int, dict[str, Any]]]:
-        async with httpx.AsyncClient(timeout=60) as client, AsyncExitStack() as stack, asyncio.timeout(30):
+        async with httpx.AsyncClient(timeout=60) as client, AsyncExitStack() as stack, asyncio.timeout(60):
             return await (await opened(stack, client, server, trial, BEYOND)).rest()
 
     assert asyncio.run(listen()) == []
 
 
-def test_a_retried_trial_is_followed_beyond_its_first_end(server: str, work: Open, settings: Settings) -> None:
+def test_stream_of_retried_trial_continues(server: str, work: Open, settings: Settings) -> None:
     trial = new_trial(server)
-    httpx.post(f"{server}/v1/trials/{trial}/cancel").raise_for_status()
-    httpx.post(f"{server}/v1/trials/{trial}/retry").raise_for_status()
+    httpx.post(f"{server}/v1/trials/{trial}/cancel", timeout=60).raise_for_status()
+    httpx.post(f"{server}/v1/trials/{trial}/retry", timeout=60).raise_for_status()
 
     async def listen() -> list[str]:
         async with httpx.AsyncClient(timeout=60) as client, AsyncExitStack() as stack:
@@ -198,12 +195,10 @@ def test_a_retried_trial_is_followed_beyond_its_first_end(server: str, work: Ope
     assert asyncio.run(listen()) == ["queued", "cancelled", "queued", "running", "completed"]
 
 
-@pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)  # SQLite has one writer at a time
-def test_an_event_that_is_committed_after_one_with_a_greater_id_is_heard(
-    server: str, work: Open, settings: Settings
-) -> None:
+@pytest.mark.databases("postgresql")  # SQLite has one writer at a time
+def test_event_committed_out_of_order_is_delivered(server: str, work: Open, settings: Settings) -> None:
     slow, fast = new_trial(server, 0), new_trial(server, 1)
-    claims = [claim_of(work, trial, settings) for trial in (slow, fast)]
+    claims = [claim_trial(work, trial, settings) for trial in (slow, fast)]
 
     async def listen() -> tuple[int, int]:
         async with httpx.AsyncClient(timeout=60) as client, AsyncExitStack() as stack:
@@ -213,7 +208,7 @@ def test_an_event_that_is_committed_after_one_with_a_greater_id_is_heard(
             with work() as late:
                 late.events.record(slow, "progress", {"epoch": 1})
                 with work() as unit:
-                    assert leases.report(unit, claims[1], {"epoch": 1})
+                    assert lifecycle.report(unit, claims[1], TrainingProgress(1))
                 after = await streams[1].next()
                 late.commit()
             before = await streams[0].next()
@@ -225,8 +220,8 @@ def test_an_event_that_is_committed_after_one_with_a_greater_id_is_heard(
     assert smaller < greater, "the ids were given out in the other order"
 
 
-@pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)
-def test_a_trials_events_become_visible_in_the_order_of_their_ids(server: str, work: Open, settings: Settings) -> None:
+@pytest.mark.databases("postgresql")
+def test_events_become_visible_in_id_order(server: str, work: Open, settings: Settings) -> None:
     trial = new_trial(server)
 
     def record(epoch: int) -> None:
@@ -236,7 +231,11 @@ def test_a_trials_events_become_visible_in_the_order_of_their_ids(server: str, w
 
     def epochs() -> list[int]:
         with work() as unit:
-            return [event.data["epoch"] for event in unit.events.after(trial, 0) if event.kind == "progress"]
+            return [
+                event.data["epoch"]
+                for event in unit.events.list_after_each({trial: 0}, 200)
+                if event.kind == "progress"
+            ]
 
     with work() as first:
         first.events.record(trial, "progress", {"epoch": 1})

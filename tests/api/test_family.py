@@ -1,4 +1,4 @@
-"""The family that a study's rules give, refits with the gate, and answers replayed by version."""
+"""A study's family, refits with the gate, and versions of predictors."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.core.settings import Settings
+from app.core.trials import Latency, TrialResult
 from app.db.unit_of_work import UnitOfWork
-from app.services import leases
-from app.settings import Settings
-from tests.support import SMALL, claim_of
+from app.services.trials import lifecycle
+from tests.support import SMALL, claim_trial
 
 Open = Callable[[], UnitOfWork]
-RESULT: dict[str, Any] = {"seconds": 1.0, "environment": {"torch": "2"}, "latency": {"median_ms": 1.5}}
+LATENCY = Latency(1.5, 2.0, 700, 1, 1, "onnxruntime")
 
 
 def rows(n: int, shift: float = 0.0) -> list[dict[str, float]]:
@@ -41,14 +42,12 @@ def study(client: TestClient) -> str:
 
 
 def finish(work: Open, settings: Settings, trial: str, accuracy: float) -> None:
-    claim = claim_of(work, trial, settings)
+    claim = claim_trial(work, trial, settings)
     with work() as unit:
-        assert leases.complete(unit, claim, {**RESULT, "accuracy": accuracy})
+        assert lifecycle.complete(unit, claim, TrialResult(accuracy, 1.0, {"torch": "2"}, latency=LATENCY))
 
 
-def test_a_family_is_trained_by_rule_budget_recipe_and_seed_and_tabulated(
-    client: TestClient, study: str, work: Open, settings: Settings
-) -> None:
+def test_family_is_trained_and_tabulated(client: TestClient, study: str, work: Open, settings: Settings) -> None:
     client.post(f"/v1/studies/{study}/predictors")
     body = {
         "targets": [{"ratio": 0.5}, {"ratio": 1.0}],
@@ -72,10 +71,10 @@ def test_a_family_is_trained_by_rule_budget_recipe_and_seed_and_tabulated(
     assert done["latency_ms"] == 1.5
     assert done["predicted_accuracy"]["mean"] == pytest.approx(0.7, abs=0.1)
     figure = client.get(f"/v1/studies/{study}/figures/family.csv").text
-    assert len(figure.splitlines()) == 2
+    assert sum(line.startswith("tiny_formula") for line in figure.splitlines()) == 1
 
 
-def test_with_randaugment_the_recipe_differs_and_the_result_does_not_count(
+def test_randaugment_recipe_differs_and_results_do_not_count(
     client: TestClient, study: str, work: Open, settings: Settings
 ) -> None:
     client.post(f"/v1/studies/{study}/predictors")
@@ -91,9 +90,9 @@ def test_with_randaugment_the_recipe_differs_and_the_result_does_not_count(
     assert roles == ["import"] * 12 + ["family"]
 
 
-def test_a_rule_without_an_answer_says_why(client: TestClient, study: str) -> None:
+def test_rule_without_answer_is_explained(client: TestClient, study: str) -> None:
     client.post(f"/v1/studies/{study}/predictors")
-    body = {"targets": [{"ratio": 900}], "rules": ["tiny_formula", "depth"]}
+    body = {"targets": [{"ratio": 900}], "rules": ["width", "depth"]}
 
     items = client.post(f"/v1/studies/{study}/family", json=body).json()["items"]
 
@@ -106,17 +105,17 @@ def test_without_a_predictor_there_is_no_family(client: TestClient, study: str) 
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
 
 
-def test_the_gate_decides_where_it_is_asked_and_says_why(client: TestClient, study: str) -> None:
+def test_gate_decides_on_request_and_gives_reason(client: TestClient, study: str) -> None:
     first = client.post(f"/v1/studies/{study}/predictors", json={"activate": "gate"}).json()
     again = client.post(f"/v1/studies/{study}/predictors", json={"activate": "gate"}).json()
 
     assert (first["active"], first["gate"]["promoted"]) == (True, True), first["gate"]
     assert (again["active"], again["gate"]["promoted"]) == (False, False)
-    assert "nothing new" in again["gate"]["why"]
-    assert [check["name"] for check in again["gate"]["checks"]] == ["points", "coverage", "error"]
+    assert "nothing new" in again["gate"]["reason"]
+    assert [check["name"] for check in again["gate"]["checks"]] == ["points", "coverage", "skill", "error"]
 
 
-def test_every_rule_says_what_accuracy_is_expected_once_a_study_has_been_fitted(client: TestClient, study: str) -> None:
+def test_fitted_study_predicts_accuracy_for_every_rule(client: TestClient, study: str) -> None:
     client.post(f"/v1/studies/{study}/predictors", json={"activate": True})
 
     body = {"architecture": "small", "target": {"ratio": 0.6}}
@@ -146,13 +145,13 @@ def test_an_old_answer_is_replayed_by_version(client: TestClient, study: str) ->
 @pytest.mark.parametrize(
     ("asked", "status"), [({"predictor": "published-tinynets", "version": 99}, 404), ({"version": 1}, 422)]
 )
-def test_a_version_that_there_is_not_is_told(client: TestClient, asked: dict[str, Any], status: int) -> None:
+def test_unknown_predictor_version_is_refused(client: TestClient, asked: dict[str, Any], status: int) -> None:
     answer = client.post("/v1/scale", json={"architecture": "efficientnet_b0", "target": {"ratio": 0.6}, **asked})
 
     assert answer.status_code == status
 
 
-def test_predictions_of_a_version_are_held_against_the_truth(
+def test_predictor_calibration_compares_with_measurements(
     client: TestClient, study: str, work: Open, settings: Settings
 ) -> None:
     predictor = client.post(f"/v1/studies/{study}/predictors", json={"activate": True}).json()["id"]
@@ -163,5 +162,5 @@ def test_predictions_of_a_version_are_held_against_the_truth(
     finish(work, settings, scaled["trial"]["id"], mean + 2.5 * scaled["trial"]["predicted"]["sd"])
 
     found = client.get(f"/v1/predictors/{predictor}/calibration").json()
-    assert (found["trials"], found["inside_50"], found["inside_90"]) == (1, 0.0, 0.0)
+    assert (found["trials"], found["coverage_50"], found["coverage_90"]) == (1, 0.0, 0.0)
     assert found["items"][0]["trial"] == scaled["trial"]["id"]

@@ -1,4 +1,4 @@
-"""A write that is sent again with its key is answered as before, and nothing is done twice."""
+"""A write that is retried with its key gets the first response and has no further effect."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 
-from app.db.tables import ObservationRow, ReplayRow, StudyRow, utc_now
+from app.core.settings import Settings
+from app.db.tables import IdempotencyRow, ObservationRow, StudyRow, TrialRow, utc_now
 from app.db.unit_of_work import UnitOfWork
-from app.main import create_app
-from app.services import replays
+from app.http.app import create_app
+from app.services import idempotency_store
 from app.services.retention import prune
-from app.settings import Settings
+from tests.support import SMALL, LocalClient
+
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
 Open = Callable[[], UnitOfWork]
 STUDY = {"name": "once", "architecture": "tinynet_e", "dataset": "digits"}
@@ -44,7 +47,7 @@ def count(work: Open, table: type) -> int:
 def lose_answers(work: Open) -> None:
     """As where the process died after the commit: done, and its answer was never kept."""
     with work() as unit:
-        unit.session.execute(update(ReplayRow).values(status=None, body=None, answered_by=0.0))
+        unit.session.execute(update(IdempotencyRow).values(status=None, body=None, reserved_until=0.0))
         unit.commit()
 
 
@@ -53,7 +56,7 @@ def study(client: TestClient) -> str:
     return client.post("/v1/studies", json=STUDY).json()["id"]
 
 
-def test_the_same_request_again_has_the_first_answer(client: TestClient, work: Open) -> None:
+def test_repeated_request_gets_first_response(client: TestClient, work: Open) -> None:
     first = client.post("/v1/studies", json=STUDY, headers=keyed("a"))
     again = client.post("/v1/studies", json=STUDY, headers=keyed("a"))
 
@@ -65,7 +68,7 @@ def test_the_same_request_again_has_the_first_answer(client: TestClient, work: O
     assert count(work, StudyRow) == 1
 
 
-def test_another_key_or_none_is_another_request(client: TestClient, work: Open) -> None:
+def test_other_or_missing_key_is_another_request(client: TestClient, work: Open) -> None:
     for headers in (keyed("a"), keyed("b"), {}):
         assert client.post("/v1/studies", json=STUDY, headers=headers).status_code == 201
 
@@ -73,7 +76,7 @@ def test_another_key_or_none_is_another_request(client: TestClient, work: Open) 
 
 
 @pytest.mark.parametrize("other", ["body", "path", "query", "content type"])
-def test_a_key_that_came_with_another_request_is_refused(client: TestClient, study: str, other: str) -> None:
+def test_key_of_another_request_is_refused(client: TestClient, study: str, other: str) -> None:
     path = f"/v1/studies/{study}/observations"
     assert client.post(path, json=OBSERVATIONS, headers=keyed("a")).status_code == 201
 
@@ -92,10 +95,37 @@ def test_a_key_that_came_with_another_request_is_refused(client: TestClient, stu
     assert answer.json()["type"] == "/problems/idempotency-key-reused"
 
 
-def test_a_refused_request_may_be_put_right_under_its_key(client: TestClient) -> None:
+def test_another_precondition_is_another_request(client: TestClient) -> None:
+    activate = "/v1/predictors/published-tinynets/activate"
+    tag = client.get("/v1/predictors/published-tinynets").headers["etag"]
+
+    first = client.post(activate, headers={**keyed("a"), "If-Match": tag})
+    outdated = client.post(activate, headers={**keyed("a"), "If-Match": '"outdated"'})
+
+    assert first.status_code == 200
+    assert outdated.status_code == 422
+    assert outdated.json()["type"] == "/problems/idempotency-key-reused"
+
+
+def test_refused_request_can_be_corrected_under_its_key(client: TestClient) -> None:
     assert client.post("/v1/studies", json={**STUDY, "trials": 0}, headers=keyed("a")).status_code == 422
 
     assert client.post("/v1/studies", json=STUDY, headers=keyed("a")).status_code == 201
+
+
+def test_scaling_is_stored_only_if_it_trains(client: TestClient, work: Open) -> None:
+    inline = {**SMALL, "name": "train"}  # the word alone does not make it a training
+    body = {"architecture": inline, "target": {"ratio": 0.5}, "train": None}
+    train = {**body, "architecture": "tinynet_e", "train": {"dataset": "digits", "recipe": "digits-smoke"}}
+
+    assert client.post("/v1/scale", json=body, headers=keyed("a")).status_code == 200
+    assert count(work, IdempotencyRow) == 0
+
+    first, again = (client.post("/v1/scale", json=train, headers=keyed("a")) for _ in range(2))
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.content == first.content
+    assert again.headers["idempotent-replayed"] == "true"
+    assert (count(work, IdempotencyRow), count(work, TrialRow)) == (1, 1)
 
 
 @pytest.mark.parametrize("key", ["", "with space", "x" * 201, "ü".encode("latin-1")])
@@ -107,7 +137,7 @@ def test_what_is_no_key_is_refused(client: TestClient, work: Open, key: str | by
     assert count(work, StudyRow) == 0
 
 
-def test_while_the_first_one_is_being_answered_the_second_waits(client: TestClient, settings: Settings) -> None:
+def test_second_request_waits_for_the_first(client: TestClient, settings: Settings) -> None:
     """Many at once, with one key: one is carried out, the others are told to come again, and then have its answer."""
     answers = []
 
@@ -130,25 +160,21 @@ def test_while_the_first_one_is_being_answered_the_second_waits(client: TestClie
     assert client.post("/v1/studies", json=STUDY, headers=keyed("a")).status_code == 201
 
 
-def test_a_request_whose_process_died_is_carried_out_by_the_next(
-    client: TestClient, work: Open, settings: Settings
-) -> None:
-    from app.db.unit_of_work import Keyed
+def test_request_of_dead_process_is_repeated(client: TestClient, work: Open, settings: Settings) -> None:
+    from app.db.unit_of_work import IdempotentRequest
 
-    caller = Keyed("anonymous", "a")
-    assert replays.begin(settings, caller, "what the dead one was asked") is None
+    caller = IdempotentRequest("anonymous", "a")
+    assert idempotency_store.reserve(settings, caller, "what the dead one was asked") is None
     with work() as unit:
-        row = unit.replays.lock("anonymous", "a")
-        row.answered_by = unit.replays.clock() - 0.1
+        row = unit.idempotency_records.lock("anonymous", "a")
+        row.reserved_until = unit.idempotency_records.clock() - 0.1
         unit.commit()
 
-    assert replays.begin(settings, caller, "what the dead one was asked") is None
+    assert idempotency_store.reserve(settings, caller, "what the dead one was asked") is None
 
 
 @pytest.mark.parametrize("what", ["study", "import", "tell", "refit", "cancel", "retry"])
-def test_what_was_done_and_whose_answer_was_lost_is_not_done_again(
-    client: TestClient, work: Open, study: str, what: str
-) -> None:
+def test_lost_response_does_not_repeat_the_write(client: TestClient, work: Open, study: str, what: str) -> None:
     trial = client.post("/v1/trials", json=TRIAL).json()["id"]
     if what == "retry":
         client.post(f"/v1/trials/{trial}/cancel")
@@ -178,7 +204,7 @@ def test_what_was_done_and_whose_answer_was_lost_is_not_done_again(
 
 def test_a_key_is_its_callers_own(settings: Settings, work: Open) -> None:
     digests = ",".join(hashlib.sha256(key).hexdigest() for key in (b"one", b"another"))
-    client = TestClient(create_app(settings.model_copy(update={"api_keys": digests})))
+    client = LocalClient(create_app(settings.model_copy(update={"api_keys": digests})))
 
     def send(key: str) -> str:
         headers = {**keyed("a"), "Authorization": f"Bearer {key}"}
@@ -189,29 +215,29 @@ def test_a_key_is_its_callers_own(settings: Settings, work: Open) -> None:
     assert (answer.status_code, answer.json()["type"]) == (401, "/problems/unauthorized")
 
 
-def test_answers_are_kept_for_a_day(client: TestClient, work: Open, settings: Settings) -> None:
+def test_responses_are_stored_for_a_day(client: TestClient, work: Open, settings: Settings) -> None:
     first = client.post("/v1/studies", json=STUDY, headers=keyed("a")).json()["id"]
     with work() as unit:
-        unit.session.execute(update(ReplayRow).values(created_at=utc_now() - replays.KEPT * 1.001))
+        unit.session.execute(update(IdempotencyRow).values(created_at=utc_now() - idempotency_store.RETENTION * 1.001))
         unit.commit()
 
     assert client.post("/v1/studies", json=STUDY, headers=keyed("a")).json()["id"] != first
 
     with work() as unit:
-        unit.session.execute(update(ReplayRow).values(created_at=utc_now() - replays.KEPT * 1.001))
+        unit.session.execute(update(IdempotencyRow).values(created_at=utc_now() - idempotency_store.RETENTION * 1.001))
         unit.commit()
     prune(settings)
-    assert count(work, ReplayRow) == 0
+    assert count(work, IdempotencyRow) == 0
 
 
 @pytest.mark.parametrize(("seconds", "wait"), [(0.0, 1), (8.0, 8), (20.0, 10), (29.5, 1)])
-def test_the_longer_an_answer_takes_the_later_it_is_asked_for(
-    client: TestClient, work: Open, seconds: float, wait: int
-) -> None:
+def test_retry_after_grows_with_waiting_time(client: TestClient, work: Open, seconds: float, wait: int) -> None:
     client.post("/v1/studies", json=STUDY, headers=keyed("a"))
     with work() as unit:  # as if it were carried out still, since so many seconds
-        answered_by = unit.replays.clock() + 30 - seconds
-        unit.session.execute(update(ReplayRow).values(status=None, body=None, outcome=None, answered_by=answered_by))
+        reserved_until = unit.idempotency_records.clock() + 30 - seconds
+        unit.session.execute(
+            update(IdempotencyRow).values(status=None, body=None, outcome=None, reserved_until=reserved_until)
+        )
         unit.commit()
 
     answer = client.post("/v1/studies", json=STUDY, headers=keyed("a"))

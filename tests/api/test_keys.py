@@ -9,14 +9,14 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, text
 
+from app.core.scopes import SCOPES, Scope, included_scopes
+from app.core.settings import Settings
 from app.db.session import engine_for
 from app.db.tables import ApiKeyRow, utc_now
 from app.db.unit_of_work import UnitOfWork
-from app.main import create_app
-from app.scopes import SCOPES, Scope, covered
-from app.services import keys
-from app.settings import Settings
-from tests.support import SMALL, free_port
+from app.http.app import create_app
+from app.services.auth import keys
+from tests.support import SMALL, LocalClient, find_free_port
 
 Open = Callable[[], UnitOfWork]
 MISSING = "0" * 32
@@ -24,7 +24,7 @@ MISSING = "0" * 32
 
 def locked(settings: Settings, **more: object) -> TestClient:
     digests = ",".join(hashlib.sha256(key).hexdigest() for key in (b"one", b"another"))
-    return TestClient(create_app(settings.model_copy(update={"api_keys": digests, **more})))
+    return LocalClient(create_app(settings.model_copy(update={"api_keys": digests, **more})))
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -50,7 +50,7 @@ def seconds_later(client: TestClient, seconds: float) -> Iterator[None]:
     yield
 
 
-def test_where_keys_are_configured_one_is_asked_for(settings: Settings) -> None:
+def test_configured_key_is_required(settings: Settings) -> None:
     client = locked(settings)
 
     for headers in ({}, {"Authorization": "Basic b25l"}, {"Authorization": "Bearer"}):
@@ -63,7 +63,7 @@ def test_where_keys_are_configured_one_is_asked_for(settings: Settings) -> None:
         assert client.get("/v1/architectures", headers=bearer(key)).status_code == 200
 
 
-def test_liveness_and_the_playground_need_none(settings: Settings) -> None:
+def test_liveness_and_playground_need_no_key(settings: Settings) -> None:
     client = locked(settings)
 
     for path in ("/healthz", "/docs", "/openapi.json", "/assets/docs.js"):
@@ -71,7 +71,7 @@ def test_liveness_and_the_playground_need_none(settings: Settings) -> None:
     assert client.get("/readyz").status_code in (200, 503)
 
 
-def test_a_key_of_the_table_lets_in_and_locks_the_service(client: TestClient, work: Open) -> None:
+def test_stored_key_grants_access_and_locks_service(client: TestClient, work: Open) -> None:
     assert client.get("/v1/queue").status_code == 200
 
     secret = made(work)
@@ -81,18 +81,16 @@ def test_a_key_of_the_table_lets_in_and_locks_the_service(client: TestClient, wo
         assert client.get("/v1/queue", headers=bearer(secret)).status_code == 200
 
 
-def test_of_a_secret_only_its_hash_is_kept(work: Open) -> None:
+def test_only_hash_of_key_is_stored(work: Open) -> None:
     secret = made(work)
 
-    assert secret.startswith(keys.PREFIX) and len(secret) == len(keys.PREFIX) + 43  # 256 bits
+    assert secret.startswith(keys.KEY_PREFIX) and len(secret) == len(keys.KEY_PREFIX) + 43  # 256 bits
     row = row_of(work)
     assert row.digest == hashlib.sha256(secret.encode()).hexdigest()
     assert secret not in str({column.name: getattr(row, column.name) for column in row.__table__.columns})
 
 
-def test_a_revoked_key_lets_in_no_more_within_five_seconds_and_the_service_stays_locked(
-    client: TestClient, work: Open
-) -> None:
+def test_revoked_key_is_refused_within_five_seconds(client: TestClient, work: Open) -> None:
     secret = made(work)
     assert client.get("/v1/queue", headers=bearer(secret)).status_code == 200
 
@@ -105,7 +103,7 @@ def test_a_revoked_key_lets_in_no_more_within_five_seconds_and_the_service_stays
         assert client.get("/v1/queue").status_code == 401
 
 
-def test_an_expired_key_lets_in_no_more_at_once(client: TestClient, work: Open) -> None:
+def test_expired_key_is_refused_immediately(client: TestClient, work: Open) -> None:
     secret = made(work, life=timedelta(hours=1))
     assert client.get("/v1/queue", headers=bearer(secret)).status_code == 200
 
@@ -117,7 +115,7 @@ def test_an_expired_key_lets_in_no_more_at_once(client: TestClient, work: Open) 
     assert (refused.status_code, refused.json()["detail"]) == (401, "This key is expired.")
 
 
-def test_a_look_for_keys_is_shared_by_the_requests_of_two_seconds(client: TestClient, work: Open) -> None:
+def test_key_lookup_is_cached_for_two_seconds(client: TestClient, work: Open) -> None:
     secret = made(work)
     client.get("/v1/queue", headers=bearer(secret))
     with work() as unit:
@@ -127,24 +125,22 @@ def test_a_look_for_keys_is_shared_by_the_requests_of_two_seconds(client: TestCl
     assert client.get("/v1/queue", headers=bearer(secret)).status_code == 200
 
 
-def test_who_holds_which_digest_is_compared_in_constant_time(
-    client: TestClient, work: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from app.services import keyring
+def test_digests_are_compared_in_constant_time(client: TestClient, work: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.services.auth import key_cache
 
     secret, compared = made(work), []
-    compare = keyring.hmac.compare_digest
-    monkeypatch.setattr(keyring.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or compare(a, b))
+    compare = key_cache.hmac.compare_digest
+    monkeypatch.setattr(key_cache.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or compare(a, b))
 
     assert client.get("/v1/queue", headers=bearer(secret)).status_code == 200
 
     assert compared == [(keys.digest_of(secret), keys.digest_of(secret))]
 
 
-def test_where_keys_cannot_be_checked_nobody_is_let_in_but_by_the_settings(settings: Settings) -> None:
-    away = {"database_url": f"postgresql://nobody@127.0.0.1:{free_port()}/none"}
+def test_only_configured_keys_work_without_database(settings: Settings) -> None:
+    away = {"database_url": f"postgresql://nobody@127.0.0.1:{find_free_port()}/none"}
     scale = {"config": SMALL["baseline"]}
-    unknown = TestClient(create_app(settings.model_copy(update=away)))
+    unknown = LocalClient(create_app(settings.model_copy(update=away)))
 
     refused = unknown.post("/v1/cost", json=scale)
     assert (refused.status_code, refused.json()["type"]) == (503, "/problems/database-unavailable")
@@ -153,7 +149,7 @@ def test_where_keys_cannot_be_checked_nobody_is_let_in_but_by_the_settings(setti
     assert client.post("/v1/cost", json=scale, headers=bearer("wrong")).status_code == 503
 
 
-def test_when_a_key_was_last_used_is_kept(client: TestClient, work: Open) -> None:
+def test_last_use_of_key_is_recorded(client: TestClient, work: Open) -> None:
     secret, before = made(work), utc_now()
 
     client.get("/v1/queue", headers=bearer(secret))
@@ -164,7 +160,7 @@ def test_when_a_key_was_last_used_is_kept(client: TestClient, work: Open) -> Non
 
 
 def test_scopes_hold_each_other() -> None:
-    assert [covered(scope) for scope in SCOPES] == [{"read"}, {"read", "train"}, {"read", "train", "admin"}]
+    assert [included_scopes(scope) for scope in SCOPES] == [{"read"}, {"read", "train"}, {"read", "train", "admin"}]
 
 
 OPERATIONS = [
@@ -191,13 +187,13 @@ OPERATIONS = [
 ]
 
 
-def test_each_scope_does_what_it_says_and_no_more(client: TestClient, work: Open) -> None:
+def test_each_scope_allows_its_operations_only(client: TestClient, work: Open) -> None:
     headers = {scope: bearer(made(work, scope, scope)) for scope in SCOPES}
 
     for method, path, needs in OPERATIONS:
         for scope in SCOPES:
             answer = client.request(method, path, headers=headers[scope])
-            if needs in covered(scope):
+            if needs in included_scopes(scope):
                 assert answer.status_code not in (401, 403), (method, path, scope)
             else:
                 assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden"), (path, scope)
@@ -215,7 +211,7 @@ def test_scaling_with_training_needs_more_than_scaling(client: TestClient, work:
     assert client.post("/v1/scale", json=train, headers=trains).status_code == 200
 
 
-def test_the_spec_says_which_scope_every_operation_needs(client: TestClient) -> None:
+def test_spec_states_scope_of_every_operation(client: TestClient) -> None:
     operations = {
         (method.upper(), path): operation
         for path, methods in client.get("/openapi.json").json()["paths"].items()
@@ -233,7 +229,7 @@ def test_the_spec_says_which_scope_every_operation_needs(client: TestClient) -> 
         assert operations[method, template]["x-scope"] == needs
 
 
-def test_metrics_need_a_key_where_there_are_keys_unless_they_are_open(settings: Settings) -> None:
+def test_metrics_need_key_unless_open(settings: Settings) -> None:
     client = locked(settings)
 
     assert client.get("/metrics").status_code == 401
@@ -241,14 +237,14 @@ def test_metrics_need_a_key_where_there_are_keys_unless_they_are_open(settings: 
     assert locked(settings, metrics_open=True).get("/metrics").status_code == 200
 
 
-def test_nothing_of_a_body_is_read_from_who_has_no_key(settings: Settings) -> None:
+def test_unauthenticated_body_is_not_read(settings: Settings) -> None:
     client = locked(settings)
 
     assert client.post("/v1/cost", content=b"{").status_code == 401
     assert client.post("/v1/nowhere", content=b" " * (9 * 2**20)).status_code == 401
 
 
-def test_a_database_that_comes_away_leaves_a_service_without_keys_open(client: TestClient, settings: Settings) -> None:
+def test_service_without_keys_stays_open_without_database(client: TestClient, settings: Settings) -> None:
     assert client.get("/v1/queue").status_code == 200
     with engine_for(settings.database).begin() as connection:
         connection.execute(text("DROP TABLE api_keys"))

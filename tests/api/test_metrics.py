@@ -1,4 +1,4 @@
-"""What Prometheus reads, and that the board for Grafana asks for nothing else."""
+"""The metrics for Prometheus, and the dashboard for Grafana, which uses no others."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.core.settings import Settings
+from app.core.trials import TrainingProgress
 from app.db.unit_of_work import UnitOfWork
-from app.main import create_app
-from app.services import leases
-from app.settings import Settings
-from tests.support import SMALL, claim_of, expire, free_port
+from app.http.app import create_app
+from app.services.trials import lifecycle, reconciliation
+from tests.support import SMALL, LocalClient, claim_trial, expire_lease, find_free_port
 
 Open = Callable[[], UnitOfWork]
 TRIAL = {"architecture": "small", "dataset": "digits", "recipe": "digits-smoke"}
@@ -52,20 +53,18 @@ def test_requests_are_counted_by_route_method_and_status(client: TestClient, tri
     assert seen["rdw_http_request_seconds_sum", "GET", "/v1/trials/{id}"] > 0
 
 
-def test_what_a_client_makes_up_makes_no_new_series(client: TestClient) -> None:
+def test_invented_paths_create_no_metric_series(client: TestClient) -> None:
     for made_up in ("one", "two"):
         client.request(made_up.upper(), f"/{made_up}")
 
     assert scraped(client)["rdw_http_requests_total", "other", "none", "404"] == 2
 
 
-def test_an_unexpected_error_is_counted_and_carries_its_requests_id(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unexpected_error_is_counted_with_request_id(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("app.routers.workers.queue.queue", lambda *_: broken())
+    monkeypatch.setattr("app.http.routers.workers.queue.queue_status", lambda *_: broken())
 
     answer = client.get("/v1/queue", headers={"X-Request-ID": "the-one"})
 
@@ -73,48 +72,48 @@ def test_an_unexpected_error_is_counted_and_carries_its_requests_id(
     assert scraped(client)["rdw_http_requests_total", "GET", "/v1/queue", "500"] == 1
 
 
-def test_what_workers_do_is_read_from_sql_at_every_replica(
+def test_every_replica_reports_worker_metrics_from_sql(
     client: TestClient, trial: str, work: Open, settings: Settings
 ) -> None:
     other = client.post("/v1/trials", json={**TRIAL, "seed": 1}).json()["id"]
-    claim_of(work, trial, settings)
-    expire(work, trial)
+    claim_trial(work, trial, settings)
+    expire_lease(work, trial)
     with work() as unit:
-        unit.workers.beat("busy", 1, trial)
-        unit.workers.beat("idle", 1, None)
-        assert leases.reconcile(unit, settings) == 1
-    claim = claim_of(work, trial, settings)
+        unit.workers.record_heartbeat("busy", 1, trial)
+        unit.workers.record_heartbeat("idle", 1, None)
+        assert reconciliation.reconcile(unit, settings) == 1
+    claim = claim_trial(work, trial, settings)
     for seconds in (None, 2.5, 1.5):
         with work() as unit:
-            leases.report(unit, claim, {"epoch": 1}, seconds)
+            lifecycle.report(unit, claim, TrainingProgress(1), seconds)
     client.post(f"/v1/trials/{other}/cancel")
 
-    with TestClient(create_app(settings)) as replica:
+    with LocalClient(create_app(settings)) as replica:
         seen, there = scraped(client), scraped(replica)
 
     assert seen["rdw_database_up",] == 1
     states = {key[1]: value for key, value in seen.items() if key[0] == "rdw_trials"}
     assert states == {"queued": 0, "running": 1, "completed": 0, "failed": 0, "cancelled": 1}
-    assert (seen["rdw_workers", "training"], seen["rdw_workers", "waiting"]) == (1, 1)
+    assert (seen["rdw_workers", "training"], seen["rdw_workers", "idle"]) == (1, 1)
     assert seen["rdw_trial_attempts_total",] == 2
-    assert seen["rdw_lease_losses_total",] == 1
-    assert seen["rdw_reconcile_sends_total",] == 1
+    assert seen["rdw_expired_leases_total",] == 1
+    assert seen["rdw_redeliveries_total",] == 1
     assert (seen["rdw_epoch_seconds_count",], seen["rdw_epoch_seconds_sum",]) == (2, 4)
     assert all(there[key] == seen[key] for key in seen if not key[0].startswith("rdw_http"))
 
 
 def test_what_is_rolled_back_is_not_counted(client: TestClient, work: Open) -> None:
     with work() as unit:
-        unit.count("lease_losses")
+        unit.count("expired_leases")
 
-    assert scraped(client)["rdw_lease_losses_total",] == 0
+    assert scraped(client)["rdw_expired_leases_total",] == 0
 
 
 def test_open_event_streams_are_counted(client: TestClient, trial: str) -> None:
-    listeners = client.app.state.listeners  # type: ignore[attr-defined]
+    listeners = client.app.state.event_poller  # type: ignore[attr-defined]
 
     async def listening() -> float:
-        with listeners.listening(trial, 0, ended=False):
+        with listeners.subscribe(trial, 0, ended=False):
             return client.app.state.metrics.text().count(b"rdw_event_streams 1.0")  # type: ignore[attr-defined]
 
     assert client.portal is not None
@@ -123,9 +122,9 @@ def test_open_event_streams_are_counted(client: TestClient, trial: str) -> None:
 
 
 def test_without_the_database_the_rest_is_still_there(tmp_path: Path) -> None:
-    away = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
+    away = f"postgresql://nobody@127.0.0.1:{find_free_port()}/nothing"
     settings = Settings(data_dir=tmp_path, database_url=away, broker_url="", metrics_open=True)
-    client = TestClient(create_app(settings))
+    client = LocalClient(create_app(settings))
     client.get("/healthz")
 
     seen = scraped(client)
@@ -135,7 +134,7 @@ def test_without_the_database_the_rest_is_still_there(tmp_path: Path) -> None:
     assert not any(key[0] == "rdw_trials" for key in seen)
 
 
-def test_the_board_asks_for_metrics_that_there_are_by_labels_that_they_have(client: TestClient, trial: str) -> None:
+def test_dashboard_queries_use_existing_metrics_and_labels(client: TestClient, trial: str) -> None:
     families = list(text_string_to_metric_families(client.get("/metrics").text))
     samples = [sample for family in families for sample in family.samples]
     there = {sample.name: set(sample.labels) for sample in samples}

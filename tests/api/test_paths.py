@@ -1,4 +1,4 @@
-"""A client's paths stay below the data root, and what lies there is looked at with care."""
+"""Paths from clients stay below the data root, and special files there are not opened."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from app.core.settings import Settings
+from app.data.folder_scan import FolderError
+from app.data.image_folders import describe
 from app.db.unit_of_work import UnitOfWork
-from app.image_folders import FolderError, describe
-from app.services import datasets
-from app.settings import Settings
+from app.services.catalog import datasets
 
 Open = Callable[[], UnitOfWork]
 
@@ -61,7 +62,7 @@ OUTSIDE = [
 ]
 
 
-def test_no_folder_outside_of_the_data_root_is_taken(client: TestClient, root: Path) -> None:
+def test_folder_outside_data_root_is_refused(client: TestClient, root: Path) -> None:
     for folder in OUTSIDE:
         body = json.dumps({"name": "pets", "folder": folder})
         answer = client.post("/v1/datasets", content=body, headers={"Content-Type": "application/json"})
@@ -70,7 +71,7 @@ def test_no_folder_outside_of_the_data_root_is_taken(client: TestClient, root: P
         assert str(root.parent) not in answer.text
 
 
-def test_no_link_leads_out_of_the_data_root(client: TestClient, root: Path) -> None:
+def test_folder_link_out_of_data_root_is_refused(client: TestClient, root: Path) -> None:
     (root / "link").symlink_to(root.parent / "secret")
     fill(root / "own")
     for n in range(5):
@@ -84,7 +85,7 @@ def test_no_link_leads_out_of_the_data_root(client: TestClient, root: Path) -> N
     assert all(str(root.parent) not in answer.text for answer in answers)
 
 
-def test_no_linked_file_leads_out_of_the_data_root(client: TestClient, root: Path) -> None:
+def test_file_link_out_of_data_root_is_refused(client: TestClient, root: Path) -> None:
     fill(root / "own")
     (root / "own" / "cats" / "0.png").unlink()
     (root / "own" / "cats" / "0.png").symlink_to(root.parent / "secret" / "cats" / "0.png")
@@ -102,17 +103,17 @@ def circle(first: Path, second: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["a", "a/cats", "./b", "a/../own"])
-def test_a_folder_that_is_a_circle_of_links_is_refused_and_named(client: TestClient, root: Path, folder: str) -> None:
+def test_folder_link_loop_is_refused(client: TestClient, root: Path, folder: str) -> None:
     circle(root / "a", root / "b")
     fill(root / "own")
 
     answer = client.post("/v1/datasets", json={"name": "pets", "folder": folder})
 
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unknown-dataset")
-    assert answer.json()["detail"] == f"{folder!r} is a circle of links: it leads to no folder."
+    assert answer.json()["detail"] == f"{folder!r} is a loop of symbolic links."
 
 
-def test_no_circle_of_links_hides_one_that_leads_out_of_the_data_root(client: TestClient, root: Path) -> None:
+def test_link_loop_hides_no_outside_link(client: TestClient, root: Path) -> None:
     circle(root / "a", root / "b")
     (root / "link").symlink_to(root.parent / "secret")
 
@@ -121,7 +122,7 @@ def test_no_circle_of_links_hides_one_that_leads_out_of_the_data_root(client: Te
     assert answer.status_code == 422
 
 
-def test_an_image_that_is_a_link_to_itself_is_refused_and_named(client: TestClient, root: Path) -> None:
+def test_image_link_loop_is_refused(client: TestClient, root: Path) -> None:
     fill(root / "own")
     (root / "own" / "cats" / "x.png").symlink_to("x.png")
 
@@ -131,13 +132,13 @@ def test_an_image_that_is_a_link_to_itself_is_refused_and_named(client: TestClie
     assert "'cats/x.png' of 'own'" in answer.json()["detail"]
 
 
-def test_a_folder_that_has_become_a_circle_of_links_is_listed_as_missing(client: TestClient, root: Path) -> None:
+def test_folder_turned_link_loop_is_listed_missing(client: TestClient, root: Path) -> None:
     fill(root / "own")
     assert client.post("/v1/datasets", json={"name": "pets", "folder": "own"}).status_code == 201
     shutil.rmtree(root / "own")
     circle(root / "own", root / "b")
 
-    assert listed(client, "pets")["missing"] == "'own' is a circle of links: it leads to no folder."
+    assert listed(client, "pets")["missing"] == "'own' is a loop of symbolic links."
 
 
 def listed(client: TestClient, name: str) -> dict[str, str]:
@@ -156,9 +157,7 @@ def bound_socket(place: Path) -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("made", [pipe, bound_socket])
-def test_what_is_no_file_is_no_image_and_is_never_opened(
-    client: TestClient, root: Path, made: Callable[[Path], None]
-) -> None:
+def test_special_file_is_not_opened_as_image(client: TestClient, root: Path, made: Callable[[Path], None]) -> None:
     """Nobody writes to the pipe: who opens it to read waits for ever."""
     fill(root / "own")
     made(root / "own" / "cats" / "x.png")
@@ -173,7 +172,7 @@ def written_otherwise(root: Path) -> list[str]:
     return ["pets", "./pets", "pets//", "pets/.", "pets/../pets", "pets/cats/..", str(root / "pets"), "to-pets"]
 
 
-def test_a_folder_is_the_same_data_set_however_it_is_written(client: TestClient, work: Open, root: Path) -> None:
+def test_path_spelling_does_not_change_data_set(client: TestClient, work: Open, root: Path) -> None:
     fill(root / "pets")
     (root / "to-pets").symlink_to("pets")
     folders = written_otherwise(root)
@@ -191,9 +190,7 @@ def test_a_folder_is_the_same_data_set_however_it_is_written(client: TestClient,
     assert len({answer.text for answer in again}) == 1
 
 
-def test_what_was_registered_before_folders_were_written_in_one_way_is_the_same(
-    client: TestClient, work: Open, root: Path
-) -> None:
+def test_earlier_path_spelling_is_the_same_data_set(client: TestClient, work: Open, root: Path) -> None:
     fill(root / "pets")
     client.post("/v1/datasets", json={"name": "pets", "folder": "pets"})
     with work() as unit:
@@ -206,7 +203,7 @@ def test_what_was_registered_before_folders_were_written_in_one_way_is_the_same(
         assert client.post("/v1/datasets", json={"name": "pets", "folder": folder}).status_code == 200
 
 
-def test_another_folder_of_the_same_images_is_another_data_set(client: TestClient, root: Path) -> None:
+def test_copied_folder_is_another_data_set(client: TestClient, root: Path) -> None:
     fill(root / "pets")
     fill(root / "more")
     assert client.post("/v1/datasets", json={"name": "pets", "folder": "pets"}).status_code == 201
@@ -225,7 +222,7 @@ def test_only_an_artifacts_own_name_is_served(client: TestClient) -> None:
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_an_image_that_would_unpack_to_too_much_is_refused(settings: Settings, root: Path) -> None:
+def test_decompression_bomb_is_refused(settings: Settings, root: Path) -> None:
     fill(root / "own")
     (root / "own" / "cats" / "0.png").write_bytes(bomb(30_000))
 
@@ -240,7 +237,7 @@ DRAWINGS = {
 
 
 @pytest.mark.parametrize("kind", DRAWINGS)
-def test_a_drawing_is_no_image(settings: Settings, root: Path, kind: str) -> None:
+def test_vector_drawing_is_not_an_image(settings: Settings, root: Path, kind: str) -> None:
     """What is a program to draw by is never run: neither by its own name, nor under another."""
     fill(root / "own")
     (root / "own" / "cats" / f"6.{kind}").write_bytes(DRAWINGS[kind])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -93,7 +95,7 @@ def test_what_is_not_there_is_a_404(client: TestClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ACTIONS)
-def test_an_action_on_what_is_not_there_is_a_404(client: TestClient, path: str) -> None:
+def test_action_on_missing_resource_is_404(client: TestClient, path: str) -> None:
     answer = client.post(path)
     assert is_problem(answer)
     assert answer.status_code == 404
@@ -124,8 +126,8 @@ def test_a_wrong_scale_request_is_refused(client: TestClient, wrong: str) -> Non
         "/v1/studies?cursor=%ff",
         "/v1/studies/x/front",
         "/v1/predictors/%00/curve",
-        "/v1/predictors/published-tinynets/curve?least=nan",
-        "/v1/predictors/published-tinynets/curve?least=2&most=1",
+        "/v1/predictors/published-tinynets/curve?min_c=nan",
+        "/v1/predictors/published-tinynets/curve?min_c=2&max_c=1",
         "/v1/predictors/published-tinynets/curve?steps=1",
         f"/v1/studies/{MISSING}/figures/selfie.svg",
         f"/v1/trials/{MISSING}/events?x=1",
@@ -141,13 +143,33 @@ def test_a_wrong_method_is_a_problem_too(client: TestClient) -> None:
     assert answer.status_code == 405
 
 
-def test_a_body_that_is_too_large_is_refused(client: TestClient) -> None:
+def test_large_body_is_refused(client: TestClient) -> None:
     answer = client.post("/v1/scale", content=b" " * (9 * 1024 * 1024))
     assert is_problem(answer)
     assert answer.status_code == 413
 
 
-def test_validation_says_where(client: TestClient) -> None:
+@pytest.mark.parametrize("path", WRITES)
+@pytest.mark.parametrize("media_type", ["", "text/plain", "application/x-www-form-urlencoded", "application/json/x"])
+def test_body_of_another_media_type_is_refused(client: TestClient, path: str, media_type: str) -> None:
+    headers = {"Content-Type": media_type} if media_type else {}
+
+    answer = client.post(path, content=b"{}", headers=headers)
+
+    assert is_problem(answer)
+    assert answer.status_code == 415
+    assert "`Content-Type: application/json`" in answer.json()["detail"]
+    assert "application/json" in answer.headers["accept"]
+
+
+@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/x+json"])
+def test_json_of_any_spelling_is_accepted(client: TestClient, media_type: str) -> None:
+    answer = client.post("/v1/scale", content=json.dumps(SCALE), headers={"Content-Type": media_type})
+
+    assert answer.status_code == 200
+
+
+def test_validation_error_has_location(client: TestClient) -> None:
     body = {"architecture": {"baseline": {"family": "efficientnet", "stages": [{"block": "ir", "repeats": 0}]}}}
 
     pointers = [error["pointer"] for error in client.post("/v1/cost", json=body).json()["errors"]]
@@ -156,7 +178,7 @@ def test_validation_says_where(client: TestClient) -> None:
     assert "/architecture/baseline/resolution" in pointers
 
 
-def test_a_request_id_comes_back_and_reaches_the_trial(client: TestClient) -> None:
+def test_request_id_is_returned_and_stored_with_trial(client: TestClient) -> None:
     body = {**SCALE, "train": {"dataset": "digits", "recipe": "digits-smoke"}}
 
     answer = client.post("/v1/scale", json=body, headers={"X-Request-ID": "abc-123"})
@@ -165,18 +187,18 @@ def test_a_request_id_comes_back_and_reaches_the_trial(client: TestClient) -> No
     assert client.get(answer.headers["location"]).json()["request_id"] == "abc-123"
 
 
-def test_a_mistake_is_told_in_plain_words(client: TestClient) -> None:
+def test_mistakes_are_described_in_plain_words(client: TestClient) -> None:
     answer = client.post("/v1/scale", json={"architecture": "efficientnet_b0"})
 
-    assert answer.json()["errors"] == [{"pointer": "", "message": "a target is needed: flops or ratio"}]
-    assert answer.json()["detail"] == "the body: a target is needed: flops or ratio"
+    assert answer.json()["errors"] == [{"pointer": "", "message": "a target is required: flops or ratio"}]
+    assert answer.json()["detail"] == "the body: a target is required: flops or ratio"
 
 
-def test_a_target_that_cannot_be_met_names_what_stands_in_the_way_as_requests_do(client: TestClient) -> None:
+def test_unreachable_target_names_request_field(client: TestClient) -> None:
     fixed = {"constraints": {"resolution": {"fixed": 224}}}
     answer = client.post(
         "/v1/scale", json={"architecture": "efficientnet_b0", "target": {"flops": 20_000_000}, **fixed}
     )
 
     assert answer.json()["constraints"] == ["resolution.fixed"]
-    assert "Without resolution.fixed it could be met." in answer.json()["detail"]
+    assert "Without resolution.fixed (224) it could be met." in answer.json()["detail"]

@@ -1,4 +1,4 @@
-"""The paper's five networks through the whole path: imported, selected, correlated, fitted, asked for."""
+"""The paper's five networks are imported, selected, correlated, fitted and recommended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from scipy.stats import spearmanr
 
-from app.scaling.published import TINYNETS
+from app.scaling.predictors.published_tinynets import TINYNETS
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def study(client: TestClient) -> str:
     return study
 
 
-def test_all_five_are_on_the_front_and_correlate_with_flops_as_they_do(client: TestClient, study: str) -> None:
+def test_published_networks_form_front_with_exact_correlations(client: TestClient, study: str) -> None:
     front = client.get(f"/v1/studies/{study}/front").json()["items"]
     assert not any(network["dominated"] for network in front)
     assert [item["accuracy"] for item in front] == sorted(net.top1 for net in TINYNETS)
@@ -36,7 +36,7 @@ def test_all_five_are_on_the_front_and_correlate_with_flops_as_they_do(client: T
         assert -1 <= low <= found[name]["pearson"] <= high <= 1
 
 
-def test_their_predictor_gives_their_multipliers_back_at_their_budgets(client: TestClient, study: str) -> None:
+def test_published_predictor_reproduces_published_multipliers(client: TestClient, study: str) -> None:
     predictor = client.post(f"/v1/studies/{study}/predictors").json()["id"]
 
     for net in TINYNETS:

@@ -3,16 +3,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from app.core.settings import Settings
+from app.core.trials import TrialResult
 from app.db.unit_of_work import UnitOfWork
-from app.services import leases
-from app.settings import Settings
-from tests.support import SMALL, claim_of
+from app.services.trials import lifecycle
+from tests.support import SMALL, claim_trial
 
 Open = Callable[[], UnitOfWork]
 STUDY = {"name": "a study", "architecture": "small", "dataset": "digits", "recipe": "digits-smoke", "trials": 6}
@@ -44,7 +44,7 @@ def study(client: TestClient, small: str) -> str:
 def observed(client: TestClient, study: str) -> str:
     rows = [dict(zip(("r", "d", "w", "accuracy"), row, strict=True)) for row in RESULTS]
     answer = client.post(f"/v1/studies/{study}/observations", json={"source": "a table", "observations": rows})
-    assert (answer.status_code, answer.json()) == (201, {"imported": 6})
+    assert (answer.status_code, answer.json()["imported"]) == (201, 6)
     return study
 
 
@@ -58,16 +58,14 @@ def test_a_registered_architecture_is_listed_and_read(client: TestClient, small:
     assert read["rules"]["divisor"] == 4
 
 
-def test_registering_the_same_again_is_fine_and_another_under_its_name_is_a_conflict(
-    client: TestClient, small: str
-) -> None:
+def test_only_different_content_under_a_name_conflicts(client: TestClient, small: str) -> None:
     assert client.post("/v1/architectures", json=SMALL).status_code == 200
     other = {**SMALL, "baseline": {**SMALL["baseline"], "resolution": 20}}
     assert client.post("/v1/architectures", json=other).status_code == 409
     assert client.post("/v1/architectures", json={**SMALL, "name": "efficientnet_b0"}).status_code == 409
 
 
-def test_a_network_that_timm_cannot_build_is_refused_with_a_pointer(client: TestClient) -> None:
+def test_network_unknown_to_timm_is_refused(client: TestClient) -> None:
     stages = [{"block": "ir", "repeats": 1, "channels": 16, "stride": 2} for _ in range(6)]
     broken = {**SMALL, "baseline": {**SMALL["baseline"], "stages": stages}}
 
@@ -113,7 +111,7 @@ def test_scaling_with_train_enqueues_the_very_network(client: TestClient, small:
     assert trial["state"] == "queued"
 
 
-def test_lists_are_paged_and_stay_right_while_rows_are_added(client: TestClient, small: str) -> None:
+def test_pagination_is_stable_while_rows_are_added(client: TestClient, small: str) -> None:
     def add(seed: int) -> str:
         body = {"architecture": "small", "dataset": "digits", "recipe": "digits-smoke", "seed": seed}
         return client.post("/v1/trials", json=body).json()["id"]
@@ -129,7 +127,7 @@ def test_lists_are_paged_and_stay_right_while_rows_are_added(client: TestClient,
     assert third["next"] is None
 
 
-def test_cancelling_a_waiting_trial_ends_it_and_twice_is_a_conflict(client: TestClient, small: str) -> None:
+def test_cancelling_queued_trial_twice_conflicts(client: TestClient, small: str) -> None:
     body = {"architecture": "small", "dataset": "digits"}
     trial = client.post("/v1/trials", json=body).json()["id"]
 
@@ -165,7 +163,7 @@ def test_a_study_enqueues_its_networks_once(client: TestClient, study: str) -> N
     assert client.get(f"/v1/studies/{study}").json()["trials"] == {"queued": 6}
 
 
-def test_a_trial_of_two_studies_counts_in_both_and_outlives_the_cancel_of_one(
+def test_shared_trial_outlives_cancellation_of_one_study(
     client: TestClient, study: str, work: Open, settings: Settings
 ) -> None:
     twin = client.post("/v1/studies", json=STUDY).json()["id"]
@@ -182,7 +180,7 @@ def test_a_trial_of_two_studies_counts_in_both_and_outlives_the_cancel_of_one(
         assert len(client.get(f"/v1/studies/{each}/observations").json()["items"]) == 1
 
 
-def test_a_space_without_networks_is_refused_and_nothing_is_kept(client: TestClient, small: str) -> None:
+def test_empty_space_is_refused_and_not_stored(client: TestClient, small: str) -> None:
     space = {"r": [1, 1], "d": [1, 1], "w": [1, 1], "ratio": [0.1, 0.11]}
 
     answer = client.post("/v1/studies", json={**STUDY, "space": space})
@@ -210,10 +208,10 @@ def test_the_front_leaves_out_what_another_network_beats(client: TestClient, obs
     assert client.get(f"/v1/studies/{observed}/correlations").json()["r"]["spearman"] > 0.8
 
 
-def test_a_refit_is_a_new_version_that_answers_once_it_is_active(client: TestClient, observed: str) -> None:
+def test_refit_version_answers_after_activation(client: TestClient, observed: str) -> None:
     def recommended() -> str:
-        answer = client.post("/v1/scale", json={"architecture": "small", "target": {"ratio": 0.4}})
-        return answer.json()["predictor"]["id"]
+        body = {"architecture": "small", "target": {"ratio": 0.4}, "rule": "tiny_formula"}
+        return client.post("/v1/scale", json=body).json()["predictor"]["id"]
 
     before = recommended()
     fitted = client.post(f"/v1/studies/{observed}/predictors")
@@ -255,7 +253,7 @@ def test_too_few_observations_are_a_clear_conflict(client: TestClient, study: st
         "predicted-against-measured",
     ],
 )
-def test_figures_are_drawn_as_svg_and_png(client: TestClient, observed: str, name: str) -> None:
+def test_figures_are_available_as_svg_and_png(client: TestClient, observed: str, name: str) -> None:
     svg = client.get(f"/v1/studies/{observed}/figures/{name}.svg")
     png = client.get(f"/v1/studies/{observed}/figures/{name}.png")
 
@@ -283,11 +281,11 @@ def test_a_folder_of_images_becomes_a_data_set(client: TestClient, settings: Set
         ({}, "0 class folders; at least 2"),
         ({"cats": 5}, "1 class folders; at least 2"),
         ({"cats": 5, "dogs": 0}, "Class 'dogs' of 'pets' has 0 images"),
-        ({"cats": 5, "dogs": -1}, "'dogs/0.png' of 'pets' is no image that can be read"),
+        ({"cats": 5, "dogs": -1}, "'dogs/0.png' of 'pets' cannot be read as an image"),
     ],
     ids=["empty", "one class", "a class without images", "no image"],
 )
-def test_a_folder_that_nothing_can_be_learnt_from_is_refused(
+def test_useless_image_folder_is_refused(
     client: TestClient, settings: Settings, classes: dict[str, int], reason: str
 ) -> None:
     (settings.data_dir / "datasets" / "pets").mkdir(parents=True)
@@ -307,13 +305,13 @@ def test_a_folder_that_nothing_can_be_learnt_from_is_refused(
 
 
 @pytest.mark.parametrize("folder", ["../..", "/etc", "missing", "."])
-def test_a_folder_outside_of_the_data_root_or_missing_is_refused(client: TestClient, folder: str) -> None:
+def test_missing_or_outside_folder_is_refused(client: TestClient, folder: str) -> None:
     answer = client.post("/v1/datasets", json={"name": "pets", "folder": folder})
 
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unknown-dataset")
 
 
-def test_readiness_names_what_is_missing_and_liveness_does_not_care(client: TestClient) -> None:
+def test_readiness_names_missing_parts_unlike_liveness(client: TestClient) -> None:
     ready = client.get("/readyz")
 
     assert (ready.status_code, ready.json()["workers"]) == (503, 0)
@@ -321,7 +319,7 @@ def test_readiness_names_what_is_missing_and_liveness_does_not_care(client: Test
     assert client.get("/healthz").json() == {"status": "ok"}
 
 
-def test_the_playground_asks_nothing_of_the_internet(client: TestClient) -> None:
+def test_playground_loads_only_own_files(client: TestClient) -> None:
     page = client.get("/docs").text
 
     assert "http" not in page.replace("https://fastapi.tiangolo.com/img/favicon.png", "")
@@ -332,13 +330,12 @@ def test_the_playground_asks_nothing_of_the_internet(client: TestClient) -> None
 
 def finish(work: Open, settings: Settings, trial: str, accuracy: float) -> None:
     """Do what a worker does, but for the training."""
-    result: dict[str, Any] = {"accuracy": accuracy, "seconds": 1.0, "environment": {}}
-    claim = claim_of(work, trial, settings)
+    claim = claim_trial(work, trial, settings)
     with work() as unit:
-        assert leases.complete(unit, claim, result)
+        assert lifecycle.complete(unit, claim, TrialResult(accuracy, 1.0, {}))
 
 
-def test_readiness_may_be_asked_for_of_what_matters(client: TestClient) -> None:
+def test_readiness_can_be_limited_to_parts(client: TestClient) -> None:
     answer = client.get("/readyz?needs=database&needs=broker")
 
     assert (answer.status_code, answer.json()["ready"], answer.json()["workers"]) == (200, True, 0)

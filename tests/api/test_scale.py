@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
-from app.scaling.published import TINYNETS
+from app.scaling.predictors.published_tinynets import TINYNETS
 from tests.support import SMALL
 
 
@@ -26,7 +26,16 @@ def test_the_built_in_predictor_recovers_the_published_tinynets(client: TestClie
 
 
 @pytest.mark.parametrize("net", TINYNETS, ids=lambda net: net.name)
-def test_the_width_solved_at_the_published_r_and_d_is_the_published_one(client: TestClient, net) -> None:
+def test_a_tinynet_is_returned_at_its_own_cost(client: TestClient, net) -> None:
+    published = client.post("/v1/cost", json={"architecture": net.name}).json()
+
+    answer = scale(client, target={"flops": published["cost"]["flops"]})
+
+    assert {**answer["config"], "name": net.name} == {**published["config"], "name": net.name}
+
+
+@pytest.mark.parametrize("net", TINYNETS, ids=lambda net: net.name)
+def test_published_width_is_solved_from_r_and_d(client: TestClient, net) -> None:
     m = net.multipliers
 
     answer = scale(
@@ -42,7 +51,7 @@ def test_the_width_solved_at_the_published_r_and_d_is_the_published_one(client: 
     assert answer["config"]["resolution"] == int(224 * m.r)
 
 
-def test_the_multipliers_of_an_answer_typed_back_in_give_the_same_network(client: TestClient) -> None:
+def test_returned_multipliers_reproduce_the_network(client: TestClient) -> None:
     first = scale(client, target={"flops": 123_456_789})
     again = scale(client, rule="manual", multipliers=first["multipliers"])
     costed = client.post(
@@ -64,28 +73,28 @@ def test_a_ratio_is_relative_to_the_baseline(client: TestClient) -> None:
     assert answer["target_flops"] == round(0.5 * 385_814_752)
 
 
-def test_a_fixed_input_size_is_kept(client: TestClient) -> None:
+def test_fixed_input_size_is_respected(client: TestClient) -> None:
     answer = scale(client, target={"flops": 150_000_000}, constraints={"resolution": {"fixed": 224}})
 
     assert answer["config"]["resolution"] == 224
 
 
-def test_a_target_out_of_range_says_what_is_reachable(client: TestClient) -> None:
+def test_unreachable_target_states_reachable_range(client: TestClient) -> None:
     answer = client.post("/v1/scale", json={"architecture": "efficientnet_b0", "target": {"flops": 1000}})
 
     problem = answer.json()
     assert (answer.status_code, problem["type"]) == (422, "/problems/target-out-of-range")
-    assert 1000 < problem["least"] < problem["most"]
+    assert 1000 < problem["min_flops"] < problem["max_flops"]
 
 
-def test_beyond_the_data_the_answer_says_so(client: TestClient) -> None:
+def test_extrapolation_is_reported(client: TestClient) -> None:
     answer = scale(client, target={"flops": 10_000_000})
 
     assert "extrapolated" in [w["code"] for w in answer["warnings"]]
 
 
 def test_another_architectures_predictor_is_named_as_transferred(client: TestClient) -> None:
-    answer = scale(client, architecture={**SMALL, "name": "inline"}, target={"ratio": 0.4})
+    answer = scale(client, architecture={**SMALL, "name": "inline"}, target={"ratio": 0.4}, rule="tiny_formula")
 
     assert "transferred" in [w["code"] for w in answer["warnings"]]
     assert answer["predicted_accuracy"] is None
@@ -112,7 +121,7 @@ def test_rules_are_compared_for_one_target(client: TestClient) -> None:
     assert items["tiny_formula"]["multipliers"]["r"] > items["compound"]["multipliers"]["r"]
 
 
-def test_cost_of_a_published_network_is_the_published_one(client: TestClient) -> None:
+def test_cost_of_published_network_matches_paper(client: TestClient) -> None:
     body = {"architecture": "efficientnet_b0", "multipliers": {"r": 0.84, "d": 1.1, "w": 0.75}}
 
     answer = client.post("/v1/cost", json=body).json()

@@ -7,10 +7,11 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
-from app.main import create_app
-from app.settings import Settings
+from app.core.settings import Settings
+from app.http.app import create_app
+from tests.support import LocalClient
 
-ASSETS = Path(__file__).parents[2] / "app" / "assets"
+ASSETS = Path(__file__).parents[2] / "app" / "http" / "assets"
 ALWAYS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -21,7 +22,7 @@ ALWAYS = {
 SITE = "https://site.example"
 
 
-def test_every_answer_carries_them_errors_as_well(client: TestClient) -> None:
+def test_every_response_has_security_headers(client: TestClient) -> None:
     answers = [
         client.get("/healthz"),
         client.get("/docs"),
@@ -41,7 +42,7 @@ def test_every_answer_carries_them_errors_as_well(client: TestClient) -> None:
 
 
 def test_an_unexpected_error_carries_them_too(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.routers.workers.queue.queue", lambda *_: 1 / 0)
+    monkeypatch.setattr("app.http.routers.workers.queue.queue_status", lambda *_: 1 / 0)
 
     answer = client.get("/v1/queue")
 
@@ -49,17 +50,17 @@ def test_an_unexpected_error_carries_them_too(client: TestClient, monkeypatch: p
     assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS
 
 
-def test_what_a_caller_sees_is_kept_by_no_cache(client: TestClient) -> None:
+def test_private_responses_are_not_cached(client: TestClient) -> None:
     assert client.get("/v1/queue").headers["cache-control"] == "private, no-cache"  # asked for anew each time
     assert client.post("/v1/cost", json={"architecture": "tinynet_e"}).headers["cache-control"] == "no-store"
     assert "no-store" not in client.get("/assets/docs.js").headers.get("cache-control", "")
 
 
-def test_transport_security_is_asked_for_over_https_alone(settings: Settings) -> None:
+def test_hsts_is_sent_over_https_only(settings: Settings) -> None:
     app = create_app(settings)
 
-    assert "strict-transport-security" not in TestClient(app).get("/healthz").headers
-    assert "strict-transport-security" in TestClient(app, base_url="https://localhost").get("/healthz").headers
+    assert "strict-transport-security" not in LocalClient(app).get("/healthz").headers
+    assert "strict-transport-security" in LocalClient(app, base_url="https://localhost").get("/healthz").headers
 
 
 def test_the_playground_runs_no_inline_script(client: TestClient) -> None:
@@ -71,10 +72,10 @@ def test_the_playground_runs_no_inline_script(client: TestClient) -> None:
     assert "http://" not in page.text and "https://" not in page.text
 
 
-def test_other_origins_are_let_in_where_they_are_configured_and_nowhere_else(settings: Settings) -> None:
+def test_only_configured_origins_are_allowed(settings: Settings) -> None:
     preflight = {"Origin": SITE, "Access-Control-Request-Method": "POST"}
-    closed = TestClient(create_app(settings))
-    opened = TestClient(create_app(settings.model_copy(update={"cors_origins": SITE})))
+    closed = LocalClient(create_app(settings))
+    opened = LocalClient(create_app(settings.model_copy(update={"cors_origins": SITE})))
 
     assert "access-control-allow-origin" not in closed.get("/v1/queue", headers={"Origin": SITE}).headers
     assert "access-control-allow-origin" not in closed.options("/v1/cost", headers=preflight).headers
@@ -86,7 +87,7 @@ def test_other_origins_are_let_in_where_they_are_configured_and_nowhere_else(set
 
 def test_a_preflight_needs_no_key(settings: Settings) -> None:
     update = {"cors_origins": SITE, "api_keys": hashlib.sha256(b"one").hexdigest()}
-    client = TestClient(create_app(settings.model_copy(update=update)))
+    client = LocalClient(create_app(settings.model_copy(update=update)))
 
     answer = client.options("/v1/cost", headers={"Origin": SITE, "Access-Control-Request-Method": "POST"})
 
@@ -95,8 +96,8 @@ def test_a_preflight_needs_no_key(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("origins", ["*", "https://*.example", "null", "https://a.example/path"])
-def test_an_origin_is_exact(origins: str) -> None:
-    with pytest.raises(ValidationError, match="no origin"):
+def test_origins_are_matched_exactly(origins: str) -> None:
+    with pytest.raises(ValidationError, match="not an origin"):
         Settings(cors_origins=origins)
 
 
@@ -111,9 +112,7 @@ def test_an_origin_is_exact(origins: str) -> None:
     ],
     ids=["another site", "a sandboxed page", "no origin", "a name made to point here", "the same, by its mark"],
 )
-def test_pages_of_other_sites_change_nothing_at_a_service_without_keys(
-    client: TestClient, headers: dict[str, str]
-) -> None:
+def test_cross_site_writes_are_refused_without_keys(client: TestClient, headers: dict[str, str]) -> None:
     answer = client.post("/v1/predictors/published-tinynets/activate", headers=headers)
 
     assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden")

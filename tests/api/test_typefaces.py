@@ -1,4 +1,4 @@
-"""The data set that is drawn from fonts, over HTTP: where it is settled, and what is said where fonts lack."""
+"""The data set `typefaces` over HTTP: its digest is fixed at its first use, and missing fonts are reported."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app import typefaces
+from app.core.settings import Settings
+from app.data import fonts as typefaces
 from app.db.tables import DatasetRow
 from app.db.unit_of_work import UnitOfWork
-from app.services import datasets
-from app.settings import Settings
+from app.services.catalog import datasets
 from tests.fonts import FAMILIES, font, install
 from tests.support import SMALL
-from worker.typefaces import drawn
+from worker.data.glyphs import render_typefaces
 
 TRIAL = {"architecture": "small", "dataset": "typefaces", "recipe": "digits-smoke"}
 
@@ -25,7 +25,7 @@ TRIAL = {"architecture": "small", "dataset": "typefaces", "recipe": "digits-smok
 @pytest.fixture
 def fonts(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = install(tmp_path / "fonts")
-    monkeypatch.setattr("app.typefaces.font_folders", lambda: [folder])
+    monkeypatch.setattr("app.data.fonts.font_folders", lambda: [folder])
     assert client.post("/v1/architectures", json=SMALL).status_code == 201
     return folder
 
@@ -41,7 +41,7 @@ def trial(client: TestClient, **body: Any) -> dict[str, Any]:
     return answer.json()
 
 
-def test_it_is_listed_before_anybody_asks_for_it(client: TestClient, fonts: Path) -> None:
+def test_typefaces_are_listed_before_first_use(client: TestClient, fonts: Path) -> None:
     found = listed(client)
 
     assert (found["num_classes"], found["channels"], found["native_px"]) == (47, 1, 64)
@@ -54,34 +54,36 @@ def test_the_first_trial_settles_it(
 ) -> None:
     asked = trial(client)
 
-    digest = typefaces.installed().digest
+    digest = typefaces.find_installed().digest
     assert asked["dataset_digest"] == listed(client)["digest"] == digest
     with work() as unit:  # as a worker looks for it
         assert datasets.find(unit, "typefaces").digest == digest
-    drawn(typefaces.installed(), settings.data_dir)
+    render_typefaces(typefaces.find_installed(), settings.data_dir)
     assert (listed(client)["train_images"], listed(client)["test_images"]) == (20 * 47, 8 * 47)
 
 
-def test_scaling_and_training_in_one_settles_it(client: TestClient, fonts: Path) -> None:
+def test_scaling_with_training_fixes_the_digest(client: TestClient, fonts: Path) -> None:
     train = {"dataset": "typefaces", "recipe": "digits-smoke"}
     answer = client.post("/v1/scale", json={"architecture": "small", "target": {"ratio": 0.5}, "train": train})
 
     assert answer.status_code == 202, answer.text
-    assert listed(client)["digest"] == typefaces.installed().digest
+    assert listed(client)["digest"] == typefaces.find_installed().digest
 
 
-def test_settled_it_stays_and_another_name_takes_the_fonts_of_its_time(client: TestClient, fonts: Path) -> None:
+def test_fonts_of_a_name_are_fixed_once(client: TestClient, fonts: Path) -> None:
     before = trial(client)["dataset_digest"]
     (fonts / "more.ttf").write_bytes(font("Acacia"))
 
     assert trial(client, seed=1)["dataset_digest"] == before
-    assert "install the same on all machines" in listed(client)["missing"] and len(listed(client)["missing"]) < 350
+    assert (
+        "install the same fonts on all machines" in listed(client)["missing"] and len(listed(client)["missing"]) < 350
+    )
     other = trial(client, dataset="typefaces-2")["dataset_digest"]
     assert other == listed(client, "typefaces-2")["digest"] != before
     assert listed(client, "typefaces-2")["missing"] is None
 
 
-def test_a_study_on_it_has_its_digest(client: TestClient, fonts: Path) -> None:
+def test_trials_of_study_have_digest_of_data_set(client: TestClient, fonts: Path) -> None:
     body = {"name": "letters", **TRIAL, "trials": 2}
     study = client.post("/v1/studies", json=body)
     assert study.status_code == 201, study.text
@@ -92,11 +94,11 @@ def test_a_study_on_it_has_its_digest(client: TestClient, fonts: Path) -> None:
     items = client.get("/v1/trials", params={"study_id": study.json()["id"]}).json()["items"]
     digests = [client.get(f"/v1/trials/{item['id']}").json()["dataset_digest"] for item in items]
     assert digests == [listed(client)["digest"]] * 2
-    assert listed(client)["digest"] != typefaces.installed().digest
+    assert listed(client)["digest"] != typefaces.find_installed().digest
 
 
 @pytest.mark.parametrize("families", [[], FAMILIES[:5]])
-def test_without_fonts_it_is_said_how_to_get_some_and_nothing_is_queued(
+def test_missing_fonts_are_explained_and_nothing_is_queued(
     client: TestClient, fonts: Path, families: list[str]
 ) -> None:
     shutil.rmtree(fonts)
@@ -106,15 +108,15 @@ def test_without_fonts_it_is_said_how_to_get_some_and_nothing_is_queued(
 
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unknown-dataset")
     for said in (answer.json()["detail"], listed(client)["missing"]):
-        assert f"of {len(families)} families are too few: `python -m worker.fetch typefaces` " in said
+        assert f"of {len(families)} families are too few: `python -m worker.data.fetch typefaces` " in said
         assert len(said) < 240
     assert client.get("/v1/trials").json()["items"] == []
 
 
-def test_who_settles_it_second_takes_what_the_first_has_settled(work: Callable[[], UnitOfWork]) -> None:
+def test_concurrent_first_uses_agree_on_fonts(work: Callable[[], UnitOfWork]) -> None:
     for digest in ("the first's", "the second's"):
         with work() as unit:
-            row = unit.datasets.add_unless_there(DatasetRow(name="typefaces", spec={"digest": digest}))
+            row = unit.datasets.get_or_add(DatasetRow(name="typefaces", spec={"digest": digest}))
             unit.commit()
 
     assert row.spec == {"digest": "the first's"}

@@ -1,4 +1,4 @@
-"""Who trains, how long the line is, and what became of each attempt."""
+"""Workers, the length of the queue, and the outcome of each attempt."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
+from app.core.settings import Settings
+from app.core.trials import ReadingProgress, TrainingProgress, TrialResult
 from app.db.tables import WorkerRow
 from app.db.unit_of_work import UnitOfWork
-from app.services import leases
-from app.settings import Settings
-from tests.support import SMALL, claim_of, expire
-from worker.leases import Heartbeat
+from app.services.trials import lifecycle, reconciliation
+from tests.support import SMALL, claim_trial, expire_lease
+from worker.heartbeat import Heartbeat
+
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
 Open = Callable[[], UnitOfWork]
 TRIAL = {"architecture": "small", "dataset": "digits", "recipe": "digits-smoke"}
-RESULT: dict[str, Any] = {"accuracy": 0.9, "seconds": 1.0, "environment": {}}
+RESULT = TrialResult(0.9, 1.0, {})
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def queue(client: TestClient) -> dict[str, Any]:
 
 def beat(work: Open, name: str, trial: str | None = None) -> None:
     with work() as unit:
-        unit.workers.beat(name, 1, trial)
+        unit.workers.record_heartbeat(name, 1, trial)
         unit.commit()
 
 
@@ -51,13 +54,11 @@ def attempts(client: TestClient, trial: str) -> list[dict[str, Any]]:
     return client.get(f"/v1/trials/{trial}").json()["attempts"]
 
 
-def test_a_worker_is_listed_with_what_it_has_in_hand_until_it_ends(
-    client: TestClient, trial: str, work: Open, settings: Settings
-) -> None:
+def test_worker_is_listed_with_its_trial(client: TestClient, trial: str, work: Open, settings: Settings) -> None:
     heartbeat = Heartbeat(settings, "a-host:7", "an accelerator")
     before = datetime.now(UTC)
 
-    heartbeat.hold(claim_of(work, trial, settings, "a-host:7"))
+    heartbeat.attach(claim_trial(work, trial, settings, "a-host:7"))
 
     seen = workers(client)["a-host:7"]
     assert (seen["host"], seen["device"], seen["trial"], seen["alive"]) == ("a-host", "an accelerator", trial, True)
@@ -65,15 +66,13 @@ def test_a_worker_is_listed_with_what_it_has_in_hand_until_it_ends(
     assert datetime.fromisoformat(seen["started_at"]) <= before
     assert abs((datetime.fromisoformat(seen["heartbeat_at"]) - before).total_seconds()) < 60
 
-    heartbeat.release()
+    heartbeat.detach()
     assert workers(client)["a-host:7"]["trial"] is None
-    heartbeat.end()
+    heartbeat.stop()
     assert workers(client) == {}
 
 
-def test_a_worker_that_fell_silent_is_listed_as_such_for_an_hour(
-    client: TestClient, work: Open, settings: Settings
-) -> None:
+def test_silent_worker_is_listed_for_an_hour(client: TestClient, work: Open, settings: Settings) -> None:
     for name in ("lives", "silent", "long gone"):
         beat(work, name)
     with work() as unit:
@@ -84,17 +83,16 @@ def test_a_worker_that_fell_silent_is_listed_as_such_for_an_hour(
         unit.commit()
 
     with work() as unit:
-        leases.reconcile(unit, settings)
+        reconciliation.reconcile(unit, settings)
 
     assert {name: worker["alive"] for name, worker in workers(client).items()} == {"lives": True, "silent": False}
     with work() as unit:
         assert unit.session.query(WorkerRow).count() == 2, "rows of dead workers do not pile up"
 
 
-def test_the_queue_says_how_many_wait_and_how_long_one_more_would(
-    client: TestClient, trial: str, work: Open, settings: Settings
-) -> None:
-    alone = client.post("/v1/trials", json={**TRIAL, "validate_only": True}).json()["estimate"]["seconds"]
+def test_queue_states_length_and_expected_wait(client: TestClient, trial: str, work: Open, settings: Settings) -> None:
+    estimate = client.post("/v1/trials", json={**TRIAL, "validate_only": True}).json()["estimate"]
+    alone = estimate["seconds"] - estimate["first_use_seconds"]
     client.post("/v1/trials", json={**TRIAL, "seed": 1})
     assert queue(client) == {"queued": 2, "paused": 0, "running": 0, "workers": 0, "wait": None}
 
@@ -107,13 +105,13 @@ def test_the_queue_says_how_many_wait_and_how_long_one_more_would(
 
 def test_of_a_running_trial_what_is_left_counts(client: TestClient, trial: str, work: Open, settings: Settings) -> None:
     beat(work, "one", trial)
-    claim = claim_of(work, trial, settings)
+    claim = claim_trial(work, trial, settings)
     whole = queue(client)["wait"]["seconds"]
     with work() as unit:
-        leases.report(unit, claim, {"phase": "reading", "images": 1, "of": 2})
+        lifecycle.report(unit, claim, ReadingProgress(1, 2))
     assert queue(client)["wait"]["seconds"] == whole
     with work() as unit:
-        leases.report(unit, claim, {"phase": "training", "epoch": 1, "seconds_left": 40.0})
+        lifecycle.report(unit, claim, TrainingProgress(1, seconds_left=40.0))
 
     assert queue(client)["wait"]["seconds"] == pytest.approx(40)
     assert (queue(client)["running"], queue(client)["queued"]) == (1, 0)
@@ -121,7 +119,7 @@ def test_of_a_running_trial_what_is_left_counts(client: TestClient, trial: str, 
     assert queue(client)["wait"]["seconds"] == 0, "a worker is free and nothing is before"
 
 
-def test_paused_trials_are_counted_apart_and_keep_nobody_waiting(client: TestClient, work: Open) -> None:
+def test_paused_trials_are_counted_separately(client: TestClient, work: Open) -> None:
     beat(work, "one")
     study = client.post("/v1/studies", json={"name": "a study", **TRIAL, "trials": 3}).json()["id"]
     client.post(f"/v1/studies/{study}/start")
@@ -133,54 +131,50 @@ def test_paused_trials_are_counted_apart_and_keep_nobody_waiting(client: TestCli
     assert (seen["queued"], seen["paused"], seen["wait"]["seconds"]) == (0, 3, 0)
 
 
-def test_each_attempt_says_who_made_it_and_why_it_ended(
-    client: TestClient, trial: str, work: Open, settings: Settings
-) -> None:
+def test_attempts_name_worker_and_end_reason(client: TestClient, trial: str, work: Open, settings: Settings) -> None:
     assert attempts(client, trial) == []
-    first = claim_of(work, trial, settings, "told to stop")
+    first = claim_trial(work, trial, settings, "told to stop")
     (under_way,) = attempts(client, trial)
     assert (under_way["worker"], under_way["ended_at"], under_way["outcome"]) == ("told to stop", None, None)
     with work() as unit:
-        leases.hand_back(unit, first)
-    claim_of(work, trial, settings, "killed")
-    expire(work, trial)
+        lifecycle.release(unit, first)
+    claim_trial(work, trial, settings, "killed")
+    expire_lease(work, trial)
     with work() as unit:
-        leases.reconcile(unit, settings)
-    failing = claim_of(work, trial, settings, "failing")
+        reconciliation.reconcile(unit, settings)
+    failing = claim_trial(work, trial, settings, "failing")
     with work() as unit:
-        leases.fail(unit, failing, "The disk is full.", [])
+        lifecycle.fail(unit, failing, "The disk is full.", [])
     client.post(f"/v1/trials/{trial}/retry")
-    cancelled = claim_of(work, trial, settings, "cancelled")
+    cancelled = claim_trial(work, trial, settings, "cancelled")
     with work() as unit:
-        leases.cancelled(unit, cancelled)
+        lifecycle.confirm_cancel(unit, cancelled)
     client.post(f"/v1/trials/{trial}/retry")
-    last = claim_of(work, trial, settings, "the last")
+    last = claim_trial(work, trial, settings, "the last")
     with work() as unit:
-        leases.complete(unit, last, RESULT)
+        lifecycle.complete(unit, last, RESULT)
 
     made = attempts(client, trial)
 
     assert [(each["worker"], each["outcome"]) for each in made] == [
-        ("told to stop", "handed_back"),
+        ("told to stop", "released"),
         ("killed", "lost"),
         ("failing", "failed"),
         ("cancelled", "cancelled"),
         ("the last", "completed"),
     ]
     assert made[2]["reason"] == "The disk is full."
-    assert made[1]["reason"] == "Its worker died or fell silent."
+    assert made[1]["reason"] == "Its worker died or stopped sending heartbeats."
     times = [time for each in made for time in (each["started_at"], each["ended_at"])]
     assert times == sorted(times)
 
 
-def test_the_last_of_too_many_attempts_was_lost_like_those_before(
-    client: TestClient, trial: str, work: Open, settings: Settings
-) -> None:
+def test_last_of_too_many_attempts_is_lost(client: TestClient, trial: str, work: Open, settings: Settings) -> None:
     for attempt in range(settings.max_attempts):
-        claim_of(work, trial, settings, f"worker {attempt}")
-        expire(work, trial)
+        claim_trial(work, trial, settings, f"worker {attempt}")
+        expire_lease(work, trial)
         with work() as unit:
-            leases.reconcile(unit, settings)
+            reconciliation.reconcile(unit, settings)
 
     made = attempts(client, trial)
 

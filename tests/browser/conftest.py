@@ -1,4 +1,4 @@
-"""One Chromium and one service for all tests of a process; a worker from the first test on that wants one."""
+"""One Chromium and one service for all tests of a process, and a worker from the first test that needs one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.db.session import engine_for
-from tests.browser.running import Page, Service, chromium
+from tests.browser.support import Page, Service, chromium
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def worker(service: Service) -> Iterator[None]:
 
 @pytest.fixture
 def alone(tmp_path: Path, browser: Page) -> Iterator[Service]:
-    """A service for this test alone, without a worker."""
+    """A service for this test only, without a worker."""
     running = Service(tmp_path)
     yield running
     browser.leave()
@@ -43,12 +43,12 @@ def alone(tmp_path: Path, browser: Page) -> Iterator[Service]:
 
 @pytest.fixture
 def page(browser: Page) -> Iterator[Page]:
-    """The browser, 1280 px wide and light; afterwards nothing stands in its console and no policy was violated."""
-    browser.wide(1280)
-    browser.colours("light")
-    browser.forgiven = ()
-    browser.complaints()
-    browser.complained.clear()
+    """The browser, 1280 px wide and light; the test fails if it logged errors or violated the content policy."""
+    browser.set_width(1280)
+    browser.set_colour_scheme("light")
+    browser.ignored_messages = ()
+    browser.collect_errors()
+    browser.errors.clear()
     yield browser
     browser.leave()
-    assert browser.complained == []
+    assert browser.errors == []

@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from tests.browser.running import Page, Service, chromium
+from tests.browser.support import Page, Service, chromium
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 LARGEST = 250_000
@@ -47,7 +47,7 @@ def finished_study(service: Service) -> str:
 def keep(page: Page, name: str, height: int | None = None) -> None:
     """The page down to `height`, all of it by default, with as few colours as look the same."""
     width = page.run("return innerWidth")
-    page.wide(width, height or page.run("return document.documentElement.scrollHeight"))
+    page.set_width(width, height or page.run("return document.documentElement.scrollHeight"))
     page.run("document.activeElement.blur()")
     shot = page.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})["data"]
     image = Image.open(io.BytesIO(base64.b64decode(shot))).convert("RGB")
@@ -59,28 +59,31 @@ def keep(page: Page, name: str, height: int | None = None) -> None:
 
 
 def scale_is_shown(page: Page) -> None:
-    page.until(lambda: page.all(".letter") and page.all(".rules tbody tr") and page.all("rect.bar"), "all is there")
+    page.until(
+        lambda: page.find_all(".letter") and page.find_all(".rules tbody tr") and page.find_all("rect.bar"),
+        "all is there",
+    )
 
 
 def main(folder: Path) -> None:
     with chromium() as page:
         service = Service(folder)
         try:
-            page.wide(1280)
-            page.colours("light")
+            page.set_width(1280)
+            page.set_colour_scheme("light")
             page.open(service, "#/scale?ratio=0.258")
             scale_is_shown(page)
             keep(page, "dashboard.png")
 
-            page.wide(390, 844)
-            page.colours("dark")
+            page.set_width(390, 844)
+            page.set_colour_scheme("dark")
             page.open(service, "#/scale?ratio=0.258")
             scale_is_shown(page)
             keep(page, "dashboard-phone.png", height=1560)
 
             study = finished_study(service)
-            page.wide(1280)
-            page.colours("light")
+            page.set_width(1280)
+            page.set_colour_scheme("light")
             page.open(service, f"#/studies/{study}")
             drawn = "return [...document.querySelectorAll('.drawing img')].filter((i) => i.naturalWidth).length"
             page.until(lambda: page.run(drawn) >= 6, "the figures are drawn")

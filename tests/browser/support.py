@@ -1,4 +1,4 @@
-"""A real service and a real Chromium, and what the tests want of them."""
+"""A real service and a real Chromium for the tests of the dashboard."""
 
 from __future__ import annotations
 
@@ -22,26 +22,27 @@ from selenium.webdriver.chrome.service import Service as Driver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
+from app.core.settings import Settings
 from app.db.migrate import upgrade
 from app.db.unit_of_work import UnitOfWork
-from app.main import create_app
-from app.services.predictors import install_published
-from app.settings import Settings
-from tests.support import absent, free_port
+from app.http.app import create_app
+from app.services.predictors.store import install_published
+from tests.leaks import shared_ports
+from tests.support import find_free_port, skip_without
 
-PATIENCE = 40.0
+PATIENCE = 200.0
 
-_LISTEN = """
+_RECORD_VIOLATIONS = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (e) => violations.push(`${e.violatedDirective} ${e.blockedURI}`));
 """
 
 
 class Service:
-    """The API on a port of its own, in a thread: it can be stopped and started again."""
+    """The API in a thread, on a port of its own; it can be stopped and restarted."""
 
     def __init__(self, data_dir: Path, **settings: Any) -> None:
-        self.port = free_port()
+        self.port = find_free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = Settings(
             data_dir=data_dir, port=self.port, database_url="", broker_url="", reconcile_seconds=1, **settings
@@ -59,7 +60,8 @@ class Service:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
-        until(lambda: self._server.started, "the service answers")
+        shared_ports.add(self.port)
+        wait_until(lambda: self._server.started, "the service responds")
 
     def stop(self) -> None:
         self._server.should_exit = True
@@ -68,20 +70,21 @@ class Service:
     def close(self) -> None:
         self.client.close()
         self.stop()
+        shared_ports.discard(self.port)
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
-        answer = self.client.get(path, params=query)
-        assert answer.is_success, answer.text
-        return answer.json()
+        response = self.client.get(path, params=query)
+        assert response.is_success, response.text
+        return response.json()
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        answer = self.client.post(path, json=body)
-        assert answer.is_success, answer.text
-        return answer.json()
+        response = self.client.post(path, json=body)
+        assert response.is_success, response.text
+        return response.json()
 
     @contextmanager
     def worker(self) -> Iterator[None]:
-        """A worker in a process of its own trains for the service."""
+        """Run a worker process for the service."""
         environment = {
             **os.environ,
             "RDW_DATA_DIR": str(self.settings.data_dir),
@@ -105,121 +108,131 @@ class Page:
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
-        self.forgiven: tuple[str, ...] = ()
-        self.complained: list[str] = []
-        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _LISTEN})
+        self.ignored_messages: tuple[str, ...] = ()
+        self.errors: list[str] = []
+        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _RECORD_VIOLATIONS})
 
     def open(self, service: Service, address: str = "") -> None:
-        """The address anew, not from within the page that is open."""
+        """Load the address from scratch, not from within the open page."""
         self.driver.get("about:blank")
         self.driver.get(f"{service.url}/{address}")
 
-    def all(self, selector: str) -> list[WebElement]:
+    def find_all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
-    def one(self, selector: str) -> WebElement:
-        """The element, once it is there."""
-        self.until(lambda: self.all(selector), f"there is {selector}")
-        return self.all(selector)[0]
+    def find(self, selector: str) -> WebElement:
+        """Wait for the element and return it."""
+        self.until(lambda: self.find_all(selector), f"there is {selector}")
+        return self.find_all(selector)[0]
 
     def text(self, selector: str) -> str:
-        found = self.all(selector)
-        return found[0].text if found else ""
+        elements = self.find_all(selector)
+        return elements[0].text if elements else ""
 
     def button(self, name: str) -> WebElement:
-        """The visible button of that name, once it is there."""
-        named = f"//button[normalize-space()='{name}' or @aria-label='{name}']"
+        """Wait for the visible button of that name and return it."""
+        path = f"//button[normalize-space()='{name}' or @aria-label='{name}']"
 
-        def shown() -> list[WebElement]:
-            return [b for b in self.driver.find_elements(By.XPATH, named) if b.is_displayed()]
+        def find_visible() -> list[WebElement]:
+            return [b for b in self.driver.find_elements(By.XPATH, path) if b.is_displayed()]
 
-        self.until(shown, f"there is a button {name!r}")
-        return shown()[0]
+        self.until(find_visible, f"there is a button {name!r}")
+        return find_visible()[0]
 
     def press(self, name: str) -> None:
-        """Clicks the button, which a fresh answer may replace meanwhile."""
+        """Click the button; retry if an update of the page replaces it meanwhile."""
 
-        def pressed() -> bool:
+        def click() -> bool:
             self.button(name).click()
             return True
 
-        self.until(pressed, f"{name!r} can be pressed")
+        self.until(click, f"{name!r} can be pressed")
 
     def type(self, selector: str, text: str) -> None:
-        field = self.one(selector)
+        field = self.find(selector)
         field.clear()
         field.send_keys(text)
 
     def choose(self, selector: str, value: str) -> None:
-        self.one(f"{selector} option[value='{value}']").click()
+        self.find(f"{selector} option[value='{value}']").click()
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
 
-    def until(self, true: Callable[[], Any], what: str) -> None:
-        until(true, what, lambda: self.run("return document.body.innerText"))
+    def until(self, condition: Callable[[], Any], description: str) -> None:
+        """Wait until the condition is true."""
+        wait_until(condition, description, lambda: self.run("return document.body.innerText"))
 
-    def says(self, text: str, selector: str = "body") -> None:
+    def wait_for_text(self, text: str, selector: str = "body") -> None:
         self.until(lambda: text in self.text(selector), f"{selector} says {text!r}")
 
-    def wide(self, width: int, height: int = 900) -> None:
+    def set_width(self, width: int, height: int = 900) -> None:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
-    def colours(self, scheme: str) -> None:
+    def set_colour_scheme(self, scheme: str) -> None:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
-    def complaints(self) -> list[str]:
-        """What the console says, but for answers of 4xx, which are part of the conversation, and what is forgiven."""
-        said = [entry["message"] for entry in self.driver.get_log("browser")]
-        forgiven = ("the server responded with a status of 4", *self.forgiven)
-        self.complained += [m for m in said if not any(f in m for f in forgiven)]
-        self.complained += self.run("return window.violations") or []
-        return self.complained
+    def collect_errors(self) -> list[str]:
+        """Add the errors in the console, except expected ones, and violations of the content policy to `errors`."""
+        messages = [entry["message"] for entry in self.driver.get_log("browser")]
+        ignored = ("the server responded with a status of 4", *self.ignored_messages)
+        self.errors += [m for m in messages if not any(i in m for i in ignored)]
+        self.errors += self.run("return window.violations") or []
+        return self.errors
 
     def leave(self) -> None:
-        """Before its service ends: what the page asks for after that is nobody's fault."""
+        """Leave the page before its service stops, since its later requests would fail."""
         if self.driver.current_url != "about:blank":
-            self.complaints()
+            self.collect_errors()
             self.run("sessionStorage.clear(); localStorage.clear()")
             self.driver.get("about:blank")
 
 
 def percent(share: float) -> str:
-    """As the page has it: halves go up."""
+    """Format a share as the page does: halves are rounded up."""
     return f"{Decimal(100 * share).quantize(Decimal('0.1'), ROUND_HALF_UP)} %"
 
 
-def until(true: Callable[[], Any], what: str, seen: Callable[[], str] = lambda: "") -> None:
-    """Waits for it, not longer than is sensible."""
+def wait_until(condition: Callable[[], Any], description: str, page_text: Callable[[], str] = lambda: "") -> None:
+    """Wait until the condition is true, for at most `PATIENCE` seconds."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         try:
-            if true():
+            if condition():
                 return
         except StaleElementReferenceException:
             continue
         time.sleep(0.05)
-    raise AssertionError(f"never seen: {what}\n{seen()}")
+    raise AssertionError(f"not within {PATIENCE:.0f} s: {description}\n{page_text()}")
 
 
 @contextmanager
-def chromium() -> Iterator[Page]:
+def chromium(*switches: str) -> Iterator[Page]:
+    """Start Chromium, with these switches as well."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not browser or not driver:
-        absent("Chromium (apt install chromium chromium-driver)")
+        skip_without("Chromium (apt install chromium chromium-driver)")
     options = webdriver.ChromeOptions()
     options.binary_location = browser
-    for switch in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars"):
+    for switch in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        *switches,
+    ):
         options.add_argument(switch)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    opened = webdriver.Chrome(options=options, service=Driver(driver))
+    chrome = webdriver.Chrome(options=options, service=Driver(driver))
     try:
-        opened.set_script_timeout(PATIENCE)
-        yield Page(opened)
+        chrome.set_script_timeout(PATIENCE)
+        shared_ports.add(chrome.service.port)
+        yield Page(chrome)
     finally:
         try:
-            opened.quit()
+            chrome.quit()
         except WebDriverException:
-            opened.service.stop()
+            chrome.service.stop()

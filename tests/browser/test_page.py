@@ -1,4 +1,4 @@
-"""What holds for every view: policy, origin, keys, keyboard, names, colours, width."""
+"""Properties of every view: content policy, origins, keys, keyboard, names, colours and width."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from selenium.webdriver import ActionChains, Keys
 
 from app.db.session import engine_for
-from tests.browser.running import Page, Service
+from tests.browser.support import Page, Service
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -20,7 +20,7 @@ POLICY = (
 VIEWS = {
     "#/scale": "table",
     "#/studies": "#new-study",
-    "#/trials": ".card .hint",
+    "#/trials": ".card .hint, .card table",  # no trial yet, or those of other tests
     "#/predictors": "table",
     "#/predictors/published-tinynets": "table",
     "#/workers": ".facts",
@@ -39,7 +39,7 @@ const ground = (node) => { for (; node; node = node.parentElement) {
 const faint = [];
 for (const node of document.querySelectorAll("body *")) {
   if (![...node.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) || !node.checkVisibility?.()) continue;
-  if (node.closest(".unseen, :disabled, noscript")) continue;
+  if (node.closest(".visually-hidden, :disabled, noscript")) continue;
   const style = getComputedStyle(node);
   const ink = parse(node.ownerSVGElement ? style.fill : style.color);
   const [a, b] = [light(ink), light(ground(node))].sort((x, y) => y - x);
@@ -60,11 +60,11 @@ def test_the_page_and_its_assets_send_the_policy(service: Service) -> None:
     assert service.client.get("/dashboard/none.js").status_code == 404
 
 
-def test_nothing_is_asked_for_elsewhere(page: Page, service: Service) -> None:
+def test_page_loads_nothing_from_other_hosts(page: Page, service: Service) -> None:
     page.driver.get_log("performance")
     for view, sign in VIEWS.items():
         page.open(service, view)
-        page.one(sign)
+        page.find(sign)
 
     messages = [json.loads(entry["message"])["message"] for entry in page.driver.get_log("performance")]
     asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
@@ -76,7 +76,7 @@ def test_the_way_by_links_back_and_forth(page: Page, service: Service) -> None:
     page.open(service)
     page.until(lambda: page.driver.title == "Scale · rdw", "the title follows")
     for name in ("Trials", "Predictors"):
-        page.one(f"nav a[href='#/{name.lower()}']").click()
+        page.find(f"nav a[href='#/{name.lower()}']").click()
         page.until(lambda name=name: page.driver.title == f"{name} · rdw", "the title follows")
         assert page.run("return document.activeElement.tagName") == "H1"
     assert page.text("nav [aria-current=page]") == "Predictors"
@@ -88,9 +88,9 @@ def test_the_way_by_links_back_and_forth(page: Page, service: Service) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_control_has_a_name_and_is_reached_by_tab(page: Page, service: Service, view: str) -> None:
+def test_every_control_is_named_and_reachable_by_tab(page: Page, service: Service, view: str) -> None:
     page.open(service, view)
-    page.one(VIEWS[view])
+    page.find(VIEWS[view])
     page.run("document.querySelectorAll('details').forEach((d) => (d.open = true))")
     page.until(lambda: not page.run("return document.querySelector('[aria-busy]')"), "all is there")
     tree = page.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
@@ -110,54 +110,54 @@ def test_every_control_has_a_name_and_is_reached_by_tab(page: Page, service: Ser
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_stands_out(page: Page, service: Service, scheme: str) -> None:
-    page.colours(scheme)
+    page.set_colour_scheme(scheme)
     for view, sign in VIEWS.items():
         page.open(service, view)
-        page.one(sign)
+        page.find(sign)
         assert page.run(FAINT) == [], view
 
 
-def test_dark_follows_the_system_and_a_choice_is_remembered(page: Page, service: Service) -> None:
+def test_theme_follows_system_until_chosen(page: Page, service: Service) -> None:
     ground = "return getComputedStyle(document.body).backgroundColor"
-    page.colours("dark")
+    page.set_colour_scheme("dark")
     page.open(service)
     dark = page.run(ground)
     page.press("Switch between light and dark")
     light = page.run(ground)
 
     page.driver.refresh()
-    page.one("h1")
+    page.find("h1")
 
     assert (dark, light) == ("rgb(16, 22, 29)", "rgb(246, 247, 249)")
     page.until(lambda: page.run(ground) == light, "the choice is kept")
 
 
 def test_a_phone_shows_all_without_scrolling_aside(page: Page, service: Service) -> None:
-    page.wide(360, 740)
+    page.set_width(360, 740)
     for view, sign in VIEWS.items():
         page.open(service, view)
-        page.one(sign)
+        page.find(sign)
         page.run("document.querySelectorAll('details').forEach((d) => (d.open = true))")
         assert page.run("return document.documentElement.scrollWidth") <= 360, view
 
 
-def test_a_key_is_asked_for_where_one_is_needed(page: Page, tmp_path: Path) -> None:
+def test_page_prompts_for_a_required_key(page: Page, tmp_path: Path) -> None:
     guarded = Service(tmp_path, api_keys=hashlib.sha256(b"the right key").hexdigest())
     try:
         page.open(guarded, "#/predictors")
-        page.says("This service asks for a key", "dialog")
+        page.wait_for_text("This service requires an API key", "dialog")
         page.type("#key-input", "a wrong key")
         page.press("Use this key")
-        page.until(lambda: page.one("#key-input").get_property("value") == "", "it asks again")
+        page.until(lambda: page.find("#key-input").get_property("value") == "", "it asks again")
         page.type("#key-input", "the right key")
         page.press("Use this key")
 
-        page.says("efficientnet_b0 on imagenet-1000")
+        page.wait_for_text("efficientnet_b0 on imagenet-1000")
         assert page.run("return [Object.keys(localStorage), Object.values(sessionStorage)]") == [[], ["the right key"]]
         page.press("Forget the key")
-        page.says("This service asks for a key", "dialog")
-        page.press("Without")
-        page.says("This service asks for a key", ".problem")
+        page.wait_for_text("This service requires an API key", "dialog")
+        page.press("Continue without")
+        page.wait_for_text("This service requires an API key", ".problem")
     finally:
         guarded.close()
         engine_for(guarded.settings.database).dispose()

@@ -1,10 +1,10 @@
-"""Trials are started, followed as they happen, cancelled and retried."""
+"""Trials are started, followed live, cancelled and retried."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.browser.running import Page, Service, percent
+from tests.browser.support import Page, Service, percent
 
 SMALL: dict[str, Any] = {
     "architecture": "tinynet_e",
@@ -27,7 +27,7 @@ def state(page: Page) -> str:
 def test_progress_as_it_happens(page: Page, service: Service, worker: None) -> None:
     trial = service.post("/v1/trials", SMALL)["id"]
     page.open(service, f"#/trials/{trial}")
-    page.one("[role=progressbar]")
+    page.find("[role=progressbar]")
     page.run(RECORD)
 
     page.until(lambda: state(page) == "completed", "the trial has completed")
@@ -36,39 +36,41 @@ def test_progress_as_it_happens(page: Page, service: Service, worker: None) -> N
     assert any(0 < share < 100 for share in seen)
     assert seen[-1] == 100
     result = service.get(f"/v1/trials/{trial}")["result"]
-    page.says(percent(result["accuracy"]), "#fact-accuracy")
-    assert len(page.all("circle.point.validation_accuracy")) == len(result["history"])
-    log = page.one("a[download='log.csv']").get_property("href")
+    page.wait_for_text(percent(result["accuracy"]), "#fact-accuracy")
+    assert len(page.find_all("circle.point.validation_accuracy")) == len(result["history"])
+    log = page.find("a[download='log.csv']").get_property("href")
     assert service.client.get(log).text.startswith("epoch")
     page.open(service, "#/workers")
-    page.says("idle", "tbody")
+    page.wait_for_text("idle", "tbody")
 
 
 def test_train_this_then_cancel_and_retry(page: Page, alone: Service) -> None:
     page.open(alone, "#/scale?architecture=tinynet_e&ratio=0.3")
     page.until(lambda: page.text("#value-px") not in ("", "–"), "there is a network")
-    page.one("#train summary").click()
+    px = page.text("#value-px")
+    page.find("#train summary").click()
     page.choose("#train-dataset", "digits")
     page.choose("#train-recipe", "digits-smoke")
-    page.says("It would take about", "#train")
-    page.press("Train this")
+    page.wait_for_text("Nothing was trained here yet", "#train")
+    page.press("Train")
 
     page.until(lambda: "#/trials/" in page.driver.current_url, "the trial's own page")
     trial = page.driver.current_url.rpartition("/")[2]
-    page.says("It waits for a worker.", "#now")
+    page.wait_for_text("Waiting for a worker.", "#now")
+    assert alone.get(f"/v1/trials/{trial}")["config"]["resolution"] == int(px)
     page.press("Cancel")
     page.until(lambda: state(page) == "cancelled", "it is cancelled")
     page.press("Retry")
     page.until(lambda: state(page) == "queued", "it waits again")
     assert alone.get(f"/v1/trials/{trial}")["state"] == "queued"
     page.open(alone, "#/trials?state=cancelled")
-    page.says("There are none.")
+    page.wait_for_text("There are no trials.")
     page.choose("#state", "queued")
-    page.says(trial[:8], "tbody")
+    page.wait_for_text(trial[:8], "tbody")
 
 
-def test_what_happens_elsewhere_is_seen_after_the_service_was_away(page: Page, alone: Service) -> None:
-    page.forgiven = (
+def test_view_catches_up_after_an_outage(page: Page, alone: Service) -> None:
+    page.ignored_messages = (
         "ERR_CONNECTION_REFUSED",
         "ERR_INCOMPLETE_CHUNKED_ENCODING",
         "ERR_CONNECTION_RESET",
@@ -79,10 +81,10 @@ def test_what_happens_elsewhere_is_seen_after_the_service_was_away(page: Page, a
     page.until(lambda: state(page) == "queued", "the trial waits")
 
     alone.stop()
-    page.says("The service does not answer; trying again.", "#banner")
+    page.wait_for_text("The service does not respond. Retrying", "#banner")
     alone.start()
 
-    page.until(lambda: not page.one("#banner").is_displayed(), "the banner is gone")
+    page.until(lambda: not page.find("#banner").is_displayed(), "the banner is gone")
     alone.post(f"/v1/trials/{trial}/cancel")
     page.until(lambda: state(page) == "cancelled", "the event was read")
 
@@ -91,9 +93,9 @@ def test_more_is_read_by_the_cursor(page: Page, alone: Service) -> None:
     for seed in range(27):
         alone.post("/v1/trials", {**SMALL, "seed": seed})
     page.open(alone, "#/trials")
-    page.until(lambda: len(page.all("tbody tr")) == 25, "the first page")
+    page.until(lambda: len(page.find_all("tbody tr")) == 25, "the first page")
 
     page.press("More")
 
-    page.until(lambda: len(page.all("tbody tr")) == 27, "all of them")
+    page.until(lambda: len(page.find_all("tbody tr")) == 27, "all of them")
     page.until(lambda: not page.run("return document.querySelector('.actions button').offsetParent"), "no more")

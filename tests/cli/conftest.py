@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from app.cli import main
-from tests.serving import Served, served
+from tests.serving import RunningService, serve_api
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("service")) as service:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with serve_api(tmp_path_factory.mktemp("service")) as service:
         yield service
 
 
@@ -25,16 +25,16 @@ class Rdw:
         self._capsys = capsys
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        """Stdout, after it ended with that code."""
+        """Run and check the exit code; return stdout."""
         return self.both(*arguments, code=code)[0]
 
     def both(self, *arguments: str, code: int = 0) -> tuple[str, str]:
         try:
-            came = main(list(arguments))
+            exit_code = main(list(arguments))
         except SystemExit as ended:
-            came = int(ended.code or 0)
+            exit_code = int(ended.code or 0)
         out, err = self._capsys.readouterr()
-        assert came == code, err or out
+        assert exit_code == code, err or out
         return out, err
 
     def json(self, *arguments: str) -> Any:
@@ -42,6 +42,6 @@ class Rdw:
 
 
 @pytest.fixture
-def rdw(service: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Rdw:
+def rdw(service: RunningService, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Rdw:
     monkeypatch.setenv("RDW_URL", service.url)
     return Rdw(capsys)

@@ -1,4 +1,4 @@
-"""The commands that ask a service: what they answer to people and to programs, and how they end."""
+"""Commands that call a service: their output for people and programs, and their exit codes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -15,25 +16,46 @@ import httpx
 import pytest
 
 from tests.cli.conftest import Rdw
-from tests.serving import Served, served
-from tests.support import SMALL, free_port
+from tests.serving import RunningService, serve_api
+from tests.support import SMALL, find_free_port
 
 TRAIN = ("train", "small", "--dataset", "digits", "--recipe", "digits-smoke")
 
 
-@pytest.mark.parametrize("written", ["200M", "0.2G", "200e6", "200000000", "200_000_000"])
-def test_budgets_are_written_as_people_do(rdw: Rdw, written: str) -> None:
-    assert rdw.json("scale", "efficientnet_b0", "--flops", written)["target_flops"] == 200_000_000
+@pytest.mark.parametrize("text", ["200M", "0.2G", "200e6", "200000000", "200_000_000"])
+def test_flops_option_accepts_units_and_exponents(rdw: Rdw, text: str) -> None:
+    assert rdw.json("scale", "efficientnet_b0", "--flops", text)["target_flops"] == 200_000_000
 
 
-@pytest.mark.parametrize("written", ["many", "-3", "0", "nan", "inf", "M"])
-def test_what_is_no_number_is_a_mistake_of_usage(rdw: Rdw, written: str) -> None:
-    out, err = rdw.both("scale", "efficientnet_b0", f"--flops={written}", code=2)
+def test_data_set_decides_the_classes_that_are_counted(rdw: Rdw) -> None:
+    budget = ("--flops", "1.2M", "--mode", "at_most")
+    scaled = rdw.json("scale", "tinynet_e", *budget, "--dataset", "digits")
+    cost = rdw.json("cost", "tinynet_e", "--num-classes", "10", "--in-chans", "1")
+
+    assert scaled["num_classes"] == 10
+    assert scaled["cost"]["flops"] <= 1_200_000
+    assert (cost["num_classes"], cost["in_chans"]) == (10, 1)
+
+
+def test_printed_multipliers_give_the_same_network(rdw: Rdw, tmp_path: Path) -> None:
+    file = tmp_path / "network.json"
+    lines = rdw("scale", "efficientnet_b0", "--ratio", "3", "--px", "640", "--config", str(file)).splitlines()
+    printed = {name: value.split()[0] for name, value in (line.split(None, 1) for line in lines if " " in line)}
+    again = rdw.json("cost", "efficientnet_b0", "--r", printed["r"], "--d", printed["d"], "--w", printed["w"])["config"]
+    config = json.loads(file.read_text())
+
+    assert again["resolution"] == config["resolution"] == 640
+    assert [stage["repeats"] for stage in again["stages"]] == [stage["repeats"] for stage in config["stages"]]
+
+
+@pytest.mark.parametrize("text", ["many", "-3", "0", "nan", "inf", "M"])
+def test_invalid_flops_is_a_usage_error(rdw: Rdw, text: str) -> None:
+    out, err = rdw.both("scale", "efficientnet_b0", f"--flops={text}", code=2)
     assert out == ""
     assert "--flops" in err
 
 
-def test_json_is_what_the_api_answers(rdw: Rdw, service: Served) -> None:
+def test_json_output_equals_the_api_response(rdw: Rdw, service: RunningService) -> None:
     body = {
         "architecture": "efficientnet_b0",
         "target": {"ratio": 0.3},
@@ -46,7 +68,7 @@ def test_json_is_what_the_api_answers(rdw: Rdw, service: Served) -> None:
     assert rdw.json("scale", "efficientnet_b0", *asked) == httpx.post(f"{service.url}/v1/scale", json=body).json()
 
 
-def test_a_table_is_aligned_and_has_no_colour_where_nobody_sees_it(rdw: Rdw) -> None:
+def test_piped_table_is_aligned_without_colour(rdw: Rdw) -> None:
     lines = rdw("family", "efficientnet_b0", "--ratio", ".52", ".258").splitlines()
 
     assert len(lines) == 3
@@ -56,7 +78,7 @@ def test_a_table_is_aligned_and_has_no_colour_where_nobody_sees_it(rdw: Rdw) -> 
     assert not any("\033" in line for line in lines)
 
 
-def test_a_network_goes_to_a_file_and_from_it(rdw: Rdw, tmp_path: Path) -> None:
+def test_config_file_round_trips_between_commands(rdw: Rdw, tmp_path: Path) -> None:
     file = tmp_path / "network.json"
     found = json.loads(rdw("scale", "small", "--ratio", ".5", "--config", str(file), "--json"))
 
@@ -66,18 +88,18 @@ def test_a_network_goes_to_a_file_and_from_it(rdw: Rdw, tmp_path: Path) -> None:
     assert trial["flops"] == found["cost"]["flops"]
 
 
-def test_timm_builds_it_so(rdw: Rdw) -> None:
+def test_timm_flag_prints_how_timm_builds_it(rdw: Rdw) -> None:
     assert "timm" in rdw("scale", "efficientnet_b0", "--flops", "200M", "--timm")
 
 
-def test_rules_beside_each_other_say_why_one_has_no_answer(rdw: Rdw) -> None:
+def test_compare_reports_why_a_rule_has_no_answer(rdw: Rdw) -> None:
     out, err = rdw.both("compare", "small", "--ratio", ".6", "--rule", "width", "surrogate")
 
     assert [line.split()[0] for line in out.splitlines()] == ["rule", "width", "surrogate"]
     assert err.startswith("surrogate: ")
 
 
-def test_a_dry_run_starts_nothing(rdw: Rdw) -> None:
+def test_dry_run_starts_no_training(rdw: Rdw) -> None:
     before = len(rdw.json("trials", "list"))
 
     assert rdw.json(*TRAIN, "--seed", "9", "--dry-run")["estimate"]["seconds"] > 0
@@ -86,7 +108,7 @@ def test_a_dry_run_starts_nothing(rdw: Rdw) -> None:
     assert len(rdw.json("trials", "list")) == before
 
 
-def test_a_training_from_beginning_to_end(rdw: Rdw, service: Served) -> None:
+def test_training_can_be_cancelled_retried_and_watched(rdw: Rdw, service: RunningService) -> None:
     trial = rdw.json(*TRAIN, "--ratio", ".7", "--seed", "3")["trial"]["id"]
     assert rdw.json("trials", "cancel", trial)["state"] == "cancelled"
     out, err = rdw.both("trials", "watch", trial, code=1)
@@ -103,7 +125,7 @@ def test_a_training_from_beginning_to_end(rdw: Rdw, service: Served) -> None:
     rdw("trials", "download", trial, "log.csv", code=1)
 
 
-def test_interrupted_it_stops_watching_and_says_how_to_go_on(service: Served) -> None:
+def test_ctrl_c_stops_watching_but_not_the_training(service: RunningService) -> None:
     watching = subprocess.Popen(
         [sys.executable, "-m", "app.cli", *TRAIN, "--seed", "11", "--watch"],
         stdout=subprocess.PIPE,
@@ -124,7 +146,7 @@ def test_interrupted_it_stops_watching_and_says_how_to_go_on(service: Served) ->
     assert httpx.get(f"{service.url}/v1/trials/{trial}").json()["state"] == "queued"
 
 
-def test_on_a_terminal_there_is_colour_and_no_color_turns_it_off(service: Served) -> None:
+def test_terminal_output_has_colour_unless_no_color_is_set(service: RunningService) -> None:
     def shown(**more: str) -> bytes:
         ours, theirs = pty.openpty()
         environment = {**service.environment, "TERM": "xterm", **more}
@@ -142,7 +164,7 @@ def test_on_a_terminal_there_is_colour_and_no_color_turns_it_off(service: Served
     assert b"\033[" not in shown(NO_COLOR="1")
 
 
-def test_on_a_terminal_a_training_is_a_bar(service: Served) -> None:
+def test_terminal_shows_a_progress_bar(service: RunningService) -> None:
     trial = httpx.post(
         f"{service.url}/v1/trials",
         json={"architecture": "small", "dataset": "digits", "recipe": "digits-smoke", "seed": 12},
@@ -161,20 +183,21 @@ def test_on_a_terminal_a_training_is_a_bar(service: Served) -> None:
     shown = os.read(ours, 10_000).decode()
     os.close(ours)
 
-    assert f"{'█' * 12}{'░' * 12}  50%  training  epoch 1 of 2  loss 1.500" in shown
-    assert shown.count("\n") == 1  # one line, written over
+    plain = re.sub(r"\033\[[0-9;?]*[A-Za-z]", "", shown)
+    assert re.search(r"━{12}.━* +50%  training  epoch 1 of 2  loss 1.500", plain), plain
+    assert shown.count("\n") == 1  # one line that is rewritten
 
 
-def test_who_has_no_key_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_key_exits_with_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rdw = Rdw(capsys)
-    with served(tmp_path, api_keys=hashlib.sha256(b"the key").hexdigest()) as closed:
+    with serve_api(tmp_path, api_keys=hashlib.sha256(b"the key").hexdigest()) as closed:
         out, err = rdw.both("queue", "--url", closed.url, code=4)
         assert out == ""
         assert "RDW_API_KEY" in err
         assert json.loads(rdw("queue", "--url", closed.url, "--key", "the key", "--json"))["queued"] == 0
 
 
-def test_a_study_by_hand(rdw: Rdw, tmp_path: Path) -> None:
+def test_study_commands_work_from_create_to_refit(rdw: Rdw, tmp_path: Path) -> None:
     space = tmp_path / "space.json"
     space.write_text('{"ratio": [0.3, 1.0]}')
     study = rdw.json(
@@ -186,11 +209,11 @@ def test_a_study_by_hand(rdw: Rdw, tmp_path: Path) -> None:
     other = rdw.json("study", "create", "asked", "small", "--dataset", "digits", "--trials", "4")["id"]
     first, second = (one["id"] for one in rdw.json("study", "ask", other, "--n", "2"))
     assert rdw("study", "tell", other, first, "--accuracy", ".8").startswith("observation ")
-    assert rdw("study", "tell", other, second, "--infeasible", "too large") == "noted\n"
+    assert rdw("study", "tell", other, second, "--infeasible", "too large") == "recorded\n"
     rdw("study", "tell", other, second, code=2)
     table = tmp_path / "results.csv"
     table.write_text("r,d,w,accuracy\n1,1,1,.9\n.8,1,.8,.85\n.6,1,.6,.8\n.5,1,.5,.7\n")
-    assert rdw.json("study", "import", other, str(table)) == {"imported": 4}
+    assert rdw.json("study", "import", other, str(table))["imported"] == 4
     rdw("study", "import", other, str(tmp_path / "none.csv"), code=2)
     assert len(rdw("study", "export", other).splitlines()) == 6
     assert len(rdw.json("study", "export", other)) == 5
@@ -198,8 +221,8 @@ def test_a_study_by_hand(rdw: Rdw, tmp_path: Path) -> None:
     assert (out, err) == ("", f"{tmp_path}/all.json\n")
     assert json.loads((tmp_path / "all.json").read_text()) == rdw.json("study", "export", other)
     bad = rdw("study", "tell", other, "--r", ".9", "--d", "1", "--w", ".4", "--accuracy", "1").split()[1]
-    assert rdw("study", "retract", other, bad, "--reason", "a slip") == f"observation {bad} counts no more\n"
-    assert rdw.json("study", "export", other)[-1]["retraction"] == "a slip"
+    assert rdw("study", "retract", other, bad, "--reason", "a slip") == f"observation {bad} is retracted\n"
+    assert rdw.json("study", "export", other)[-1]["retraction_reason"] == "a slip"
     assert [line.split()[0] for line in rdw("study", "correlations", other).splitlines()] == ["pearson", "r", "d", "w"]
     assert set(rdw.json("study", "correlations", other, "--k", "6")) >= {"r", "d", "w"}
     assert len(rdw("study", "front", other).splitlines()) == 1 + len(rdw.json("study", "front", other)["items"])
@@ -207,15 +230,15 @@ def test_a_study_by_hand(rdw: Rdw, tmp_path: Path) -> None:
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
     out, err = rdw.both("study", "refit", other, "--k", "8", "--gate")
     assert "predictor" in out
-    assert err.startswith("The gate: ")
+    assert err.startswith("Gate: ")
     predictor = rdw.json("study", "refit", other, "--k", "8")["id"]
     assert rdw.json("predictor", "activate", predictor)["active"]
-    assert "known from" in rdw.both("predictor", "curve", predictor)[1].lower()
+    assert "extrapolated" in rdw.both("predictor", "curve", predictor)[1]
     assert predictor in rdw("predictor", "list")
     assert "yes" in rdw("predictor", "show", predictor)
 
 
-def test_a_study_may_halve(rdw: Rdw) -> None:
+def test_study_create_accepts_halving(rdw: Rdw) -> None:
     created = (
         "study",
         "create",
@@ -232,10 +255,10 @@ def test_a_study_may_halve(rdw: Rdw) -> None:
     study = rdw.json(*created)["id"]
 
     options = rdw.json("study", "show", study)["options"]
-    assert (options["halving"], options["compound"], options["seeds"]) == ({"eta": 3, "least_epochs": 1}, 2, 1)
+    assert (options["halving"], options["compound"], options["seeds"]) == ({"eta": 3, "min_epochs": 1}, 2, 1)
 
 
-def test_a_baseline_of_your_own_is_added(rdw: Rdw, service: Served, tmp_path: Path) -> None:
+def test_own_baseline_can_be_registered(rdw: Rdw, service: RunningService, tmp_path: Path) -> None:
     spec = tmp_path / "mine.json"
     spec.write_text(json.dumps({**SMALL, "name": "mine"}))
     assert "mine" in rdw("architectures", "add", str(spec))
@@ -245,14 +268,14 @@ def test_a_baseline_of_your_own_is_added(rdw: Rdw, service: Served, tmp_path: Pa
     assert rdw.json("cost", "mine")["cost"]["flops"] > 0
     spec.write_text("{}")
     assert "/name" in rdw.both("architectures", "add", str(spec), code=2)[1]
-    assert "no JSON" in rdw.both("architectures", "add", __file__, code=2)[1]
+    assert "not valid JSON" in rdw.both("architectures", "add", __file__, code=2)[1]
     assert (
         "rdw serve"
-        in rdw.both("architectures", "--url", f"http://127.0.0.1:{free_port()}", "add", str(spec), code=3)[1]
+        in rdw.both("architectures", "--url", f"http://127.0.0.1:{find_free_port()}", "add", str(spec), code=3)[1]
     )
 
 
-def test_data_sets_workers_and_the_queue(rdw: Rdw, service: Served) -> None:
+def test_datasets_workers_and_queue_are_listed(rdw: Rdw, service: RunningService) -> None:
     folder = service.settings.data_dir / "datasets" / "pets"
     from PIL import Image
 
@@ -268,15 +291,15 @@ def test_data_sets_workers_and_the_queue(rdw: Rdw, service: Served) -> None:
     assert rdw("queue").split()[:5] == ["queued", "paused", "running", "workers", "wait"]
 
 
-def test_nobody_there_is_said_with_what_to_do(rdw: Rdw) -> None:
-    out, err = rdw.both("queue", "--url", f"http://127.0.0.1:{free_port()}", code=3)
+def test_unreachable_service_exits_with_3_and_a_hint(rdw: Rdw) -> None:
+    out, err = rdw.both("queue", "--url", f"http://127.0.0.1:{find_free_port()}", code=3)
 
     assert out == ""
     assert "rdw serve" in err and "RDW_URL" in err
     assert "Traceback" not in err
 
 
-def test_problems_are_in_words_or_as_documents(rdw: Rdw) -> None:
+def test_problem_is_text_or_json(rdw: Rdw) -> None:
     out, err = rdw.both("scale", "efficientnet_b0", "--flops", "3", code=2)
     assert out == ""
     assert "are reachable" in err
@@ -289,46 +312,46 @@ def test_problems_are_in_words_or_as_documents(rdw: Rdw) -> None:
     assert "http" in rdw.both("queue", "--url", "here", code=2)[1]
 
 
-def test_a_file_that_cannot_be_written_is_named(rdw: Rdw, tmp_path: Path) -> None:
+def test_unwritable_file_is_named_in_the_error(rdw: Rdw, tmp_path: Path) -> None:
     err = rdw.both("scale", "small", "--ratio", ".5", "--config", str(tmp_path / "none" / "n.json"), code=1)[1]
 
-    assert err == f"{tmp_path}/none/n.json: No such file or directory\n"
+    assert err == f"error: {tmp_path}/none/n.json: No such file or directory\n"
 
 
-def test_who_reads_may_have_had_enough(service: Served) -> None:
+def test_closed_pipe_is_silent(service: RunningService) -> None:
     rdw = f'"{sys.executable}" -m app.cli architectures'
     ran = subprocess.run(["bash", "-c", f"{rdw} | true"], capture_output=True, text=True, env=service.environment)
 
     assert ran.stderr == ""
 
 
-def test_one_client_command_starts_without_the_server_s_packages(service: Served) -> None:
+def test_client_command_imports_no_server_packages(service: RunningService) -> None:
     program = """
 import sys
 from app.cli import main
 main(["scale", "efficientnet_b0", "--flops", "200M"])
-print(sorted({"fastapi", "sqlalchemy", "pydantic", "numpy", "celery", "sklearn", "torch"} & set(sys.modules)))
+print(sorted({"fastapi", "sqlalchemy", "numpy", "celery", "sklearn", "torch"} & set(sys.modules)))
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=service.environment)
 
     assert ran.stdout.splitlines()[-1] == "[]", ran.stdout + ran.stderr
 
 
-def test_what_can_be_chosen_is_what_the_service_knows() -> None:
-    """The commands list it themselves, so that they start without the server's packages."""
-    from app import datasets, figures, recipes, typefaces
-    from app.cli import offering, scale, study, trials
-    from app.scaling.recommend import RULES
-    from app.services.artifacts import Artifact
+def test_choices_of_the_command_match_the_service() -> None:
+    """Names are modules of their own, so that commands start without the server's packages."""
+    from app import figures
+    from app.cli.completion_values import ARTIFACTS
+    from app.core.figures import FIGURE_NAMES
+    from app.data import preset_names, recipes
+    from app.services.trials.artifacts import Artifact
 
-    assert scale.RULES == RULES
-    assert tuple(figures.FIGURES) == study.FIGURES
-    assert set(offering.RECIPES) == set(recipes.PRESETS)
-    assert set(offering.DATASETS) == {*datasets.BUILT_IN, typefaces.NAME}
-    assert set(trials.FILES) == {artifact.value for artifact in Artifact}
+    assert tuple(figures.FIGURES) == FIGURE_NAMES
+    assert tuple(recipes.PRESETS) == preset_names.PRESET_NAMES
+    assert set(ARTIFACTS) == {artifact.value for artifact in Artifact}
 
 
-def test_help_lists_the_exit_codes(rdw: Rdw) -> None:
+def test_help_lists_exit_codes(rdw: Rdw, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     shown = rdw("--help")
-    assert all(f"\n  {code}  " in shown for code in range(5))
-    assert "others on this machine see" in " ".join(rdw("scale", "--help").split())
+    assert all(f" {code}: " in shown for code in range(5))
+    assert "other users of this machine can see" in " ".join(rdw("scale", "--help").split())

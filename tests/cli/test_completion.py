@@ -1,141 +1,132 @@
-"""Completion, in the shells themselves."""
+"""Completion in real shells."""
 
 from __future__ import annotations
 
 import os
-import pty
+import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from tests.support import absent
+from rdw_client import Client
+from tests.serving import RunningService, serve_api
+from tests.support import skip_without
 
-ROOT = Path(__file__).parents[2]
-
-SECOND = ("rdw compare small --ratio .5 --rule dwr w", {"width"})  # fish knows no option that takes several values
-ASKED = [
+SHELLS = ("bash", "zsh", "fish")
+CASES = [
     ("rdw sc", {"scale"}),
-    ("rdw tri", {"trials"}),
-    ("rdw trials ", {"list", "show", "cancel", "retry", "watch", "download"}),
+    ("rdw trials r", {"retry", "rename"}),
     ("rdw scale efficientnet_b0 --fl", {"--flops"}),
     ("rdw scale efficientnet_b0 --flops 200M --rule d", {"dwr", "depth"}),
+    ("rdw compare small --rule wi", {"width"}),
     ("rdw trials list --state c", {"completed", "cancelled"}),
-    ("rdw study fro", {"front"}),
-    ("rdw completion z", {"zsh"}),
-    SECOND,
-    ("rdw compare small --rule dwr width --ra", {"--ratio"}),
     ("rdw train small --recipe digi", {"digits-smoke"}),
-    ("rdw study create mine small --dataset dig", {"digits"}),
+    ("rdw study create mine small --dataset fash", {"fashion-mnist"}),
     ("rdw trials download 0000 log.csv mod", {"model.onnx"}),
-    ("rdw architectures a", {"add"}),
-    ("rdw scale small --rule=ti", {"tiny_formula"}),
-    ("rdw trials list --state=", {"queued", "running", "completed", "failed", "cancelled"}),
+    ("rdw architectures a", {"add", "archive"}),
+    ("rdw keys create --scope tr", {"train"}),
+    ("rdw scale tinynet_", {"tinynet_a", "tinynet_b", "tinynet_c", "tinynet_d", "tinynet_e"}),
+    ("rdw predictor show publ", {"published-tinynets"}),
 ]
 
 
-def script(shell: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", "app.cli", "completion", shell],
-        check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    ).stdout  # fmt: skip
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with serve_api(tmp_path_factory.mktemp("service")) as service:
+        yield service
 
 
-def offered(shell: str, program: str, tmp_path: Path) -> set[str]:
+@pytest.fixture(scope="module")
+def environment(service: RunningService, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A home directory, and `rdw` on the path."""
+    home = tmp_path_factory.mktemp("home")
+    rdw = home / "rdw"
+    rdw.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m app.cli "$@"\n')
+    rdw.chmod(0o755)
+    path = f"{home}{os.pathsep}{os.environ['PATH']}"
+    return {**service.environment, "HOME": str(home), "PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def run(shell: str, program: str, environment: dict[str, str]) -> str:
     if shutil.which(shell) is None:
-        absent(shell)
-    ran = subprocess.run(
-        [shell, "-c", program], capture_output=True, text=True, timeout=60, env={**os.environ, "HOME": str(tmp_path)}
-    )
+        skip_without(shell)
+    ran = subprocess.run([shell, "-c", program], capture_output=True, text=True, timeout=60, env=environment)
     assert ran.returncode == 0, ran.stderr
-    return {line.partition("\t")[0] for line in ran.stdout.split("\n") if line} - {"--help", "-h"}
+    return ran.stdout
 
 
-@pytest.mark.parametrize(("typed", "wanted"), ASKED)
-def test_bash(typed: str, wanted: set[str], tmp_path: Path) -> None:
-    words = typed.replace("=", " = ").rstrip().split(" ") if "=" in typed else typed.split(" ")  # as it splits them
-    program = f"""{script("bash")}
-complete -p rdw >/dev/null
-COMP_WORDS=({" ".join(repr(word) for word in words)}); COMP_CWORD={len(words) - 1}
-_rdw; printf '%s\\n' "${{COMPREPLY[@]}}" """
-
-    assert offered("bash", program, tmp_path) == wanted
-
-
-@pytest.mark.parametrize(("typed", "wanted"), [one for one in ASKED if one != SECOND])
-def test_fish(typed: str, wanted: set[str], tmp_path: Path) -> None:
-    found = offered("fish", f"{script('fish')}\ncomplete -C '{typed}'", tmp_path)
-    assert {word.rpartition("=")[2] for word in found} == wanted
-
-
-@pytest.mark.parametrize(("typed", "wanted"), ASKED)
-def test_zsh(typed: str, wanted: set[str], tmp_path: Path) -> None:
-    """As its bashcompinit calls it: with --rule=x in one word. It chooses by itself what begins so."""
-    words = typed.split(" ")
-    program = f"""{script("zsh")}
-emulate sh; setopt kshglob noshglob braceexpand
-COMP_WORDS=({" ".join(repr(word) for word in words)}); COMP_CWORD={len(words) - 1}
-_rdw; printf '%s\\n' "${{COMPREPLY[@]}}" """
-
-    found = {word for word in offered("zsh", program, tmp_path) if word.startswith(words[-1])}
-    assert {word.rpartition("=")[2] for word in found} == wanted
+def complete(shell: str, typed: str, environment: dict[str, str]) -> set[str]:
+    """What the shell offers after it has loaded the script that `rdw` prints for it."""
+    load = f"source <(_RDW_COMPLETE=source_{shell} rdw)"
+    words = " ".join(f"'{word}'" for word in typed.split(" "))
+    program = {
+        "bash": f"""{load}
+            COMP_WORDS=({words}); COMP_CWORD={typed.count(" ")}
+            _rdw_completion rdw; printf '%s\\n' "${{COMPREPLY[@]}}" """,
+        "fish": f"_RDW_COMPLETE=source_fish rdw | source; complete -C '{typed}'",
+        # zsh offers the words of the list that the script hands to _arguments
+        "zsh": f"""autoload -Uz compinit; compinit -u; {load}
+            words=({words}); CURRENT={typed.count(" ") + 1}
+            _arguments() {{ print -r -- "$1" }}; _files() {{ :; }}
+            _rdw_completion""",
+    }[shell]
+    shown = run(shell, program, environment)
+    if shell == "zsh":
+        return set(re.findall(r'"([^"]+)"(?::"[^"]*")?', shown))
+    return {line.partition("\t")[0] for line in shown.splitlines() if line}
 
 
-TYPED = [
-    ("cost mine-\t", "cost mine-network.json"),
-    ("cost fold\t", "cost folder/"),
-    ("cost --config mine-\t", "cost --config mine-network.json"),
-    ("scale mine-\t --ratio=.5 --rule=ti\t", "scale mine-network.json --ratio=.5 --rule=tiny_formula"),
-    ("compare small --rule dwr comp\t", "compare small --rule dwr compound"),
-    ("train small --recipe digits-s\t", "train small --recipe digits-smoke"),
-    ("train small --recipe mine-\t", "train small --recipe mine-network.json"),
-    ("study import abcd mine-\t", "study import abcd mine-network.json"),
-    ("study export abcd --to mine-\t", "study export abcd --to mine-network.json"),
-    ("study export abcd --to=mine-\t", "study export abcd --to=mine-network.json"),
-    ("cost with\t", "cost with blank.json"),
-    ("trials show mine-\t", "trials show mine-"),  # no file is a trial
-    ("scale small --flops mine-\t", "scale small --flops mine-"),
-    ("sca\t", "scale"),  # and not scale/, which is a folder
-]
+@pytest.mark.parametrize(("typed", "offered"), CASES)
+@pytest.mark.parametrize("shell", SHELLS)
+def test_shell_offers_commands_options_and_values(
+    shell: str, typed: str, offered: set[str], environment: dict[str, str]
+) -> None:
+    assert complete(shell, typed, environment) == offered
 
 
-@pytest.mark.parametrize(("typed", "wanted"), TYPED)
-def test_bash_at_the_keyboard(typed: str, wanted: str, tmp_path: Path) -> None:
-    (tmp_path / "mine-network.json").touch()
-    (tmp_path / "with blank.json").touch()
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "scale").mkdir()
-    rc = tmp_path / "rc"
-    rc.write_text(f"""{script("bash")}
-rdw() {{ local IFS=' '; echo "<$*>"; exit; }}
-bind 'set bell-style none'
-PS1='ready: '
-""")
-    ours, theirs = pty.openpty()
-    bash = subprocess.Popen(
-        ["bash", "--rcfile", str(rc), "-i"], stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path,
-        start_new_session=True, env={**os.environ, "TERM": "dumb", "HOME": str(tmp_path)},
-    )  # fmt: skip
-    os.close(theirs)
-    shown = ""
-    try:
-        while not shown.endswith("ready: "):
-            shown += os.read(ours, 10_000).decode()
-        os.write(ours, f"rdw {typed}\n".encode())
-        while ">\r\n" not in shown:
-            shown += os.read(ours, 10_000).decode()
-    finally:
-        bash.kill()
-        bash.wait()
-        os.close(ours)
+@pytest.mark.parametrize("shell", SHELLS)
+def test_shell_offers_ids_of_trials_and_studies(
+    shell: str, service: RunningService, environment: dict[str, str]
+) -> None:
+    with Client(service.url) as client:
+        trial = client.train("small", dataset="digits", recipe="digits-smoke").id
+        study = client.create_study("mine", "small", "digits", trials=1).id
 
-    assert f"<{wanted}>\r\n" in shown
+    assert trial[:8] in complete(shell, "rdw trials show ", environment)
+    assert study[:8] in complete(shell, "rdw study front ", environment)
 
 
-def test_zsh_takes_it(tmp_path: Path) -> None:
-    """Loaded, and registered for the command."""
-    assert offered("zsh", f"{script('zsh')}\nprint -r -- ${{_comps[rdw]}}", tmp_path) == {
-        "_bash_complete -o default -F _rdw"
-    }
+def test_installed_completion_works_in_a_new_shell(environment: dict[str, str]) -> None:
+    run("bash", "rdw --install-completion; true", {**environment, "SHELL": "/bin/bash"})
+
+    shown = run("bash", "source ~/.bashrc; complete -p rdw", environment)
+    assert shown == "complete -o default -F _rdw_completion rdw\n"
+
+
+def test_completion_without_a_service_offers_names_of_files(environment: dict[str, str]) -> None:
+    away = {**environment, "RDW_URL": "http://127.0.0.1:9"}
+
+    assert complete("bash", "rdw trials show ", away) == set()
+    assert "digits" in complete("bash", "rdw train small --dataset ", away)
+
+
+def test_completion_imports_no_numpy_and_no_service() -> None:
+    program = """
+import sys
+from app.cli import main
+try:
+    main([])
+except SystemExit:
+    pass
+print(sorted({"fastapi", "sqlalchemy", "numpy", "celery", "httpx", "torch"} & set(sys.modules)))
+"""
+    request = {"_RDW_COMPLETE": "complete_bash", "COMP_WORDS": "rdw\nscale\nsmall\n--rule\n", "COMP_CWORD": "4"}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, **request}
+    )
+
+    assert ran.stdout.splitlines()[0] == "auto"
+    assert ran.stdout.splitlines()[-1] == "[]"

@@ -1,4 +1,4 @@
-"""An id may be cut short, as tables show it."""
+"""Ids may be abbreviated, as tables show them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from sqlalchemy import update
 from app.db.tables import StudyRow
 from rdw_client import Client
 from tests.cli.conftest import Rdw
-from tests.serving import Served
+from tests.serving import RunningService
 
 TWINS = ("abcd" + "0" * 28, "abcd1" + "0" * 27)
 
 
 @pytest.fixture(scope="module")
-def trials(service: Served) -> list[str]:
+def trials(service: RunningService) -> list[str]:
     with Client(service.url) as client:
         return [client.train("small", dataset="digits", recipe="digits-smoke", seed=seed).id for seed in range(3)]
 
 
 @pytest.fixture(scope="module")
-def twins(service: Served) -> Iterator[tuple[str, ...]]:
+def twins(service: RunningService) -> Iterator[tuple[str, ...]]:
     """Two studies whose ids begin alike."""
     with Client(service.url) as client:
         for twin in TWINS:
@@ -34,14 +34,14 @@ def twins(service: Served) -> Iterator[tuple[str, ...]]:
     return TWINS
 
 
-def test_the_first_digits_of_an_id_are_enough(rdw: Rdw, trials: list[str]) -> None:
+def test_first_digits_of_an_id_suffice(rdw: Rdw, trials: list[str]) -> None:
     for trial in trials:
         assert rdw.json("trials", "show", trial[:8])["id"] == trial
         assert rdw.json("trials", "show", trial[:8].upper())["id"] == trial
     assert rdw.json("trials", "cancel", trials[0][:8])["id"] == trials[0]
 
 
-def test_wherever_a_study_is_named(rdw: Rdw, twins: tuple[str, ...]) -> None:
+def test_every_study_argument_accepts_an_abbreviation(rdw: Rdw, twins: tuple[str, ...]) -> None:
     for command in (("study", "show"), ("study", "start"), ("study", "export"), ("trials", "list", "--study")):
         rdw(*command, twins[1][:5])
     rdw("train", "small", "--dataset", "digits", "--recipe", "digits-smoke", "--seed", "8", "--study", twins[1][:5])
@@ -50,32 +50,21 @@ def test_wherever_a_study_is_named(rdw: Rdw, twins: tuple[str, ...]) -> None:
     }
 
 
-def test_where_several_begin_so_they_are_named(rdw: Rdw, twins: tuple[str, ...]) -> None:
+def test_ambiguous_id_names_the_candidates(rdw: Rdw, twins: tuple[str, ...]) -> None:
     err = rdw.both("study", "show", "abcd", code=2)[1]
 
     assert all(twin in err for twin in twins)
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("given", ["nope", "ffff0000", "0" * 33, ""])
-def test_what_is_none_is_said_without_a_pattern(rdw: Rdw, given: str, trials: list[str]) -> None:
+@pytest.mark.parametrize("text", ["nope", "ffff0000", "0" * 33, ""])
+def test_unknown_id_is_reported_without_a_pattern(rdw: Rdw, text: str, trials: list[str]) -> None:
     for kind, command in (("trial", "trials"), ("study", "study")):
-        err = rdw.both(command, "show", given, code=1)[1]
-        assert err.startswith(f"error: There is no {kind} {given!r}")
+        err = rdw.both(command, "show", text, code=1)[1]
+        assert err.startswith(f"error: There is no {kind} {text!r}")
         assert err.endswith(f": see `rdw {command} list`\n")
-        assert json.loads(rdw.both(command, "show", given, "--json", code=1)[1])["status"] == 404
+        assert json.loads(rdw.both(command, "show", text, "--json", code=1)[1])["status"] == 404
 
 
-def test_two_digits_are_too_few(rdw: Rdw) -> None:
+def test_two_digits_are_too_few_for_an_id(rdw: Rdw) -> None:
     assert "4" in rdw.both("trials", "show", "18", code=2)[1]
-
-
-def test_no_more_is_looked_through_than_a_person_would(
-    rdw: Rdw, trials: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    newest = rdw.json("trials", "list", "--limit", "1")[0]["id"]
-    monkeypatch.setattr("app.cli.ids.MOST", 1)
-
-    assert rdw.json("trials", "show", newest[:8])["id"] == newest
-    oldest = rdw.json("trials", "list")[-1]["id"]
-    assert "among the newest 1" in rdw.both("trials", "show", oldest[:8], code=1)[1]

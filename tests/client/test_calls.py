@@ -1,9 +1,8 @@
-"""Every call of the client, against a service."""
+"""Each method of the client, against a service."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import pytest
 
 import rdw_client
-from app.services import artifacts
-from rdw_client import AsyncClient, Client, calls
-from tests.serving import Served
+from app.services.trials import artifacts
+from rdw_client import AsyncClient, Client, request
+from tests.serving import RunningService
 
 CONFIG_OF = {"r": 1.0, "d": 1.0, "w": 1.0}
 TRIAL: dict[str, Any] = {"dataset": "digits", "recipe": "digits-smoke"}
@@ -25,8 +24,8 @@ def study(rdw: Client) -> str:
 
 
 @pytest.fixture
-def known(rdw: Client, study: str) -> str:
-    """A study with results."""
+def study_with_results(rdw: Client, study: str) -> str:
+    """Nine imported observations."""
     results = [
         {"r": r, "d": 1.0, "w": w, "accuracy": 0.5 + 0.2 * r * w} for r in (0.6, 0.8, 1.0) for w in (0.5, 0.8, 1.1)
     ]
@@ -34,7 +33,7 @@ def known(rdw: Client, study: str) -> str:
     return study
 
 
-def test_a_budget_becomes_a_network(rdw: Client) -> None:
+def test_scale_meets_the_budget(rdw: Client) -> None:
     found = rdw.scale("efficientnet_b0", flops=200_000_000, budget={"mode": "at_most"})
 
     assert found.cost.flops <= 200_000_000 < 1.01 * found.cost.flops
@@ -44,23 +43,23 @@ def test_a_budget_becomes_a_network(rdw: Client) -> None:
     assert found.multipliers.w_interval is None or found.multipliers.w_interval[0] <= found.multipliers.w
 
 
-def test_families_and_rules(rdw: Client) -> None:
+def test_family_and_compare(rdw: Client) -> None:
     family = rdw.family("efficientnet_b0", ratios=[0.5], flops=[100_000_000])
     assert [round(one.cost.flops / 1e6) for one in family.items] == [100, 193]
 
-    compared = rdw.compare("small", ratio=0.6, rules=["width", "surrogate"])
+    compared = rdw.compare("mobilenetv3_small_050", ratio=0.6, rules=["width", "surrogate"])
     assert [one.rule for one in compared.items] == ["width", "surrogate"]
     assert compared.items[0].answer is not None
     assert compared.items[1].problem
 
 
-def test_costs_are_exact(rdw: Client) -> None:
+def test_cost_of_architecture_and_config_agree(rdw: Client) -> None:
     whole = rdw.cost("small")
     assert rdw.cost(config=whole.config).cost == whole.cost
     assert sum(stage["flops"] for stage in whole.cost.stages) == whole.cost.flops
 
 
-def test_baselines(rdw: Client) -> None:
+def test_architectures_can_be_listed_read_and_registered(rdw: Client) -> None:
     assert {"efficientnet_b0", "small"} <= {one.name for one in rdw.architectures()}
     small = rdw.architecture("small")
     assert not small.built_in
@@ -69,20 +68,30 @@ def test_baselines(rdw: Client) -> None:
     assert again.flops == small.flops
 
 
-def test_data_sets(rdw: Client, service: Served) -> None:
+def test_datasets_are_listed_and_unknown_folder_is_refused(rdw: Client, service: RunningService) -> None:
     assert "digits" in {one.name for one in rdw.datasets()}
     with pytest.raises(rdw_client.Invalid) as refused:
         rdw.register_dataset("pets", "nowhere")
     assert refused.value.kind == "unknown-dataset"
 
 
-def test_a_trial_from_beginning_to_end(rdw: Client, service: Served, tmp_path: Path) -> None:
+def test_estimate_of_study_creates_nothing(rdw: Client) -> None:
+    studies = list(rdw.studies())
+    four, eight = (rdw.estimate_study("small", "digits", recipe="digits-smoke", trials=n) for n in (4, 8))
+
+    assert 0 < four.low <= four.seconds <= four.high
+    assert four.seconds < eight.seconds
+    assert list(rdw.studies()) == studies
+
+
+def test_trial_life_cycle(rdw: Client, service: RunningService, tmp_path: Path) -> None:
     estimate = rdw.estimate("small", **TRIAL)
     assert estimate.low <= estimate.seconds <= estimate.high
+    before = rdw.queue().queued
     trial = rdw.train("small", **TRIAL, multipliers=CONFIG_OF)
     assert trial.state == "queued"
     assert rdw.train("small", **TRIAL).id == trial.id
-    assert rdw.queue().queued == 1
+    assert rdw.queue().queued == before + 1
     assert rdw.cancel_trial(trial).state == "cancelled"
     assert rdw.retry_trial(trial.id).state == "queued"
 
@@ -97,26 +106,26 @@ def test_a_trial_from_beginning_to_end(rdw: Client, service: Served, tmp_path: P
         "running",
         "completed",
     ]
-    assert [one.id for one in rdw.trials(state="completed", architecture="small")] == [trial.id]
+    assert trial.id in {one.id for one in rdw.trials(state="completed", architecture="small")}
     with pytest.raises(rdw_client.NotFound):
         rdw.download(trial, "log.csv", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
-    left = artifacts.folder(service.settings.data_dir, trial.id)
+    left = artifacts.artifact_folder(service.settings.data_dir, trial.id)
     left.mkdir(parents=True)
     (left / "log.csv").write_text("epoch\n1\n")
     assert rdw.download(trial, "log.csv", tmp_path).read_text() == "epoch\n1\n"
     assert [file.name for file in tmp_path.iterdir()] == ["log.csv"]
 
 
-def test_lists_go_over_pages(rdw: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "_PAGE", 2)
-    wanted = {rdw.train("small", **TRIAL, seed=seed, multipliers={"r": 0.7}).id for seed in range(5)}
+def test_lists_span_pages(rdw: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request, "PAGE_SIZE", 2)
+    created = {rdw.train("small", **TRIAL, seed=seed, multipliers={"r": 0.7}).id for seed in range(5)}
 
-    assert wanted <= {trial.id for trial in rdw.trials()}
+    assert created <= {trial.id for trial in rdw.trials()}
 
 
-def test_a_study_is_run(rdw: Client, study: str) -> None:
+def test_study_life_cycle(rdw: Client, study: str) -> None:
     assert rdw.start_study(study).state == "running"
     assert rdw.pause_study(study).state == "paused"
     assert rdw.resume_study(study).state == "running"
@@ -127,28 +136,28 @@ def test_a_study_is_run(rdw: Client, study: str) -> None:
 
 def test_ask_and_tell(rdw: Client, study: str) -> None:
     suggestion, other = rdw.ask(study, client="me", n=2)
-    heard = rdw.tell(study, suggestion, accuracy=0.7, seconds=3, metrics={"f1": 0.6})
-    assert heard.suggestion is not None and heard.suggestion.state == "told"
+    response = rdw.tell(study, suggestion, accuracy=0.7, seconds=3, metrics={"f1": 0.6})
+    assert response.suggestion is not None and response.suggestion.state == "reported"
     assert rdw.tell(study, other.id, infeasible="it does not fit").observation is None
     assert rdw.tell(study, multipliers={"r": 0.9, "d": 1.0, "w": 0.9}, accuracy=0.71).observation
-    assert [one.role for one in rdw.observations(study)] == ["told", "told"]
-    assert "told" in rdw.observations_csv(study)
+    assert [one.role for one in rdw.observations(study)] == ["reported", "reported"]
+    assert "reported" in rdw.observations_csv(study)
 
 
-def test_what_a_study_has_found(rdw: Client, known: str) -> None:
-    assert rdw.import_csv(known, "r,d,w,accuracy\n0.7,1.0,0.7,0.66\n", source="a table").imported == 1
-    bad = rdw.tell(known, multipliers={"r": 0.5, "d": 1.0, "w": 0.5}, accuracy=1.0).observation
+def test_study_results(rdw: Client, study_with_results: str) -> None:
+    assert rdw.import_csv(study_with_results, "r,d,w,accuracy\n0.7,1.0,0.7,0.66\n", source="a table").imported == 1
+    bad = rdw.tell(study_with_results, multipliers={"r": 0.5, "d": 1.0, "w": 0.5}, accuracy=1.0).observation
     assert bad is not None
-    assert rdw.retract(known, bad, "a slip of the pen").retraction == "a slip of the pen"
-    front = rdw.front(known, k=5)
+    assert rdw.retract(study_with_results, bad, "a slip of the pen").retraction_reason == "a slip of the pen"
+    front = rdw.front(study_with_results, k=5)
     assert [n.flops for n in front.items] == sorted(n.flops for n in front.items)
-    assert rdw.correlations(known).r.pearson is not None
-    assert rdw.calibration(known).trials == 0
-    assert rdw.figure(known, "accuracy-against-flops", "png").startswith(b"\x89PNG")
+    assert rdw.correlations(study_with_results).r.pearson is not None
+    assert rdw.calibration(study_with_results).trials == 0
+    assert rdw.figure(study_with_results, "accuracy-against-flops", "png").startswith(b"\x89PNG")
 
 
-def test_predictors(rdw: Client, known: str) -> None:
-    fitted = rdw.refit(known, k=9)
+def test_predictor_life_cycle(rdw: Client, study_with_results: str) -> None:
+    fitted = rdw.refit(study_with_results, k=9)
     assert not fitted.active
     assert fitted.id in {one.id for one in rdw.predictors(architecture="small")}
     assert rdw.predictor(fitted).points
@@ -158,31 +167,23 @@ def test_predictors(rdw: Client, known: str) -> None:
     assert len(curve.items) == 4
     assert curve.items[0].r_sd > 0
     assert rdw.predictor_calibration(fitted).trials == 0
-    assert rdw.train_family(known, ratios=[0.6], rules=["tiny_formula"], predictor=fitted.id).items[0].trials
-    assert rdw.trained_family(known).items[0].rule == "tiny_formula"
+    assert (
+        rdw.train_family(study_with_results, ratios=[0.6], rules=["tiny_formula"], predictor=fitted.id).items[0].trials
+    )
+    assert rdw.trained_family(study_with_results).items[0].rule == "tiny_formula"
 
 
-def test_health_and_workers(rdw: Client, service: Served) -> None:
+def test_health_and_workers(rdw: Client, service: RunningService) -> None:
     assert rdw.health().status == "ok"
     with service.work() as work:
-        work.workers.beat("a-host:7", 2, None)
+        work.workers.record_heartbeat("a-host:7", 2, None)
         work.commit()
     assert [(w.name, w.alive) for w in rdw.workers()] == [("a-host:7", True)]
     assert rdw.ready().ready
 
 
-def test_both_clients_have_every_call(service: Served) -> None:
-    described = {
-        name for name, one in vars(calls).items()
-        if inspect.isfunction(one) and not name.startswith("_") and one.__module__ == calls.__name__
-    }  # fmt: skip
-    streamed = {"artifact"}  # `download` sends it
-    for kind in (Client, AsyncClient):
-        assert described - streamed - set(dir(kind)) == set()
-
-
-def test_the_same_asynchronously(service: Served, tmp_path: Path) -> None:
-    async def all_of_it() -> None:
+def test_async_client(service: RunningService, tmp_path: Path) -> None:
+    async def use_async_client() -> None:
         async with AsyncClient(service.url) as rdw:
             scaled = rdw.scale("small", ratio=0.5)
             assert isinstance(scaled, Awaitable)
@@ -201,13 +202,13 @@ def test_the_same_asynchronously(service: Served, tmp_path: Path) -> None:
             with pytest.raises(rdw_client.NotFound):
                 await rdw.download(trial, "log.csv", tmp_path)
 
-    asyncio.run(all_of_it())
+    asyncio.run(use_async_client())
 
 
-def test_problems_have_their_kinds(rdw: Client) -> None:
+def test_problems_raise_the_class_for_their_status(rdw: Client) -> None:
     with pytest.raises(rdw_client.TargetOutOfRange) as unreachable:
         rdw.scale("efficientnet_b0", flops=2)
-    assert unreachable.value.least is not None and unreachable.value.least > 2
+    assert unreachable.value.min_flops is not None and unreachable.value.min_flops > 2
     assert unreachable.value.nearest is not None and "config" in unreachable.value.nearest
     with pytest.raises(rdw_client.Invalid, match="/target/flops") as invalid:
         rdw.scale("small", flops=-1)
@@ -219,10 +220,10 @@ def test_problems_have_their_kinds(rdw: Client) -> None:
         rdw.retry_trial(trial)
 
 
-def test_what_is_wrong_is_said_once(rdw: Client) -> None:
+def test_problem_message_repeats_nothing(rdw: Client) -> None:
     for ask in (
         lambda: rdw.scale("small", ratio=0.5, version=7),
-        lambda: rdw.curve("published-tinynets", least=1, most=0.5),
+        lambda: rdw.curve("published-tinynets", min_c=1, max_c=0.5),
     ):
         with pytest.raises(rdw_client.Invalid) as refused:
             ask()
@@ -232,13 +233,13 @@ def test_what_is_wrong_is_said_once(rdw: Client) -> None:
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_numbers_that_are_none_are_named(rdw: Client, number: float) -> None:
+def test_non_finite_numbers_are_refused_by_path(rdw: Client, number: float) -> None:
     for name, ask in {
         "target.ratio": lambda: rdw.scale("small", ratio=number),
         r"targets\[1\].ratio": lambda: rdw.family("small", ratios=[0.5, number]),
         "multipliers.r": lambda: rdw.cost("small", multipliers={"r": number}),
         "accuracy": lambda: rdw.tell("0" * 32, accuracy=number),
-        "least": lambda: rdw.curve("published-tinynets", least=number),
+        "min_c": lambda: rdw.curve("published-tinynets", min_c=number),
     }.items():
         with pytest.raises(ValueError, match=f"^{name} is {number}: "):
             ask()

@@ -1,4 +1,4 @@
-"""Address and key, as people set them."""
+"""The service URL and the API key."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from pathlib import Path
 import pytest
 
 from rdw_client import AsyncClient, Client
-from tests.serving import Served, served
+from tests.serving import RunningService, serve_api
 
 SECRET = "rdw_0123456789abcdef"
 
 
-def test_white_space_around_a_key_and_an_address_is_of_no_account(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with served(tmp_path, api_keys=hashlib.sha256(SECRET.encode()).hexdigest()) as closed:
+def test_white_space_around_key_and_url_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_api(tmp_path, api_keys=hashlib.sha256(SECRET.encode()).hexdigest()) as closed:
         monkeypatch.setenv("RDW_URL", f"{closed.url} \n")
         monkeypatch.setenv("RDW_API_KEY", f"{SECRET} \n")
         with Client() as rdw:
@@ -28,7 +26,7 @@ def test_white_space_around_a_key_and_an_address_is_of_no_account(
 
 @pytest.mark.parametrize("key", [f"{SECRET}\nx", f"{SECRET}é", f"{SECRET}\x7f"])
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_a_key_that_cannot_be_one_is_named_and_not_shown(
+def test_malformed_key_is_refused_but_not_shown(
     kind: Callable[..., object], key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValueError, match=r"^key: ") as given:
@@ -43,12 +41,12 @@ def test_a_key_that_cannot_be_one_is_named_and_not_shown(
     "address", ["127.0.0.1:8000", "http://[::1", "http://", "http:///v1", "http://x:port", "http://x\ny"]
 )
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_an_address_that_is_none_is_said(kind: Callable[..., object], address: str) -> None:
-    with pytest.raises(ValueError, match=r"is no address of a service: .*RDW_URL"):
+def test_malformed_url_is_refused(kind: Callable[..., object], address: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a valid service URL: .*RDW_URL"):
         kind(address)
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/"])
-def test_the_address_may_be_that_of_the_api(service: Served, path: str) -> None:
+def test_url_may_end_in_v1(service: RunningService, path: str) -> None:
     with Client(service.url + path) as rdw:
         assert rdw.queue().queued == 0

@@ -1,4 +1,4 @@
-"""What a strict type checker says to a program that uses the client."""
+"""A program that uses the client passes a strict type checker."""
 
 from __future__ import annotations
 
@@ -8,19 +8,27 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.support import absent
+from tests.support import skip_without
 
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """\
 import asyncio
+from dataclasses import dataclass
 
 from rdw_client import AsyncClient, Client, Recommendation
 
 
+@dataclass
+class Network:
+    r: float = 1.0
+
+
 def at_once() -> int:
     with Client() as rdw:
-        return rdw.scale("efficientnet_b0", ratio=0.5).cost.flops
+        found = rdw.scale("efficientnet_b0", ratio=0.5)
+        same = rdw.cost("efficientnet_b0", multipliers=found.multipliers)
+        return same.cost.flops + rdw.cost("efficientnet_b0", multipliers=Network()).cost.flops
 
 
 async def side_by_side() -> list[Recommendation]:
@@ -35,9 +43,9 @@ print(at_once(), asyncio.run(side_by_side()))
 """
 
 
-def test_its_calls_are_coroutines_of_their_answers(tmp_path: Path) -> None:
+def test_async_methods_are_typed_as_coroutines(tmp_path: Path) -> None:
     if find_spec("mypy") is None:
-        absent("mypy")
+        skip_without("mypy")
     (tmp_path / "program.py").write_text(PROGRAM)
     checked = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "program.py"],

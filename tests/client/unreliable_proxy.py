@@ -1,4 +1,4 @@
-"""A TCP proxy that drops connections: before the request is through, before the answer, within the answer."""
+"""A TCP proxy that drops connections: within the request, before the response, or within the response."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-WAYS = ("before the request is through", "before the answer", "within the answer")
+WAYS = ("within the request", "before the response", "within the response")
 
 
 class Unreliable(socketserver.ThreadingTCPServer):
-    """One exchange a connection, to a port of this machine; a share of them is dropped in one of the three ways."""
+    """A proxy to a local port, with one request per connection; it drops a `share` of them, in random ways."""
 
     daemon_threads = False
     request_queue_size = 64
 
     def __init__(self, upstream: int, share: float, seed: int) -> None:
         super().__init__(("127.0.0.1", 0), _Exchange)
-        self.upstream, self._share, self._chance = upstream, share, random.Random(seed)
+        self.upstream, self._share, self._random = upstream, share, random.Random(seed)
         self._lock = threading.Lock()
         self.dropped: Counter[str] = Counter()
 
@@ -30,36 +30,36 @@ class Unreliable(socketserver.ThreadingTCPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def way(self) -> str:
-        """In which way the next exchange is dropped; empty: it is not."""
+    def choose_drop(self) -> str:
+        """How the next connection is dropped, or an empty string if it is not."""
         with self._lock:
-            way = self._chance.choice(WAYS) if self._chance.random() < self._share else ""
-            self.dropped[way] += 1
-            return way
+            drop = self._random.choice(WAYS) if self._random.random() < self._share else ""
+            self.dropped[drop] += 1
+            return drop
 
 
 class _Exchange(socketserver.StreamRequestHandler):
     server: Unreliable
 
     def handle(self) -> None:
-        request = _message(self.rfile)
+        request = _read_request(self.rfile)
         if not request:
             return
-        way = self.server.way()
-        with socket.create_connection(("127.0.0.1", self.server.upstream)) as there:
-            if way == WAYS[0]:
-                there.sendall(request[: len(request) // 2])
+        drop = self.server.choose_drop()
+        with socket.create_connection(("127.0.0.1", self.server.upstream)) as upstream:
+            if drop == WAYS[0]:
+                upstream.sendall(request[: len(request) // 2])
                 return
             head, _, body = request.partition(b"\r\n\r\n")
-            there.sendall(head + b"\r\nConnection: close\r\n\r\n" + body)
-            with there.makefile("rb") as answering:
-                answer = answering.read()
-        if way != WAYS[1]:
-            self.wfile.write(answer[: len(answer) // 2] if way else answer)
+            upstream.sendall(head + b"\r\nConnection: close\r\n\r\n" + body)
+            with upstream.makefile("rb") as reader:
+                response = reader.read()
+        if drop != WAYS[1]:
+            self.wfile.write(response[: len(response) // 2] if drop else response)
 
 
-def _message(reader: Any | BinaryIO) -> bytes:
-    """A whole request, as its Content-Length has it."""
+def _read_request(reader: Any | BinaryIO) -> bytes:
+    """Read a request up to its Content-Length."""
     lines = []
     while (line := reader.readline()).strip():
         lines.append(line)
@@ -71,7 +71,7 @@ def _message(reader: Any | BinaryIO) -> bytes:
 
 @contextmanager
 def unreliable(port: int, *, share: float, seed: int) -> Iterator[Unreliable]:
-    """Such a proxy, in a thread."""
+    """Run the proxy in a thread."""
     with Unreliable(port, share, seed) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, args=(0.05,))
         thread.start()

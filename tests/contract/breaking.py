@@ -1,7 +1,7 @@
-"""What of an API would break its clients, by two OpenAPI specs: of before and of now.
+"""Finds breaking changes between two versions of an OpenAPI spec.
 
-Fields, routes and what requests may say are added freely. Whatever was taken has to be taken still, and whatever is
-answered has to be among what was answered before: one containment of schemas, looked at from either side.
+Routes, response fields and optional request fields may be added. Every request that was valid must stay valid, and
+every response must be one that was possible before. Both are containment of schemas, in opposite directions.
 """
 
 from __future__ import annotations
@@ -18,163 +18,171 @@ _EXACT = ("pattern", "format", "multipleOf", "uniqueItems")
 
 
 @dataclass(frozen=True)
-class Side:
-    """A schema, and the spec that its references are of."""
+class SchemaInSpec:
+    """A schema, and the spec in which its references are resolved."""
 
     spec: Spec
     schema: Spec
 
-    def choices(self) -> list[Side]:
-        """The plain schemas that it is a choice of; of a plain one itself."""
+    def alternatives(self) -> list[SchemaInSpec]:
+        """Resolve references and unions: a value has to match one of these schemas."""
         schema = self.schema
         while "$ref" in schema:
             schema = self.spec["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-        either = schema.get("anyOf") or schema.get("oneOf")
-        if either:
-            return [plain for one in either for plain in Side(self.spec, one).choices()]
+        union = schema.get("anyOf") or schema.get("oneOf")
+        if union:
+            return [plain for one in union for plain in SchemaInSpec(self.spec, one).alternatives()]
         if isinstance(schema.get("type"), list):
-            return [Side(self.spec, {**schema, "type": one}) for one in schema["type"]]
-        return [Side(self.spec, schema)]
+            return [SchemaInSpec(self.spec, {**schema, "type": one}) for one in schema["type"]]
+        return [SchemaInSpec(self.spec, schema)]
 
     def values(self) -> list[Any] | None:
-        """All that it can be, where they are few."""
+        """Return the possible values if the schema lists them."""
         return [self.schema["const"]] if "const" in self.schema else self.schema.get("enum")
 
-    def within(self, key: str) -> Side:
-        return Side(self.spec, self.schema[key])
+    def child(self, key: str) -> SchemaInSpec:
+        return SchemaInSpec(self.spec, self.schema[key])
 
-    def properties(self) -> dict[str, Side]:
-        return {name: Side(self.spec, schema) for name, schema in self.schema.get("properties", {}).items()}
+    def properties(self) -> dict[str, SchemaInSpec]:
+        return {name: SchemaInSpec(self.spec, schema) for name, schema in self.schema.get("properties", {}).items()}
 
 
 @dataclass(frozen=True)
-class Words:
-    """How what is found is said: of a request, that it is no longer taken; of an answer, that it is something else."""
+class Phrases:
+    """Describe the changes of requests or of responses."""
 
     value: Callable[[Any], str]
     bound: Callable[[str, Any], str]
     required: Callable[[str], str]
 
 
-_REQUEST = Words("{} is not taken".format, "{} is {}".format, "{} is required".format)
-_ANSWER = Words("may be {}".format, "{} is no longer {}".format, "{} may be missing".format)
+_REQUEST = Phrases("{} is not accepted".format, "{} is {}".format, "{} is required".format)
+_RESPONSE = Phrases("may be {}".format, "{} is no longer {}".format, "{} may be missing".format)
 
 
-def breaking(before: Spec, now: Spec) -> list[str]:
-    """One line a change: an operation, answer or field that is gone, or a request that is no longer taken."""
-    found = []
+def find_breaking_changes(before: Spec, after: Spec) -> list[str]:
+    """Return one line per breaking change."""
+    changes = []
     for path, operations in before["paths"].items():
         for method, old in operations.items():
-            new = now["paths"].get(path, {}).get(method)
+            new = after["paths"].get(path, {}).get(method)
             name = f"{method.upper()} {path}"
             if new is None:
-                found.append(f"{name} is gone")
+                changes.append(f"{name} was removed")
                 continue
-            found += [f"{name}: {change}" for change in _operation(before, now, old, new)]
-    return sorted(set(found))
+            changes += [f"{name}: {change}" for change in _operation(before, after, old, new)]
+    return sorted(set(changes))
 
 
-def _operation(before: Spec, now: Spec, old: Spec, new: Spec) -> Iterator[str]:
-    def request(was: Spec, schema: Spec, where: str) -> list[str]:
-        return _gone_or_outside(Side(before, was), Side(now, schema), where, _REQUEST)
+def _operation(before: Spec, after: Spec, old: Spec, new: Spec) -> Iterator[str]:
+    def request(old: Spec, new: Spec, where: str) -> list[str]:
+        return _compare(SchemaInSpec(before, old), SchemaInSpec(after, new), where, _REQUEST)
 
-    def answer(was: Spec, schema: Spec, where: str) -> list[str]:
-        return _gone_or_outside(Side(before, was), Side(now, schema), where, _ANSWER)
+    def response(old: Spec, new: Spec, where: str) -> list[str]:
+        return _compare(SchemaInSpec(before, old), SchemaInSpec(after, new), where, _RESPONSE)
 
     parameters = {(p["in"], p["name"].lower()): p for p in new.get("parameters", ())}
-    known = {(p["in"], p["name"].lower()): p for p in old.get("parameters", ())}
-    for key, parameter in known.items():
+    old_parameters = {(p["in"], p["name"].lower()): p for p in old.get("parameters", ())}
+    for key, parameter in old_parameters.items():
         if key not in parameters:
-            yield f"parameter {key[1]} is gone"
+            yield f"parameter {key[1]} was removed"
         else:
             yield from request(parameter["schema"], parameters[key]["schema"], f"parameter {key[1]}")
     for key, parameter in parameters.items():
-        if parameter.get("required") and not known.get(key, {}).get("required"):
+        if parameter.get("required") and not old_parameters.get(key, {}).get("required"):
             yield f"parameter {key[1]} is required"
     for media, content in old.get("requestBody", {}).get("content", {}).items():
         other = new.get("requestBody", {}).get("content", {}).get(media)
         if other is None:
-            yield f"a body of {media} is not taken"
+            yield f"a body of {media} is not accepted"
         else:
             yield from request(content["schema"], other["schema"], "the body")
     if new.get("requestBody", {}).get("required") and not old.get("requestBody", {}).get("required"):
         yield "a body is required"
-    for status, was in old["responses"].items():
+    for status, old_response in old["responses"].items():
         if status not in new["responses"]:
             if status.startswith("2"):
-                yield f"answer {status} is gone"
+                yield f"response {status} was removed"
             continue
-        for media, content in was.get("content", {}).items():
+        for media, content in old_response.get("content", {}).items():
             other = new["responses"][status].get("content", {}).get(media)
             if other is None:
-                yield f"answer {status} is no longer {media}"
+                yield f"response {status} is no longer {media}"
             else:
-                yield from answer(content.get("schema", {}), other.get("schema", {}), f"answer {status}")
+                yield from response(content.get("schema", {}), other.get("schema", {}), f"response {status}")
 
 
-def _gone_or_outside(old: Side, new: Side, where: str, words: Words) -> list[str]:
-    """Of a request what was taken and is not; of an answer what may come and could not; of both what is gone."""
-    wide, narrow = (old, new) if words is _REQUEST else (new, old)
-    return _outside(wide, narrow, where, words, ())
+def _compare(old: SchemaInSpec, new: SchemaInSpec, where: str, phrases: Phrases) -> list[str]:
+    """Requests may accept more than before, and responses may contain less."""
+    wide, narrow = (old, new) if phrases is _REQUEST else (new, old)
+    return _find_uncontained(wide, narrow, where, phrases, ())
 
 
-def _outside(wide: Side, narrow: Side, where: str, words: Words, seen: tuple[tuple[str, str], ...]) -> list[str]:
-    """What the wide schema allows and the narrow one does not; [] where it is contained."""
+def _find_uncontained(
+    wide: SchemaInSpec, narrow: SchemaInSpec, where: str, phrases: Phrases, seen: tuple[tuple[str, str], ...]
+) -> list[str]:
+    """List what the wide schema allows and the narrow one does not."""
     pair = (wide.schema.get("$ref", ""), narrow.schema.get("$ref", ""))
     if all(pair):
         if pair in seen:
             return []
         seen = (*seen, pair)
-    found = []
-    for one in wide.choices():
-        others = [other for other in narrow.choices() if _same_type(one.schema.get("type"), other.schema.get("type"))]
+    changes = []
+    for one in wide.alternatives():
+        others = [
+            other for other in narrow.alternatives() if _same_type(one.schema.get("type"), other.schema.get("type"))
+        ]
         if others:
-            found += min((_of_plain(one, other, where, words, seen) for other in others), key=len)
+            changes += min((_compare_alternatives(one, other, where, phrases, seen) for other in others), key=len)
         else:
-            found.append(f"{where}: {words.value(one.schema.get('type', 'anything'))}")
-    return found
+            changes.append(f"{where}: {phrases.value(one.schema.get('type', 'anything'))}")
+    return changes
 
 
-def _of_plain(wide: Side, narrow: Side, where: str, words: Words, seen: tuple[tuple[str, str], ...]) -> list[str]:
-    found = [f"{where}: {change}" for change in (*_values(wide, narrow, words), *_bounds(wide, narrow, words))]
-    there, here = wide.properties(), narrow.properties()
+def _compare_alternatives(
+    wide: SchemaInSpec, narrow: SchemaInSpec, where: str, phrases: Phrases, seen: tuple[tuple[str, str], ...]
+) -> list[str]:
+    changes = [f"{where}: {change}" for change in (*_values(wide, narrow, phrases), *_bounds(wide, narrow, phrases))]
+    in_wide, in_narrow = wide.properties(), narrow.properties()
     missing = set(narrow.schema.get("required", ())) - set(wide.schema.get("required", ()))
-    old, new = (there, here) if words is _REQUEST else (here, there)
-    found += [f"{where}: {name} is gone" for name in old if name not in new]
-    found += [f"{where}: {words.required(name)}" for name in sorted(missing) if name in new]
-    for name in there:
-        if name in here:
-            found += _outside(there[name], here[name], f"{where}.{name}", words, seen)
+    old, new = (in_wide, in_narrow) if phrases is _REQUEST else (in_narrow, in_wide)
+    changes += [f"{where}: {name} was removed" for name in old if name not in new]
+    changes += [f"{where}: {phrases.required(name)}" for name in sorted(missing) if name in new]
+    for name in in_wide:
+        if name in in_narrow:
+            changes += _find_uncontained(in_wide[name], in_narrow[name], f"{where}.{name}", phrases, seen)
     for key, mark in (("items", "[]"), ("additionalProperties", ".*")):
         if isinstance(wide.schema.get(key), dict) and isinstance(narrow.schema.get(key), dict):
-            found += _outside(wide.within(key), narrow.within(key), f"{where}{mark}", words, seen)
+            changes += _find_uncontained(wide.child(key), narrow.child(key), f"{where}{mark}", phrases, seen)
     places = zip(wide.schema.get("prefixItems", ()), narrow.schema.get("prefixItems", ()), strict=False)
     for index, (one, other) in enumerate(places):
-        found += _outside(Side(wide.spec, one), Side(narrow.spec, other), f"{where}[{index}]", words, seen)
-    return found
+        changes += _find_uncontained(
+            SchemaInSpec(wide.spec, one), SchemaInSpec(narrow.spec, other), f"{where}[{index}]", phrases, seen
+        )
+    return changes
 
 
 def _same_type(wide: str | None, narrow: str | None) -> bool:
     return narrow is None or wide == narrow or (wide, narrow) == ("integer", "number")
 
 
-def _values(wide: Side, narrow: Side, words: Words) -> list[str]:
+def _values(wide: SchemaInSpec, narrow: SchemaInSpec, phrases: Phrases) -> list[str]:
     allowed = narrow.values()
     if allowed is None:
         return []
-    given = wide.values()
-    return [words.value(value) for value in (["anything"] if given is None else given) if value not in allowed]
+    possible = wide.values()
+    return [phrases.value(value) for value in (["anything"] if possible is None else possible) if value not in allowed]
 
 
-def _bounds(wide: Side, narrow: Side, words: Words) -> list[str]:
-    found = []
+def _bounds(wide: SchemaInSpec, narrow: SchemaInSpec, phrases: Phrases) -> list[str]:
+    changes = []
     for bounds, tighter in ((_LARGEST, min), (_SMALLEST, max)):
         for bound in bounds:
             if bound in narrow.schema:
                 limit = narrow.schema[bound]
                 if bound not in wide.schema or tighter(wide.schema[bound], limit) != wide.schema[bound]:
-                    found.append(words.bound(bound, limit))
+                    changes.append(phrases.bound(bound, limit))
     for key in _EXACT:
         if key in narrow.schema and wide.schema.get(key) != narrow.schema[key]:
-            found.append(words.bound(key, narrow.schema[key]))
-    return found
+            changes.append(phrases.bound(key, narrow.schema[key]))
+    return changes

@@ -1,6 +1,6 @@
-"""The committed spec, docs/openapi.json: `python -m tests.contract.spec` writes it anew.
+"""Writes the committed spec, docs/openapi.json: `python -m tests.contract.spec`.
 
-It refuses to where clients would break and the version is the same.
+It refuses a change that breaks clients unless the version changes too.
 """
 
 from __future__ import annotations
@@ -8,18 +8,21 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from app.main import create_app
-from app.settings import Settings
-from tests.contract.breaking import breaking
+from app.core.settings import Settings
+from app.http.app import create_app
+from tests.contract.breaking import find_breaking_changes
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
 def present() -> dict[str, Any]:
-    """As the app has it now."""
-    return json.loads(json.dumps(create_app(Settings(database_url="", broker_url="", api_keys="")).openapi()))
+    """Return the spec that the application serves."""
+    with TemporaryDirectory() as folder:
+        settings = Settings(data_dir=Path(folder), database_url="", broker_url="", api_keys="")
+        return json.loads(json.dumps(create_app(settings).openapi()))
 
 
 def committed() -> dict[str, Any]:
@@ -31,9 +34,9 @@ def text(spec: dict[str, Any]) -> str:
 
 
 def refused(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What would break clients without a new version saying so."""
+    """List changes that break clients although the version is the same."""
     same = before["info"]["version"] == now["info"]["version"]
-    return breaking(before, now) if same else []
+    return find_breaking_changes(before, now) if same else []
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Whatever bytes a route is sent, it answers; what it does not understand is a problem, and never a 500."""
+"""Any bytes sent to a route get a response; invalid ones get a problem and never a 500."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.contract.spec import committed
 from tests.contract.test_schema import KEY, app_on_a_new_database
+from tests.support import example_count
 
 SPEC = committed()
 POSTS = {
@@ -57,7 +58,7 @@ def test_mangled_bodies_are_answered(client: TestClient, name: str) -> None:
             value = parameter.get("example", "1" if parameter["schema"].get("type") == "integer" else "0" * 32)
             path = path.replace(f"{{{parameter['name']}}}", str(value))
 
-    @hypothesis_settings(max_examples=20, deadline=None, derandomize=True, database=None)
+    @hypothesis_settings(max_examples=example_count(20))
     @given(mangled(example(operation)), st.sampled_from(MEDIA), st.binary(max_size=20))
     def send(body: bytes, media: str, key: bytes) -> None:
         headers = [(b"Content-Type", media.encode("latin-1")), (b"Idempotency-Key", key.hex().encode() or b"-")]
@@ -73,7 +74,7 @@ def test_mangled_bodies_are_answered(client: TestClient, name: str) -> None:
 
 @pytest.mark.parametrize("path", sorted(SPEC["paths"]))
 def test_mangled_addresses_are_answered(client: TestClient, path: str) -> None:
-    @hypothesis_settings(max_examples=12, deadline=None, derandomize=True, database=None)
+    @hypothesis_settings(max_examples=example_count(12))
     @given(mangled(path.encode()), st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]))
     def send(mangled_path: bytes, method: str) -> None:
         quoted = "".join(chr(b) if 0x21 <= b < 0x7F and chr(b) not in "#?\\" else f"%{b:02x}" for b in mangled_path)

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
-from tests.support import free_port
+from tests.databases import PostgresServer
+from tests.failures.gate import Gate
+from tests.leaks import shared_ports
+from tests.support import SMALL, find_free_port
 
+# A few seconds of training, about two epochs per second.
+RECIPE: dict[str, Any] = {"epochs": 8, "batch_size": 16, "lr": 0.004}
+SET_UPS = ["embedded", pytest.param("postgresql and redis", marks=pytest.mark.exhaustive)]
+PATIENCE = 280.0  # seconds; a worker takes half a minute to start on a busy machine
 TERMINAL = ("completed", "failed", "cancelled")
 
 
 class Service:
-    """`rdw serve`, or another command, on a port of its own, and what a test wants of it."""
+    """`rdw serve`, or another command, on a port of its own; `prefix` is a command that starts it."""
 
-    def __init__(self, data_dir: Path, command: str = "serve", **settings: str) -> None:
-        port = free_port()
+    def __init__(self, data_dir: Path, command: str = "serve", *, prefix: Sequence[str] = (), **settings: str) -> None:
+        port = find_free_port()
         self.data_dir = data_dir
         self.log_file = data_dir / "service.log"
         environment = {
@@ -36,10 +46,12 @@ class Service:
             "RDW_THREADS": "1",
             **settings,
         }
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
+        self.port = port
+        shared_ports.add(port)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
         self._opened_log = self.log_file.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", command],
+            [*prefix, sys.executable, "-m", "app.cli", command],
             env=environment,
             stdout=self._opened_log,
             stderr=subprocess.STDOUT,
@@ -53,10 +65,12 @@ class Service:
             return False
 
     def wait_until_ready(self) -> None:
-        wait_for(self._ready, 90, lambda: f"the service is not ready:\n{self.log()}")
+        wait_for(self._ready, lambda: f"the service is not ready:\n{self.log()}")
 
-    def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        answer = self.client.post(path, json=body)
+    def post(
+        self, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        answer = self.client.post(path, json=body, headers=headers)
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -65,15 +79,15 @@ class Service:
         assert answer.is_success, answer.text
         return answer.json()
 
-    def children(self, what: str) -> list[int]:
-        """The pids of processes below the supervisor whose command line has `what`."""
+    def children(self, text: str) -> list[int]:
+        """Return the ids of the supervisor's child processes whose command line contains the text."""
         found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True)
         rows = [line.split(None, 2) for line in found.stdout.splitlines()[1:]]
-        return [int(pid) for pid, parent, command in rows if int(parent) == self.process.pid and what in command]
+        return [int(pid) for pid, parent, command in rows if int(parent) == self.process.pid and text in command]
 
-    def wait_for_trial(self, trial: str, seconds: float = 90) -> dict[str, Any]:
-        """The trial, once it has ended."""
-        wait_for(lambda: self.get(f"/v1/trials/{trial}")["state"] in TERMINAL, seconds, self.log)
+    def wait_for_trial(self, trial: str) -> dict[str, Any]:
+        """Wait for the trial's end and return it."""
+        wait_for(lambda: self.get(f"/v1/trials/{trial}")["state"] in TERMINAL, self.log)
         return self.get(f"/v1/trials/{trial}")
 
     def log(self) -> str:
@@ -82,8 +96,9 @@ class Service:
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(30)
+            self.process.wait(PATIENCE)
         self.client.close()
+        shared_ports.discard(self.port)
         self._opened_log.close()
 
 
@@ -97,15 +112,53 @@ def running(data_dir: Path, **settings: str) -> Iterator[Service]:
         service.stop()
 
 
-def wait_for(true: Callable[[], bool], seconds: float, otherwise: Callable[[], str]) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
+@contextmanager
+def gate_before(url: str) -> Iterator[tuple[Gate, str]]:
+    """A gate in front of the server of this URL, and the URL through it."""
+    parts = urlsplit(url)
+    gate = Gate(str(parts.hostname), int(parts.port or 0))
+    try:
+        yield gate, url.replace(f":{parts.port}/", f":{gate.port}/")
+    finally:
+        gate.close()
+
+
+@contextmanager
+def service_settings(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Settings for one of `SET_UPS`, with one worker."""
+    if request.param == "embedded":
+        yield {"RDW_WORKERS": "1", "RDW_DATABASE_URL": "", "RDW_BROKER_URL": ""}
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    broker = request.getfixturevalue("redis")
+    with server.database(migrated=False) as database:
+        yield {"RDW_WORKERS": "1", "RDW_DATABASE_URL": database, "RDW_BROKER_URL": broker}
+
+
+def start_trial(service: Service) -> str:
+    """Request a trial and wait until it has finished an epoch, before its end."""
+    trial = request_trial(service)
+    wait_for(lambda: (service.get(f"/v1/trials/{trial}")["progress"] or {}).get("epoch", 0) >= 2, service.log)
+    return trial
+
+
+def request_trial(service: Service) -> str:
+    body = {"architecture": SMALL, "dataset": "digits", "recipe": RECIPE, "seed": next(_seeds)}
+    return str(service.post("/v1/trials", body)["id"])
+
+
+_seeds = itertools.count()
+
+
+def wait_for(condition: Callable[[], bool], describe: Callable[[], str]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"not so within {seconds:.0f} s: {otherwise()}")
+            raise AssertionError(f"not within {PATIENCE:.0f} s: {describe()}")
         time.sleep(0.1)
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""The examples that train elsewhere, against a real service: what they print is what came of it."""
+"""The examples that train elsewhere print the results that the service has stored."""
 
 from __future__ import annotations
 
@@ -14,39 +14,43 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.failures.service import Service, running
+from tests.serving import RunningService, serve_api
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ROOT = EXAMPLES.parent
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("examples"), RDW_WORKERS="1") as service:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service without workers: the examples train."""
+    with serve_api(tmp_path_factory.mktemp("examples")) as service:
         yield service
 
 
-def run(example: str, *arguments: str) -> str:
+def run(service: RunningService, example: str, *arguments: str) -> str:
     python_path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     ran = subprocess.run(
         [sys.executable, EXAMPLES / example, *arguments],
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": python_path},
+        env={**os.environ, "PYTHONPATH": python_path, "RDW_URL": service.url},
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
 
 @pytest.fixture
-def client_of(monkeypatch: pytest.MonkeyPatch) -> Any:
+def client(monkeypatch: pytest.MonkeyPatch, deaf: tuple[str, list[bytes]]) -> Any:
+    """The client of the examples, which talks to the server `deaf`."""
     monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setenv("RDW_URL", deaf[0])
     import ask_tell
 
-    return ask_tell.Client
+    return ask_tell.Client()
 
 
 @pytest.fixture
@@ -77,46 +81,47 @@ def deaf() -> Iterator[tuple[str, list[bytes]]]:
         thread.join()
 
 
-def observations(service: Service, said: str) -> list[dict]:
+def observations(service: RunningService, said: str) -> list[dict]:
     study = re.search(r"study ([0-9a-f]{32})", said)
     assert study is not None
-    return service.get(f"/v1/studies/{study[1]}/observations")["items"]
+    return httpx.get(f"{service.url}/v1/studies/{study[1]}/observations").raise_for_status().json()["items"]
 
 
-def test_what_is_trained_elsewhere_is_told_and_recommended_from(service: Service) -> None:
-    said = run("ask_tell.py", "--url", str(service.client.base_url), "--trainings", "8", "--epochs", "1")
+def test_ask_tell_example_reports_its_trainings(service: RunningService) -> None:
+    said = run(service, "ask_tell.py", "--trainings", "8", "--epochs", "1")
 
     told = observations(service, said)
     assert len({o["flops"] for o in told}) == len(told) == 8
     assert all(o["provenance"]["source"] == "example" and o["seconds"] > 0 for o in told)
     for o in told:
         assert re.search(rf"w {o['w']:.2f} .* {o['accuracy']:.1%}$", said, re.MULTILINE)
-    assert re.search(r"surrogate .*M multiply-adds +[\d.]+% ± [\d.]+% expected", said)
+    assert re.search(r"surrogate .*M FLOPs +[\d.]+% ± [\d.]+% predicted", said)
 
 
-def test_optuna_trains_nothing_beyond_the_budget_and_its_results_teach_rdw(service: Service) -> None:
-    said = run("optuna_loop.py", "--url", str(service.client.base_url), "--trainings", "8", "--epochs", "1")
+@pytest.mark.exhaustive
+def test_optuna_example_respects_budget_and_reports_results(service: RunningService) -> None:
+    said = run(service, "optuna_loop.py", "--trainings", "8", "--epochs", "1")
 
     told = observations(service, said)
-    answer = service.post("/v1/cost", {"architecture": "digits-net"})
+    answer = httpx.post(f"{service.url}/v1/cost", json={"architecture": "digits-net"}).raise_for_status().json()
     assert len(told) == 8
     assert max(o["flops"] for o in told) <= 0.6 * answer["cost"]["flops"]
     assert {o["provenance"]["source"] for o in told} == {"optuna"}
-    beyond = re.search(r"^(\d+) networks were beyond", said, re.MULTILINE)
+    beyond = re.search(r"^(\d+) networks were above the budget", said, re.MULTILINE)
     assert beyond is not None and int(beyond[1]) > 0
-    assert re.search(r"surrogate .*M multiply-adds +[\d.]+% ± [\d.]+% expected", said)
+    assert re.search(r"surrogate .*M FLOPs +[\d.]+% ± [\d.]+% predicted", said)
 
 
-def test_what_got_no_answer_is_told_again(client_of: Any, deaf: tuple[str, list[bytes]]) -> None:
-    url, heard = deaf
+def test_example_repeats_unanswered_tell(client: Any, deaf: tuple[str, list[bytes]]) -> None:
+    _, heard = deaf
 
-    assert client_of(url).post("/tell", {"accuracy": 0.5}) == {"heard": 3}
+    assert client.post("/tell", {"accuracy": 0.5}) == {"heard": 3}
     assert heard == [b'{"accuracy": 0.5}'] * 3
 
 
-def test_what_would_be_done_twice_is_not(client_of: Any, deaf: tuple[str, list[bytes]]) -> None:
-    url, heard = deaf
+def test_example_does_not_repeat_unsafe_requests(client: Any, deaf: tuple[str, list[bytes]]) -> None:
+    _, heard = deaf
 
     with pytest.raises(http.client.RemoteDisconnected):
-        client_of(url).post("/v1/studies", {}, again=False)
+        client.post("/v1/studies", {}, retry=False)
     assert len(heard) == 1

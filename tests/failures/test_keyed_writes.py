@@ -1,4 +1,4 @@
-"""An API process that dies between any two statements of a write: sent again with its key, it is done once."""
+"""An API process that dies between any two statements of a write: a retry with its key has its effect once."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
-from app.db.tables import ReplayRow
+from app.core.settings import Settings
+from app.db.tables import IdempotencyRow
 from app.db.unit_of_work import UnitOfWork
-from app.settings import Settings
 
-# Creates a study in a process of its own that dies by its own hand before its nth statement, for each n; says how many
-# there were.
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
+
+# For each n, creates a study in a process that kills itself before its nth statement; prints how many statements there
+# were.
 API = """
 import os, signal, sys
 from pathlib import Path
-from fastapi.testclient import TestClient
 from sqlalchemy import event
 from app.db.session import engine_for
 from app.main import create_app
-from app.settings import Settings
+from app.core.settings import Settings
+from tests.support import LocalClient
 
 url, folder = sys.argv[1:]
+settings = Settings(database_url=url, broker_url="", data_dir=Path(folder))
+create_app(settings)  # the processes share its routes
 
 def create(last):
     asked = 0
@@ -37,7 +41,7 @@ def create(last):
     engine = engine_for(url)
     for moment in ("before_cursor_execute", "commit"):
         event.listen(engine, moment, die)
-    client = TestClient(create_app(Settings(database_url=url, broker_url="", data_dir=Path(folder))))
+    client = LocalClient(create_app(settings))
     body = {"name": f"study {last}", "architecture": "tinynet_e", "dataset": "digits"}
     answer = client.post("/v1/studies", json=body, headers={"Idempotency-Key": f"key-{last}"})
     os._exit(0 if answer.status_code == 201 else 1)
@@ -57,9 +61,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.timeout(300)
-def test_killed_between_any_two_statements_a_study_is_created_once(
-    settings: Settings, client: TestClient, tmp_path: Path
-) -> None:
+def test_api_killed_at_any_statement_creates_study_once(settings: Settings, client: TestClient, tmp_path: Path) -> None:
     command = [sys.executable, "-c", API, settings.database, str(tmp_path)]
     died = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert died.returncode == 0, died.stderr
@@ -67,7 +69,7 @@ def test_killed_between_any_two_statements_a_study_is_created_once(
     assert statements >= 8
 
     with UnitOfWork(settings.database) as work:  # their processes are dead, which the lease would tell in half a minute
-        work.session.execute(update(ReplayRow).values(answered_by=0.0))
+        work.session.execute(update(IdempotencyRow).values(reserved_until=0.0))
         work.commit()
     for last in range(1, statements + 1):
         body = {"name": f"study {last}", "architecture": "tinynet_e", "dataset": "digits"}

@@ -1,4 +1,4 @@
-"""What starts first does not matter: the service waits for its database and broker, and says what it waits for."""
+"""The start order does not matter: the service waits for its database and broker, and reports that."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from tests.failures.service import Service, wait_for
 from tests.support import SMALL
 
 
-def test_a_service_that_starts_before_its_servers_begins_when_they_are_there(
-    tmp_path: Path, postgres: str, redis: str
-) -> None:
+def test_service_waits_for_its_servers(tmp_path: Path, postgres: str, redis: str) -> None:
     where, _, name = postgres.rpartition("/")
     before, _, port = where.rpartition(":")
     database = Gate("127.0.0.1", int(port))
@@ -28,11 +26,11 @@ def test_a_service_that_starts_before_its_servers_begins_when_they_are_there(
     }
     service = Service(tmp_path, **settings)
     try:
-        wait_for(lambda: "does not answer" in service.log(), 60, service.log)
+        wait_for(lambda: "does not answer" in service.log(), service.log)
         assert "RDW_DATABASE_URL" in service.log()
 
         database.open()
-        wait_for(lambda: _ready(service).get("database") == "ok", 60, service.log)
+        wait_for(lambda: _ready(service).get("database") == "ok", service.log)
         assert _ready(service)["broker"] == "does not answer"
         trial = service.post("/v1/trials", {"architecture": SMALL, "dataset": "digits", "recipe": "digits-smoke"})["id"]
         broker.open()
@@ -40,8 +38,8 @@ def test_a_service_that_starts_before_its_servers_begins_when_they_are_there(
         assert service.wait_for_trial(trial)["state"] == "completed"
     finally:
         service.stop()
-        database.end()
-        broker.end()
+        database.close()
+        broker.close()
 
 
 def _ready(service: Service) -> dict[str, str]:

@@ -1,17 +1,19 @@
-"""A service that answers as the API does, from a recorded study, and trains in no time or never."""
+"""A service that answers as the API does, from a recorded study; its trainings complete at once or never."""
 
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
 
-import httpx
-
-from app.scaling.front import correlations, select_front
-from app.scaling.observations import Observation, points
-from app.scaling.predictor import Predictor
+from app.scaling.predictors.predictor import Predictor
+from app.scaling.search.front import correlations, select_front
+from app.scaling.search.observations import Observation, to_points
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parent.parent / "report" / "typefaces_study.json").read_text())
 OBSERVATIONS = [
@@ -20,44 +22,52 @@ OBSERVATIONS = [
     )
     for o in RECORDED["observations"]
 ]
-SECONDS = 10.0  # that a training is said to take
+SECONDS = 10.0  # the estimate of each training
+CREATED_AT = "2026-01-02T03:04:05Z"
 
 
 def front() -> dict[str, Any]:
-    """The recorded study's, as `GET …/front` answers."""
+    """Return the recorded study's front as `GET …/front` does."""
     selected = [OBSERVATIONS[i] for i in select_front(OBSERVATIONS)]
-    columns = ("r", "d", "w", "c", "flops", "params", "accuracy", "trial")
+    columns = ("r", "d", "w", "c", "flops", "params", "accuracy", "trial", "role")
     return {"items": [{c: getattr(o, c) for c in columns} for o in selected], "hypervolume": 0.8}
 
 
-def found_correlations() -> dict[str, Any]:
-    """The recorded study's, as `GET …/correlations` answers."""
-    found = correlations([OBSERVATIONS[i] for i in select_front(OBSERVATIONS)])
-    return {name: dict(measures) for name, measures in found.items()}
+def front_correlations() -> dict[str, Any]:
+    """Return the correlations along the recorded study's front as `GET …/correlations` does."""
+    computed = correlations([OBSERVATIONS[i] for i in select_front(OBSERVATIONS)])
+    return {name: dict(measures) for name, measures in computed.items()}
 
 
 def predictor() -> dict[str, Any]:
-    """Fitted on the recorded study's front, as the refit answers."""
-    fitted = Predictor.fitted(points([OBSERVATIONS[i] for i in select_front(OBSERVATIONS)]))
+    """Return the predictor of the recorded study's front as a refit does."""
+    fitted = Predictor.fit(to_points([OBSERVATIONS[i] for i in select_front(OBSERVATIONS)]))
     return {
         **fitted.to_json(),
         "id": "fitted",
+        "architecture": "small-mbconv",
+        "dataset": "typefaces",
+        "version": 1,
+        "active": False,
+        "observations": len(OBSERVATIONS),
+        "provenance": "the recorded study",
         "quality": {name: asdict(quality) for name, quality in fitted.quality().items()},
         "gate": {
             "promoted": False,
             "checks": [{"name": "enough networks", "passed": False, "detail": "too few of them <&>"}],
-            "why": "One check failed.",
+            "reason": "One check failed.",
         },
     }
 
 
 def family_item(target: int, rule: str, recipe: str, accuracies: list[float]) -> dict[str, Any]:
-    """A trained network of the family, the recorded one whose cost is nearest."""
+    """Return a trained network of the family: the recorded one whose cost is nearest."""
     nearest = min(RECORDED["observations"], key=lambda o: abs(o["flops"] - target))
     return {
         "target_flops": target,
         "rule": rule,
         "recipe": recipe,
+        "problem": None,
         "multipliers": {name: nearest[name] for name in "rdw"},
         "config": {"resolution": nearest["resolution"]},
         "flops": nearest["flops"],
@@ -69,46 +79,82 @@ def family_item(target: int, rule: str, recipe: str, accuracies: list[float]) ->
     }
 
 
-class FakeService(httpx.MockTransport):
-    """`stuck`: studies of these steps never finish. What was posted is in `posts`, estimates left out."""
+class FakeService:
+    """A service at `url` within a `with` block. Studies of the steps in `stuck` never finish.
+
+    `posts` are the paths and bodies of all POST requests but estimates.
+    """
 
     def __init__(self, stuck: tuple[str, ...] = ()) -> None:
-        super().__init__(self._handle)
         self.stuck = stuck
         self.posts: list[tuple[str, Any]] = []
         self.studies: dict[str, dict[str, Any]] = {}
         self.trials: dict[str, dict[str, Any]] = {}
         self.families: dict[str, list[dict[str, Any]]] = {}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._create_handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def posted(self, ending: str) -> list[Any]:
-        """The bodies posted to paths that end so."""
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def get_posts(self, ending: str) -> list[Any]:
+        """Return the bodies of the POST requests whose path has this ending."""
         return [body for path, body in self.posts if path.endswith(ending)]
 
-    def _handle(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path
-        if request.method == "GET":
-            found = self._get(path, request.url.params.get("study"))
-            return httpx.Response(404, json={"detail": "no such thing"}) if found is None else self._json(found)
-        body = json.loads(request.content) if request.content else None
-        if body and body.get("validate_only"):
-            return self._json({"estimate": {"seconds": SECONDS * body["trials"]}})
-        self.posts.append((path, body))
-        return self._json(self._post(path, body))
+    def _create_handler(self) -> type[BaseHTTPRequestHandler]:
+        service = self
 
-    @staticmethod
-    def _json(body: Any) -> httpx.Response:
-        return httpx.Response(200, json=body)
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1  # headers and body in one packet
+
+            def do_GET(self) -> None:
+                url = urlsplit(self.path)
+                self._respond(service._get(url.path, parse_qs(url.query).get("study", [None])[0]))
+
+            def do_POST(self) -> None:
+                content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self._respond(service._handle_post(self.path, json.loads(content) if content else None))
+
+            def _respond(self, body: Any) -> None:
+                status, document = (200, body) if body is not None else (404, {"detail": "There is no such thing."})
+                content = json.dumps(document).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        return Handler
+
+    def _handle_post(self, path: str, body: Any) -> Any:
+        if body and body.get("validate_only"):
+            seconds = SECONDS * body["trials"]
+            return {"estimate": {"seconds": seconds, "low": seconds, "high": seconds, "trainings": 0}}
+        self.posts.append((path, body))
+        return self._post(path, body)
 
     def _get(self, path: str, study: str | None) -> Any:
         match path.strip("/").split("/"):
             case ["readyz"]:
-                return {}
+                return {"ready": True, "database": "ok", "broker": "ok", "disk": "ok", "workers": 1}
             case ["v1", "datasets"]:
                 return _page([{**RECORDED["dataset"], "missing": None}])
             case ["v1", "workers"]:
-                return _page([{"name": "one", "alive": True}])
+                return _page([{"name": "one", "host": "here", "device": "cpu", "threads": 1, "alive": True}])
             case ["v1", "trials"]:
-                return _page([t for t in self.trials.values() if study in (None, t["study"])])
+                return _page([trial for trial in self.trials.values() if study in (None, trial["study"])])
             case ["v1", "trials", id]:
                 return self.trials[id]
             case ["v1", "studies"]:
@@ -120,7 +166,7 @@ class FakeService(httpx.MockTransport):
             case ["v1", "studies", id, "front"]:
                 return front()
             case ["v1", "studies", id, "correlations"]:
-                return found_correlations()
+                return front_correlations()
             case ["v1", "studies", id, "family"]:
                 return {"items": self.families.get(id, [])}
         return None
@@ -128,14 +174,18 @@ class FakeService(httpx.MockTransport):
     def _post(self, path: str, body: Any) -> Any:
         match path.strip("/").split("/"):
             case ["v1", "architectures"]:
-                return {"name": body["name"]}
+                return {
+                    "name": body["name"], "family": "efficientnet", "resolution": 32, "flops": 1, "params": 1
+                }  # fmt: skip
             case ["v1", "trials"]:
                 return self._train(body)
             case ["v1", "studies"]:
                 id = f"study{len(self.studies)}"
                 size = body["trials"] + body["compound"]
-                own = {"id": id, "name": body["name"], "size": size, "state": "created", "trials": {}}
-                self.studies[id] = {**RECORDED["study"], **own}
+                self.studies[id] = {
+                    **RECORDED["study"], "id": id, "name": body["name"], "state": "created", "sampler": "random",
+                    "size": size, "proposed": size, "trials": {},
+                }  # fmt: skip
                 return self.studies[id]
             case ["v1", "studies", id, "predictors"]:
                 return predictor()
@@ -158,7 +208,7 @@ class FakeService(httpx.MockTransport):
         raise AssertionError(f"POST {path}")
 
     def _start(self, study: dict[str, Any]) -> dict[str, Any]:
-        """Start: its trials are there, and but for the first of a stuck one completed."""
+        """Create the study's trials: all completed, or only the first if the study is stuck."""
         stuck = any(step in study["name"] for step in self.stuck)
         for n in range(study["size"]):
             self._train({"seed": 0}, study["id"], "queued" if stuck and n else "completed")
@@ -171,12 +221,15 @@ class FakeService(httpx.MockTransport):
             "id": id,
             "state": state,
             "study": study,
+            "architecture": "small-mbconv",
+            "dataset": "typefaces",
             "seed": body["seed"],
             "flops": 3_011_776,
             "params": 437_000,
             "config": {"resolution": 32},
             "recipe": RECORDED["study"]["recipe"],
-            "started_at": "2026-01-02T03:04:05Z",
+            "created_at": CREATED_AT,
+            "started_at": CREATED_AT,
             "finished_at": "2026-01-02T03:04:25Z",
             "result": {"accuracy": 0.75, "seconds": 17.0, "environment": RECORDED["environment"]},
         }

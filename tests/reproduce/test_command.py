@@ -1,4 +1,4 @@
-"""`rdw reproduce` for real, on digits: killed, started again, and nothing trained twice."""
+"""The command `rdw reproduce` itself, on digits, without fakes."""
 
 from __future__ import annotations
 
@@ -24,32 +24,33 @@ def command(folder: Path, *more: str) -> list[str]:
     return [*rdw, "--dataset", "digits", "--out", str(folder / "out"), *sizes, *files, *more]
 
 
-def finished(folder: Path) -> dict[str, int]:
-    """How many attempts each finished training took."""
+def get_attempts(folder: Path) -> dict[str, int]:
+    """Return the number of attempts of each completed trial."""
     database = folder / "out" / "data" / "rdw.sqlite3"
     if not database.exists():
         return {}
     try:
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as opened:
-            return dict(opened.execute("select id, attempt from trials where state = 'completed'"))
-    except sqlite3.OperationalError:  # not migrated yet
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            return dict(connection.execute("select id, attempt from trials where state = 'completed'"))
+    except sqlite3.OperationalError:  # not yet migrated
         return {}
 
 
-def test_killed_and_started_again_it_goes_on_and_trains_nothing_twice(tmp_path: Path) -> None:
+@pytest.mark.exhaustive
+def test_killed_run_resumes_and_repeats_no_training(tmp_path: Path) -> None:
     first = subprocess.Popen(command(tmp_path), stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while len(finished(tmp_path)) < 3 and time.monotonic() < deadline:
+    deadline = time.monotonic() + 280
+    while len(get_attempts(tmp_path)) < 3 and time.monotonic() < deadline:
         time.sleep(0.1)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    before = finished(tmp_path)
-    again = subprocess.run(command(tmp_path), capture_output=True, text=True)
-    after = finished(tmp_path)
+    before = get_attempts(tmp_path)
+    second = subprocess.run(command(tmp_path), capture_output=True, text=True)
+    after = get_attempts(tmp_path)
 
-    assert again.returncode == 0, again.stdout + again.stderr
+    assert second.returncode == 0, second.stdout + second.stderr
     assert len(before) >= 3
-    assert before.items() <= after.items()  # no finished training was begun anew
+    assert before.items() <= after.items()  # no completed trial was started again
     out = tmp_path / "out"
     results = json.loads((out / "results.json").read_text())
     trained = sum(bool(item["accuracies"]) for item in results["family"])
@@ -60,19 +61,27 @@ def test_killed_and_started_again_it_goes_on_and_trains_nothing_twice(tmp_path: 
     assert (out / "figures" / "family.csv").read_text().count("\n") == 1 + trained
 
 
-def test_a_folder_with_another_reproduction_is_left_alone(tmp_path: Path) -> None:
+def test_folder_with_another_reproduction_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     choices = {"dataset": "fashion-mnist", "architecture": None, "recipe": None, "url": None}
     (tmp_path / "out" / "reproduce.json").write_text(json.dumps({"choices": choices}))
-    answer = subprocess.run(command(tmp_path), capture_output=True, text=True)
+    finished = subprocess.run(command(tmp_path), capture_output=True, text=True)
 
-    assert answer.returncode == 1
-    assert "another dataset: take another folder" in answer.stdout
+    assert finished.returncode == 1
+    assert "a reproduction with another dataset. Choose another folder." in finished.stdout
 
 
-@pytest.mark.parametrize("wrong", [("--networks", "0"), ("--minutes", "-1"), ("--seeds", "many")])
-def test_senseless_sizes_are_refused(tmp_path: Path, wrong: tuple[str, str]) -> None:
-    answer = subprocess.run(command(tmp_path, *wrong), capture_output=True, text=True)
+@pytest.mark.parametrize("option", [("--networks", "0"), ("--minutes", "-1"), ("--seeds", "many")])
+def test_invalid_sizes_are_refused(tmp_path: Path, option: tuple[str, str]) -> None:
+    finished = subprocess.run(command(tmp_path, *option), capture_output=True, text=True)
 
-    assert answer.returncode == 2
-    assert wrong[0] in answer.stderr
+    assert finished.returncode == 2
+    assert option[0] in finished.stderr
+
+
+def test_malformed_url_is_reported_without_traceback(tmp_path: Path) -> None:
+    finished = subprocess.run(command(tmp_path, "--url", "nowhere"), capture_output=True, text=True)
+
+    assert finished.returncode == 1
+    assert "'nowhere' is not a valid service URL" in finished.stdout
+    assert finished.stderr == ""

@@ -6,114 +6,116 @@ from typing import Any
 
 import pytest
 
-from app.reproduce.baseline import RECIPE
-from app.reproduce.client import Client, Refused
-from app.reproduce.gather import gather
+from app.reproduce.collect import collect_results
+from app.reproduce.design import RECIPE
 from app.reproduce.plan import Sizes
-from app.reproduce.progress import Progress
+from app.reproduce.progress import ProgressLine
 from app.reproduce.run import write_files
-from app.reproduce.state import State, load
-from app.reproduce.steps import CannotRun, Run
+from app.reproduce.state import RunState, load_state
+from app.reproduce.steps import CannotRun, Reproduction
+from rdw_client import Client, NotFound
 from tests.reproduce.fake_service import FakeService
 
 CHOICES = {"dataset": "typefaces", "architecture": None, "recipe": RECIPE, "url": None}
-WANTED = Sizes(at_one_budget=6, networks=12, compound=4, seeds=2)
+REQUESTED = Sizes(at_one_budget=6, networks=12, compound=4, seeds=2)
 
 
-def go(
+def reproduce(
     service: FakeService, folder: Path, minutes: float | None = None, **choices: Any
-) -> tuple[State, list[str], str]:
-    """A run over what an earlier one left in the folder: the state it leaves, what is missing, and what it said."""
-    said = io.StringIO()
-    state = load(folder) or State({**CHOICES, **choices})
-    run = Run(Client("http://service", transport=service), state, folder, WANTED, minutes, Progress(said))
-    try:
-        run.go()
-    finally:
-        run.note_time()
-    return state, run.missing, said.getvalue()
+) -> tuple[RunState, list[str], str]:
+    """Run on what an earlier run left in the folder; return the state, what is missing, and the output."""
+    output = io.StringIO()
+    state = load_state(folder) or RunState({**CHOICES, **choices})
+    with Client(service.url) as client:
+        reproduction = Reproduction(client, state, folder, REQUESTED, minutes, ProgressLine(output))
+        reproduction.run()
+    return state, reproduction.missing, output.getvalue()
 
 
-def test_all_steps_are_asked_of_the_service_once(tmp_path: Path) -> None:
-    service = FakeService()
-    _, missing, said = go(service, tmp_path)
-    one, over = service.posted("/v1/studies")
-    (family,) = service.posted("/family")
+def test_first_run_requests_each_step_once(service: FakeService, tmp_path: Path) -> None:
+    _, missing, output = reproduce(service, tmp_path)
+    one_budget, over_range = service.get_posts("/v1/studies")
+    (family,) = service.get_posts("/family")
 
     assert missing == []
-    assert (one["trials"], one["compound"], one["space"]["ratio"]) == (6, 1, [0.47, 0.53])
-    assert (over["trials"], over["compound"], over["space"]["ratio"]) == (12, 4, [0.08, 1.0])
-    assert service.posted("/predictors") == [{"k": 20, "activate": "gate"}]
+    assert (one_budget["trials"], one_budget["compound"], one_budget["space"]["ratio"]) == (6, 1, [0.47, 0.53])
+    assert (over_range["trials"], over_range["compound"], over_range["space"]["ratio"]) == (12, 4, [0.08, 1.0])
+    assert service.get_posts("/predictors") == [{"k": 20}]
     assert (len(family["targets"]), family["recipes"], family["seeds"]) == (3, ["same", "randaugment"], 2)
-    assert "over a range: 16 of 16 networks trained" in said
+    assert "over a range: 16 of 16 networks trained" in output
 
 
-def test_run_again_it_asks_for_nothing_new(tmp_path: Path) -> None:
-    service = FakeService()
-    go(service, tmp_path)
+def test_finished_run_requests_nothing_new(service: FakeService, tmp_path: Path) -> None:
+    reproduce(service, tmp_path)
     before = list(service.posts)
-    _, missing, _ = go(service, tmp_path)
+    _, missing, _ = reproduce(service, tmp_path)
 
     assert missing == []
     assert service.posts == before
 
 
-def test_a_study_whose_id_was_lost_with_us_is_found_by_its_name(tmp_path: Path) -> None:
-    service = FakeService()
-    state, _, _ = go(service, tmp_path)
+def test_study_with_lost_id_is_found_by_name(service: FakeService, tmp_path: Path) -> None:
+    state, _, _ = reproduce(service, tmp_path)
     state.studies.clear()
     state.save(tmp_path)
-    again, _, _ = go(service, tmp_path)
+    resumed, _, _ = reproduce(service, tmp_path)
 
-    assert len(service.posted("/v1/studies")) == 2
-    assert again.studies == {"one_budget": "study0", "over_range": "study1"}
+    assert len(service.get_posts("/v1/studies")) == 2
+    assert resumed.studies == {"one_budget": "study0", "over_range": "study1"}
 
 
-def test_when_the_time_is_up_the_rest_is_said_to_be_missing_and_nobody_trains_on(tmp_path: Path) -> None:
-    service = FakeService(stuck=("over a range",))
-    _, missing, _ = go(service, tmp_path, minutes=0.53)
+def test_when_time_is_up_the_rest_is_missing_and_cancelled(service: FakeService, tmp_path: Path) -> None:
+    service.stuck = ("over a range",)
+    _, missing, _ = reproduce(service, tmp_path, minutes=0.53)
 
     assert {trial["state"] for trial in service.trials.values()} == {"completed", "cancelled"}
     assert any(sentence.startswith("Over a range: 1 of ") for sentence in missing)
 
 
-def test_with_more_time_it_goes_on_where_it_was(tmp_path: Path) -> None:
-    service = FakeService(stuck=("over a range",))
-    go(service, tmp_path, minutes=0.53)
+def test_run_with_more_time_resumes(service: FakeService, tmp_path: Path) -> None:
+    service.stuck = ("over a range",)
+    reproduce(service, tmp_path, minutes=0.53)
     service.stuck = ()
-    state, missing, _ = go(service, tmp_path, minutes=60)
+    state, missing, _ = reproduce(service, tmp_path, minutes=60)
 
     assert missing == []
-    assert len(service.posted("/v1/studies")) == 2
-    assert len(service.posted("/retry")) == len(service.posted("/cancel")) > 0
+    assert len(service.get_posts("/v1/studies")) == 2
+    assert len(service.get_posts("/retry")) == len(service.get_posts("/cancel")) > 0
     assert {trial["state"] for trial in service.trials.values()} == {"completed"}
-    assert state.family
+    assert state.family_requested
 
 
-def test_what_little_time_there_is_makes_everything_smaller(tmp_path: Path) -> None:
-    service = FakeService()
-    go(service, tmp_path, minutes=8)
-    one, over = service.posted("/v1/studies")
+def test_short_time_makes_the_studies_smaller(service: FakeService, tmp_path: Path) -> None:
+    reproduce(service, tmp_path, minutes=8)
+    one_budget, over_range = service.get_posts("/v1/studies")
 
-    assert one["trials"] + over["trials"] < WANTED.at_one_budget + WANTED.networks
+    assert one_budget["trials"] + over_range["trials"] < REQUESTED.at_one_budget + REQUESTED.networks
 
 
-def test_a_data_set_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+def test_unknown_data_set_is_reported_immediately(service: FakeService, tmp_path: Path) -> None:
     with pytest.raises(CannotRun, match="'photos'; there are typefaces"):
-        go(FakeService(), tmp_path, dataset="photos")
+        reproduce(service, tmp_path, dataset="photos")
 
 
-def test_an_unknown_baseline_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="no such thing"):
-        go(FakeService(), tmp_path, architecture="efficientnet_b99")
+def test_unknown_baseline_is_refused(service: FakeService, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no such thing"):
+        reproduce(service, tmp_path, architecture="efficientnet_b99")
 
 
-@pytest.mark.parametrize("stuck", [(), ("at one budget",), ("over a range",)], ids=["whole", "no front", "half"])
-def test_a_report_is_left_whatever_was_finished(tmp_path: Path, stuck: tuple[str, ...]) -> None:
-    service = FakeService(stuck)
+@pytest.mark.parametrize(
+    "stuck",
+    [
+        pytest.param((), id="complete"),
+        pytest.param(("at one budget",), id="no front", marks=pytest.mark.exhaustive),
+        pytest.param(("over a range",), id="half"),
+    ],
+)
+def test_report_is_written_whatever_has_finished(service: FakeService, tmp_path: Path, stuck: tuple[str, ...]) -> None:
+    service.stuck = stuck
     minutes = 0.53 if stuck else None
-    state, missing, _ = go(service, tmp_path, minutes)
-    results = gather(Client("http://service", transport=service), state, missing, minutes)
+    state, missing, _ = reproduce(service, tmp_path, minutes)
+    with Client(service.url) as client:
+        results = collect_results(client, state, missing, minutes)
     page, values, figures = write_files(results, tmp_path)
 
     assert all(sentence in page.read_text() for sentence in missing)

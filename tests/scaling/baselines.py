@@ -1,11 +1,13 @@
-"""Baselines to scale in tests: the paper's, one with other rules, small ones with odd channel counts, each family's."""
+"""Baselines for tests: the paper's, one with other rules, small ones with odd channel counts, and each family's."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from app.scaling import families
-from app.scaling.architecture import EFFICIENTNET_RULES, Architecture, Config, Head, ScalingRules, Stage, Stem
+from app.scaling.network import EFFICIENTNET_RULES, Architecture, Config, Head, ScalingRules, Stage, Stem
 
 B0 = families.baseline("efficientnet_b0")
 B0_AS_EFFICIENTNET = replace(B0, rules=EFFICIENTNET_RULES)
@@ -50,6 +52,15 @@ SMALLEST_NAMES = (
     "regnety_002",
     "convnext_atto",
     "convnext_tiny",
+    "lcnet_035",
+    "fbnetc_100",
+    "hardcorenas_a",
 )
 SMALLEST = tuple(families.baseline(name) for name in SMALLEST_NAMES)
 """Small baselines of every family, with each of its kinds of blocks."""
+
+EVERY_NAME = [
+    name if name in SMALLEST_NAMES else pytest.param(name, marks=pytest.mark.exhaustive)
+    for name in families.baselines()
+]
+"""All baselines; `make test` runs on the small ones alone."""

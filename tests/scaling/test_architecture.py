@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import timm
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.scaling import families
-from app.scaling.architecture import Architecture, Config, Multipliers
-from app.scaling.published import TINYNETS
+from app.scaling.network import Architecture, Config, Multipliers
+from app.scaling.predictors.published_tinynets import TINYNETS
 from tests.scaling.baselines import ARCHITECTURES, B0, B0_AS_EFFICIENTNET
 
 MULTIPLIERS = st.builds(Multipliers, st.floats(0.1, 2), st.floats(0.1, 3), st.floats(0.05, 3))
@@ -37,7 +37,7 @@ def stages_of_timm(model: torch.nn.Module) -> list[tuple[int, int, int, int]]:
 
 
 @pytest.mark.parametrize("name", [*EFFICIENTNETS, *TINYNET_NAMES])
-def test_a_built_in_network_has_the_stages_that_timm_builds(name: str) -> None:
+def test_built_in_network_has_timms_stages(name: str) -> None:
     config, model = families.baseline(name).baseline, of_timm(name)
 
     assert [(s.repeats, s.channels, s.kernel, s.stride) for s in config.stages] == stages_of_timm(model)
@@ -46,15 +46,15 @@ def test_a_built_in_network_has_the_stages_that_timm_builds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*EFFICIENTNETS, *TINYNET_NAMES])
-def test_a_built_in_network_has_as_many_parameters_as_timms(name: str) -> None:
+def test_built_in_network_has_timms_parameter_count(name: str) -> None:
     built = sum(parameter.numel() for parameter in of_timm(name).parameters())
 
     assert families.network_cost(families.baseline(name).baseline).params == built
 
 
 @pytest.mark.parametrize("net", TINYNETS, ids=TINYNET_NAMES)
-def test_a_tinynet_is_b0_scaled_by_the_published_multipliers(net: object) -> None:
-    assert B0.scaled(net.multipliers) == families.baseline(net.name).baseline  # type: ignore[attr-defined]
+def test_tinynet_is_b0_at_published_multipliers(net: object) -> None:
+    assert B0.scale(net.multipliers) == families.baseline(net.name).baseline  # type: ignore[attr-defined]
 
 
 def test_tinynets_have_the_published_input_sizes() -> None:
@@ -71,32 +71,31 @@ def test_efficientnets_have_the_published_input_sizes() -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_multipliers_of_one_leave_the_stages_as_they_are_up_to_the_divisor(architecture: Architecture) -> None:
-    same = architecture.scaled(Multipliers(1, 1, 1))
+def test_multipliers_of_one_change_only_rounding(architecture: Architecture) -> None:
+    same = architecture.scale(Multipliers(1, 1, 1))
 
     assert same.resolution == architecture.baseline.resolution
     assert [s.repeats for s in same.stages] == [s.repeats for s in architecture.baseline.stages]
     assert all(s.channels % architecture.rules.divisor == 0 for s in same.stages)
 
 
-def test_the_tinynet_rules_fix_the_stem_and_never_narrow_the_head() -> None:
-    narrow, wide = B0.scaled(Multipliers(1, 1, 0.5)), B0.scaled(Multipliers(1, 1, 1.5))
+def test_tinynet_rules_fix_stem_and_floor_head() -> None:
+    narrow, wide = B0.scale(Multipliers(1, 1, 0.5)), B0.scale(Multipliers(1, 1, 1.5))
 
     assert (narrow.stem.channels, narrow.head.channels) == (32, 1280)
     assert (wide.stem.channels, wide.head.channels) == (32, 1920)
 
 
-def test_the_efficientnet_rules_scale_stem_and_head_and_round_depth_up() -> None:
-    narrow = B0_AS_EFFICIENTNET.scaled(Multipliers(1, 1.1, 0.5))
+def test_efficientnet_rules_scale_stem_and_head() -> None:
+    narrow = B0_AS_EFFICIENTNET.scale(Multipliers(1, 1.1, 0.5))
 
     assert (narrow.stem.channels, narrow.head.channels) == (16, 640)
     assert [s.repeats for s in narrow.stages] == [2, 3, 3, 4, 4, 5, 2]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(ARCHITECTURES), MULTIPLIERS)
 def test_a_config_survives_json(architecture: Architecture, multipliers: Multipliers) -> None:
-    config = architecture.scaled(multipliers)
+    config = architecture.scale(multipliers)
 
     assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
 
@@ -106,14 +105,13 @@ def test_an_architecture_survives_json(architecture: Architecture) -> None:
     assert Architecture.from_json(json.loads(json.dumps(architecture.to_json()))) == architecture
 
 
-@settings(deadline=None)
 @given(st.sampled_from(ARCHITECTURES), st.lists(st.floats(0.01, 4), min_size=1, max_size=8))
-def test_an_array_of_widths_gives_the_channels_of_each(architecture: Architecture, widths: list[float]) -> None:
+def test_array_of_widths_gives_each_widths_channels(architecture: Architecture, widths: list[float]) -> None:
     repeats = architecture.repeats(1.0)
-    together = architecture.assembled(64, repeats, np.array(widths))
+    together = architecture.assemble(64, repeats, np.array(widths))
 
     for i, width in enumerate(widths):
-        alone = architecture.assembled(64, repeats, width)
+        alone = architecture.assemble(64, repeats, width)
         assert [np.broadcast_to(s.channels, len(widths))[i] for s in together.stages] == [
             s.channels for s in alone.stages
         ]
@@ -122,7 +120,7 @@ def test_an_array_of_widths_gives_the_channels_of_each(architecture: Architectur
 
 
 def test_other_classes_change_the_classifier_alone() -> None:
-    ten = B0.for_classes(10)
+    ten = B0.with_num_classes(10)
 
     assert ten.baseline.num_classes == 10
-    assert ten.for_classes(1000) == B0
+    assert ten.with_num_classes(1000) == B0

@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.scaling import families
-from app.scaling.architecture import Architecture, Config, Multipliers
-from app.scaling.constraints import Constraints
-from app.scaling.cost_sheet import LARGEST
-from app.scaling.errors import InvalidNetwork, TargetOutOfRange
-from app.scaling.width_solver import Latitude, Solution, solve
+from app.scaling.errors import InvalidNetwork
+from app.scaling.network import Architecture, Config, Multipliers
+from app.scaling.solver.constraints import Constraints
+from app.scaling.solver.cost_batch import MAX_RESOLUTION
+from app.scaling.solver.width_solver import SearchRadius, Solution, TargetOutOfRange, solve
 from tests.scaling.baselines import ARCHITECTURES, B0, OF_EVERY_FAMILY
+from tests.support import example_count
 
 EVERY_FAMILY = pytest.mark.parametrize("architecture", OF_EVERY_FAMILY, ids=[a.name for a in OF_EVERY_FAMILY])
 R, D, RATIO = st.floats(0.4, 1.3), st.floats(0.4, 1.5), st.floats(0.03, 1.5)
@@ -23,7 +24,7 @@ NAMED = {
     "max_resolution": "resolution.max",
     "fixed_resolution": "resolution.fixed",
 }
-FREE = {f.name: LARGEST if f.name == "max_resolution" else f.default for f in fields(Constraints)}
+FREE = {f.name: MAX_RESOLUTION if f.name == "max_resolution" else f.default for f in fields(Constraints)}
 
 
 @lru_cache
@@ -89,34 +90,34 @@ def possible(architecture: Architecture, r: float, d: float, target: int, **opti
     return True
 
 
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=example_count(250))
 @given(CONSTRAINED, R, D, RATIO, st.booleans(), st.sampled_from(["nearest", "at_most"]))
-def test_the_network_keeps_to_every_constraint(
+def test_network_respects_every_constraint(
     constrained: tuple[Architecture, Constraints], r: float, d: float, ratio: float, stages: bool, mode: str
 ) -> None:
     architecture, constraints = constrained
-    latitude, target = Latitude(4, 0.05, stages), round(ratio * flops_of(architecture))
+    radius, target = SearchRadius(4, 0.05, stages), round(ratio * flops_of(architecture))
     try:
-        narrowed = constraints.of_channels(architecture)
-        found = solve(architecture, r, d, target, latitude=latitude, constraints=constraints, mode=mode)  # type: ignore[arg-type]
+        narrowed = constraints.apply_channel_divisor(architecture)
+        found = solve(architecture, r, d, target, radius=radius, constraints=constraints, mode=mode)  # type: ignore[arg-type]
     except (TargetOutOfRange, InvalidNetwork):
         return
 
     assert keeps_to(constraints, found)
-    assert narrowed.scaled(found.multipliers) == found.config
+    assert narrowed.scale(found.multipliers) == found.config
     assert families.network_cost(found.config) == found.cost
     assert mode == "nearest" or found.cost.flops <= target
 
 
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=example_count(250))
 @given(CONSTRAINED, R, D, RATIO, st.sampled_from(["nearest", "at_most"]))
-def test_a_refusal_names_the_constraints_without_which_the_target_is_met(
+def test_refusal_names_each_constraint_to_relax(
     constrained: tuple[Architecture, Constraints], r: float, d: float, ratio: float, mode: str
 ) -> None:
     architecture, constraints = constrained
-    latitude, target = Latitude(4, 0.05), round(ratio * flops_of(architecture))
+    radius, target = SearchRadius(4, 0.05), round(ratio * flops_of(architecture))
     try:
-        solve(architecture, r, d, target, latitude=latitude, constraints=constraints, mode=mode)  # type: ignore[arg-type]
+        solve(architecture, r, d, target, radius=radius, constraints=constraints, mode=mode)  # type: ignore[arg-type]
     except InvalidNetwork:
         return
     except TargetOutOfRange as error:
@@ -128,39 +129,40 @@ def test_a_refusal_names_the_constraints_without_which_the_target_is_met(
         NAMED.get(name, name)
         for name, relaxed in without.items()
         if relaxed != constraints
-        and possible(architecture, r, d, target, latitude=latitude, constraints=relaxed, mode=mode)
+        and possible(architecture, r, d, target, radius=radius, constraints=relaxed, mode=mode)
     }
 
-    assert set(refusal.constraints) == freeing
-    assert 0 <= refusal.least <= refusal.most
-    assert not refusal.least <= target <= refusal.most
-    assert (refusal.nearest is None) == (refusal.most == 0)
-    if refusal.nearest is not None:
+    assert set(refusal.constraints) == freeing or not freeing
+    assert set(refusal.constraints) <= {NAMED.get(name, name) for name in without}
+    assert 0 <= refusal.min_flops <= refusal.max_flops
+    assert not refusal.min_flops <= target <= refusal.max_flops
+    assert refusal.nearest is not None or refusal.max_flops == 0
+    if refusal.nearest is not None and refusal.max_flops > 0:
         assert keeps_to(constraints, refusal.nearest)
 
 
 @pytest.mark.parametrize("multiple", [1, 2, 8, 32])
-def test_the_resolution_is_a_multiple_of_what_it_has_to_be(multiple: int) -> None:
+def test_resolution_is_a_multiple_of_the_constraint(multiple: int) -> None:
     constraints = Constraints(multiple_of=multiple)
-    found = solve(B0, 0.83, 1.0, 150_000_000, latitude=Latitude(px=8), constraints=constraints)
+    found = solve(B0, 0.83, 1.0, 150_000_000, radius=SearchRadius(px=8), constraints=constraints)
 
     assert found.config.resolution % multiple == 0
     assert abs(found.config.resolution - 0.83 * 224) <= max(8, multiple)
 
 
 @EVERY_FAMILY
-def test_a_fixed_resolution_is_kept(architecture: Architecture) -> None:
+def test_fixed_resolution_is_respected(architecture: Architecture) -> None:
     found = solve(architecture, 0.9, 1.0, flops_of(architecture), constraints=Constraints(fixed_resolution=160))
 
     assert found.config.resolution == 160
-    assert found.moved.px == 160 - int(0.9 * architecture.baseline.resolution)
+    assert found.displacement.px == 160 - int(0.9 * architecture.baseline.resolution)
 
 
 @pytest.mark.parametrize(
     "constraints",
     [Constraints(fixed_resolution=24), Constraints(max_resolution=24), Constraints(multiple_of=24, max_resolution=47)],
 )
-def test_px_below_a_familys_least_are_not_raised_past_the_constraints(constraints: Constraints) -> None:
+def test_family_minimum_px_respects_the_constraints(constraints: Constraints) -> None:
     convnext = families.baseline("convnext_atto")
     try:
         found = solve(convnext, 0.11, 1.0, 10_000_000, constraints=constraints)
@@ -177,26 +179,26 @@ def test_the_resolution_stays_within_its_bounds(r: float, px: int) -> None:
     assert solve(B0, r, 1.0, 60_000_000, constraints=constraints).config.resolution == px
 
 
-def test_bounds_are_drawn_in_to_the_multiple() -> None:
+def test_bounds_are_rounded_inwards_to_the_multiple() -> None:
     constraints = Constraints(multiple_of=32, min_resolution=40, max_resolution=120)
 
     assert solve(B0, 0.1, 1.0, 30_000_000, constraints=constraints).config.resolution == 64
     assert solve(B0, 1.0, 1.0, 30_000_000, constraints=constraints).config.resolution == 96
 
 
-def test_parameters_stay_within_their_bound_at_the_price_of_px() -> None:
-    free = solve(B0, 0.8, 1.0, 300_000_000, latitude=Latitude(px=60))
+def test_parameter_bound_is_met_by_moving_px() -> None:
+    free = solve(B0, 0.8, 1.0, 300_000_000, radius=SearchRadius(px=60))
     bound = Constraints(max_params=int(free.cost.params * 0.9))
-    held = solve(B0, 0.8, 1.0, 300_000_000, latitude=Latitude(px=60), constraints=bound)
+    held = solve(B0, 0.8, 1.0, 300_000_000, radius=SearchRadius(px=60), constraints=bound)
 
     assert held.cost.params <= free.cost.params * 0.9
     assert held.config.resolution > free.config.resolution
 
 
-def test_memory_stays_within_its_bound_at_the_price_of_px() -> None:
-    free = solve(B0, 1.0, 1.0, 300_000_000, latitude=Latitude(px=60, stages=True))
+def test_memory_bound_is_met_by_moving_px() -> None:
+    free = solve(B0, 1.0, 1.0, 300_000_000, radius=SearchRadius(px=60, stages=True))
     bound = Constraints(max_activation_bytes=int(free.cost.peak_activation_bytes * 0.8))
-    held = solve(B0, 1.0, 1.0, 300_000_000, latitude=Latitude(px=60, stages=True), constraints=bound)
+    held = solve(B0, 1.0, 1.0, 300_000_000, radius=SearchRadius(px=60, stages=True), constraints=bound)
 
     assert held.cost.peak_activation_bytes <= 0.8 * free.cost.peak_activation_bytes
     assert held.config.resolution < free.config.resolution
@@ -205,9 +207,9 @@ def test_memory_stays_within_its_bound_at_the_price_of_px() -> None:
 
 def with_divisor(architecture: Architecture, divisor: int, width: float) -> Solution:
     constraints = Constraints(channel_divisor=divisor)
-    aim = constraints.of_channels(architecture).scaled(Multipliers(0.9, 1.0, width))
+    aim = constraints.apply_channel_divisor(architecture).scale(Multipliers(0.9, 1.0, width))
     target = round(1.01 * families.network_cost(aim).flops)
-    return solve(architecture, 0.9, 1.0, target, latitude=Latitude(8, 0.05, stages=True), constraints=constraints)
+    return solve(architecture, 0.9, 1.0, target, radius=SearchRadius(8, 0.05, stages=True), constraints=constraints)
 
 
 @pytest.mark.parametrize(
@@ -229,30 +231,32 @@ def test_channels_are_multiples_of_their_divisor(architecture: Architecture, div
 
 
 @pytest.mark.parametrize("divisor", [36, 48])
-def test_a_floored_head_is_a_multiple_of_the_divisor_too(divisor: int) -> None:
+def test_floored_head_is_a_multiple_of_divisor(divisor: int) -> None:
     assert with_divisor(B0, divisor, 0.6).config.head.channels % divisor == 0
 
 
 @pytest.mark.parametrize("divisor", [16, 32, 48])
-def test_the_stem_of_a_convnext_stays_that_of_its_first_stage(divisor: int) -> None:
+def test_convnext_stem_equals_first_stage(divisor: int) -> None:
     for width in (0.6, 1.0, 1.3, 1.7, 2.1):
         families.check(with_divisor(families.baseline("convnext_atto"), divisor, width).config)
 
 
-def test_a_bound_that_is_to_blame_is_named_with_the_nearest_network_that_keeps_to_it() -> None:
+def test_refusal_names_the_bound_and_the_nearest_network() -> None:
     bound = Constraints(max_params=3_000_000, multiple_of=32)
-    with pytest.raises(TargetOutOfRange, match="Without max_params it could be met") as refusal:
+    with pytest.raises(TargetOutOfRange, match=r"Without max_params \(3,000,000\) it could be met") as refusal:
         solve(B0, 0.8, 1.0, 300_000_000, constraints=bound)
 
     assert refusal.value.constraints == ["max_params"]
     assert refusal.value.nearest is not None
     assert refusal.value.nearest.cost.params <= 3_000_000
-    assert refusal.value.nearest.cost.flops == refusal.value.most
+    assert refusal.value.nearest.cost.flops == refusal.value.max_flops
 
 
-def test_bounds_that_no_network_keeps_to_leave_none() -> None:
+def test_unsatisfiable_bounds_leave_no_network() -> None:
     with pytest.raises(TargetOutOfRange, match="the constraints leave no network at all") as refusal:
         solve(B0, 1.0, 1.0, 200_000_000, constraints=Constraints(max_params=1000))
 
-    assert (refusal.value.least, refusal.value.most, refusal.value.nearest) == (0, 0, None)
+    assert (refusal.value.min_flops, refusal.value.max_flops) == (0, 0)
     assert refusal.value.constraints == ["max_params"]
+    assert refusal.value.nearest is not None
+    assert f"{refusal.value.nearest.cost.params:,} parameters" in str(refusal.value)

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.scaling import families
-from app.scaling.architecture import Architecture, Config, Head, Multipliers, Stage, Stem
-from app.scaling.cost import BIAS, OPERATORS, FeatureMap
+from app.scaling.cost.ledger import BIAS, OPERATORS, FeatureMap
+from app.scaling.network import Architecture, Config, Head, Multipliers, Stage, Stem
 from tests.scaling.baselines import ARCHITECTURES, SMALL, SMALLEST
+from tests.support import example_count
 
 # Measured with timm 1.0.31 and fvcore 0.1.5: multiply-adds, fvcore's total and parameters, in millions.
 MEASURED = [
@@ -69,11 +70,11 @@ CONVNEXT = Config(
     num_classes=10,
 )
 
-# What is alive while each operator runs: (its input, its output, what waits beside it), in elements.
+# The live tensors of each operator, in elements: (input, output, retained maps).
 # Batch norm, activation, gate and addition work in place.
-Alive = dict[str, list[tuple[int, int, int]]]
+LiveTensors = dict[str, list[tuple[int, int, int]]]
 
-ALIVE_IN_TINY: Alive = {
+LIVE_IN_TINY: LiveTensors = {
     "stem": [(3 * 16 * 16, 8 * 8 * 8, 0)],
     "stages.0": [
         (8 * 8 * 8, 8 * 8 * 8, 0),  # depthwise; the shortcut is its own input
@@ -96,7 +97,7 @@ ALIVE_IN_TINY: Alive = {
         (32 * 4 * 4, 16 * 4 * 4, 16 * 4 * 4),  # project
     ],
     "stages.2": [
-        (16 * 4 * 4, 16 * 4 * 4, 0),  # expand, to as many; with other channels there is no shortcut
+        (16 * 4 * 4, 16 * 4 * 4, 0),  # expand by 1; with other channels there is no shortcut
         (16 * 4 * 4, 16 * 4 * 4, 0),  # depthwise
         (16 * 4 * 4, 24 * 4 * 4, 0),  # project
     ],
@@ -106,7 +107,7 @@ ALIVE_IN_TINY: Alive = {
         (40, 10, 0),
     ],
 }
-ALIVE_IN_BASIC: Alive = {
+LIVE_IN_BASIC: LiveTensors = {
     "stem": [
         (3 * 32 * 32, 64 * 16 * 16, 0),
         (64 * 16 * 16, 64 * 8 * 8, 0),  # max pool
@@ -117,7 +118,7 @@ ALIVE_IN_BASIC: Alive = {
     ],
     "stages.1, first": [
         (64 * 8 * 8, 16 * 4 * 4, 0),
-        (16 * 4 * 4, 16 * 4 * 4, 64 * 8 * 8),  # beside the input, which the shortcut is still to convolve
+        (16 * 4 * 4, 16 * 4 * 4, 64 * 8 * 8),  # beside the input, which the shortcut convolves later
         (64 * 8 * 8, 16 * 4 * 4, 16 * 4 * 4),  # the shortcut's convolution, beside the main path
     ],
     "stages.1, others": [
@@ -129,7 +130,7 @@ ALIVE_IN_BASIC: Alive = {
         (16, 10, 0),
     ],
 }
-ALIVE_IN_GHOST: Alive = {
+LIVE_IN_GHOST: LiveTensors = {
     "stem": [(3 * 16 * 16, 8 * 8 * 8, 0)],
     "stages.0": [
         (8 * 8 * 8, 6 * 8 * 8, 0),  # half of 12 inner channels; the shortcut is its own input
@@ -169,7 +170,7 @@ ALIVE_IN_GHOST: Alive = {
         (1280, 10, 0),
     ],
 }
-ALIVE_IN_CONVNEXT: Alive = {
+LIVE_IN_CONVNEXT: LiveTensors = {
     "stem": [(3 * 32 * 32, 4 * 8 * 8, 0)],
     "stages.0": [
         (4 * 8 * 8, 4 * 8 * 8, 0),  # depthwise; the shortcut is its own input
@@ -211,18 +212,16 @@ REPEATED = {
     "convnext": {"stages.2, others": 2},
 }
 WORKED = {
-    "tiny": (TINY, ALIVE_IN_TINY),
-    "basic": (BASIC, ALIVE_IN_BASIC),
-    "ghost": (GHOST, ALIVE_IN_GHOST),
-    "convnext": (CONVNEXT, ALIVE_IN_CONVNEXT),
+    "tiny": (TINY, LIVE_IN_TINY),
+    "basic": (BASIC, LIVE_IN_BASIC),
+    "ghost": (GHOST, LIVE_IN_GHOST),
+    "convnext": (CONVNEXT, LIVE_IN_CONVNEXT),
 }
 by_hand = pytest.mark.parametrize("name", WORKED)
 
 
 @pytest.mark.parametrize(("name", "flops", "fvcore_total", "params"), MEASURED)
-def test_costs_agree_with_the_measured_ones_to_the_printed_digit(
-    name: str, flops: str, fvcore_total: str, params: str
-) -> None:
+def test_costs_match_measurements(name: str, flops: str, fvcore_total: str, params: str) -> None:
     cost = families.network_cost(families.baseline(name).baseline)
 
     assert f"{cost.flops / 1e6:.1f}" == flops
@@ -230,10 +229,10 @@ def test_costs_agree_with_the_measured_ones_to_the_printed_digit(
     assert f"{cost.params / 1e6:.3f}" == params
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=example_count(50))
 @given(st.sampled_from([*ARCHITECTURES, *SMALLEST]), st.floats(0.1, 2), st.floats(0.1, 3), st.floats(0.05, 3))
 def test_the_stages_sum_to_the_whole(architecture: Architecture, r: float, d: float, w: float) -> None:
-    config = architecture.scaled(Multipliers(r, d, w))
+    config = architecture.scale(Multipliers(r, d, w))
     whole, stages = families.network_cost(config), families.stage_costs(config)
 
     assert [name for name, _ in stages] == ["stem", *(f"stages.{i}" for i in range(len(config.stages))), "head"]
@@ -246,7 +245,7 @@ def test_the_stages_sum_to_the_whole(architecture: Architecture, r: float, d: fl
 
 
 @by_hand
-def test_what_is_alive_at_each_operator_is_its_input_its_output_and_what_waits(name: str) -> None:
+def test_live_tensors_are_input_output_and_retained_maps(name: str) -> None:
     config, expected = WORKED[name]
     ledger = families.ledger(config)
     pixels = [side * side for side in ledger.sides(config.resolution)]
@@ -254,17 +253,17 @@ def test_what_is_alive_at_each_operator_is_its_input_its_output_and_what_waits(n
     def elements(*maps: FeatureMap) -> int:
         return sum(int(m.channels) * pixels[m.level] for m in maps)
 
-    booked = [
-        [(elements(x), elements(y), elements(*waiting)) for x, y, *waiting in part.booked().alive]
+    live = [
+        [(elements(x), elements(y), elements(*retained)) for x, y, *retained in part.summarize().live_tensors]
         for part in ledger.parts
         if part.repeats
     ]
 
-    assert booked == list(expected.values())
+    assert live == list(expected.values())
 
 
 @by_hand
-def test_the_peak_memory_is_the_greatest_sum_of_what_is_alive_in_float32(name: str) -> None:
+def test_peak_memory_is_the_maximum_of_live_tensors(name: str) -> None:
     config, expected = WORKED[name]
     peaks: dict[str, int] = {}
     for part, operators in expected.items():
@@ -276,7 +275,7 @@ def test_the_peak_memory_is_the_greatest_sum_of_what_is_alive_in_float32(name: s
 
 
 @pytest.mark.parametrize(
-    ("name", "others"),  # the elements that poolings and concatenations put out
+    ("name", "others"),  # output elements of poolings and concatenations
     [
         ("tiny", 40),
         ("basic", 64 * 8 * 8 + 16),
@@ -284,7 +283,7 @@ def test_the_peak_memory_is_the_greatest_sum_of_what_is_alive_in_float32(name: s
         ("convnext", 12),
     ],
 )
-def test_the_activations_are_the_elements_that_convolutions_and_linear_layers_put_out(name: str, others: int) -> None:
+def test_activations_count_layer_output_elements(name: str, others: int) -> None:
     config, expected = WORKED[name]
     out = {part: sum(out for _, out, _ in operators) for part, operators in expected.items()}
 
@@ -309,14 +308,14 @@ def test_the_activations_are_the_elements_that_convolutions_and_linear_layers_pu
         ),
     ],
 )
-def test_biases_are_added_at_each_element_of_the_layers_that_have_them(name: str, additions: int) -> None:
+def test_bias_adds_count_output_elements(name: str, additions: int) -> None:
     config, _ = WORKED[name]
 
     assert families.network_cost(config).bias_adds == additions
     assert sum(cost.bias_adds for _, cost in families.stage_costs(config)) == additions
 
 
-def test_layer_norm_is_five_operations_an_element_and_part_of_the_total_alone() -> None:
+def test_layer_norm_costs_five_in_total_only() -> None:
     cost = families.network_cost(CONVNEXT)
     normalised = (
         4 * 64  # stem
@@ -332,26 +331,26 @@ def test_layer_norm_is_five_operations_an_element_and_part_of_the_total_alone() 
     assert cost.fvcore_total == cost.flops + 5 * normalised + 12
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=example_count(50))
 @given(st.sampled_from(SMALLEST), st.floats(0.3, 2), st.floats(0.05, 2))
-def test_what_parts_book_comes_to_the_cost_of_the_network(architecture: Architecture, d: float, w: float) -> None:
-    config = replace(architecture.scaled(Multipliers(1, d, w)), resolution=64)
+def test_part_costs_sum_to_the_network(architecture: Architecture, d: float, w: float) -> None:
+    config = replace(architecture.scale(Multipliers(1, d, w)), resolution=64)
     ledger, cost = families.ledger(config), families.network_cost(config)
     pixels = [side * side for side in ledger.sides(config.resolution)]
     counts = dict.fromkeys([*OPERATORS, BIAS], 0)
     params = activations = 0
     for part in ledger.parts:
-        booked = part.booked()
-        params += part.repeats * booked.params
-        activations += part.repeats * sum(n * pixels[level] for level, n in booked.activations.items())
-        for (operator, level), n in booked.counts.items():
+        summary = part.summarize()
+        params += part.repeats * summary.params
+        activations += part.repeats * sum(n * pixels[level] for level, n in summary.activations.items())
+        for (operator, level), n in summary.counts.items():
             counts[operator] += part.repeats * n * pixels[level]
 
     assert counts == {**cost.by_operator, BIAS: cost.bias_adds}
     assert (params, activations) == (cost.params, cost.activations)
 
 
-def test_flops_leave_out_batch_norm_and_pooling_and_the_total_has_them() -> None:
+def test_flops_exclude_norm_and_pooling_unlike_total() -> None:
     cost = families.network_cost(TINY)
     normalised = (
         8 * 64  # stem

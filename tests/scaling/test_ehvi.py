@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from pymoo.indicators.hv import HV
 from scipy.stats import norm
 
-from app.scaling.ehvi import expected_improvement
+from app.scaling.search.ehvi import expected_improvement
+from tests.support import example_count
 
 Array = NDArray[np.float64]
 
@@ -28,40 +29,38 @@ def improvement(candidate: tuple[float, float, float], front: list[tuple[float, 
     return float(expected_improvement(x, mean, sd, (costs, accuracy), WORST)[0])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=example_count(40))
 @given(FRONTS, CANDIDATE)
-def test_the_expectation_is_the_mean_of_pymoos_improvements(
+def test_expectation_matches_pymoo_simulation(
     front: list[tuple[float, float]], candidate: tuple[float, float, float]
 ) -> None:
     x, mean, sd = candidate
-    quantiles = norm.ppf((np.arange(400) + 0.5) / 400)  # as good as 100,000 random draws
+    quantiles = norm.ppf((np.arange(400) + 0.5) / 400)  # as accurate as 100,000 random draws
     before = area(front)
     improvements = [area([*front, (x, mean + sd * z)]) - before for z in quantiles]
 
     assert improvement(candidate, front) == pytest.approx(float(np.mean(improvements)), abs=0.02 * sd)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=example_count(60))
 @given(FRONTS, st.floats(0, 11), st.floats(-0.5, 1.5))
-def test_of_an_accuracy_that_is_sure_it_is_the_area_gained(
-    front: list[tuple[float, float]], x: float, mean: float
-) -> None:
+def test_certain_accuracy_improves_by_the_area_gained(front: list[tuple[float, float]], x: float, mean: float) -> None:
     gained = area([*front, (x, mean)]) - area(front)
 
     assert improvement((x, mean, 0.0), front) == pytest.approx(gained, abs=1e-6)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=example_count(60))
 @given(FRONTS, CANDIDATE, st.tuples(st.floats(0, 12), st.floats(-0.2, 1)))
-def test_a_network_more_on_the_front_leaves_less_to_gain(
+def test_larger_front_reduces_expected_improvement(
     front: list[tuple[float, float]], candidate: tuple[float, float, float], more: tuple[float, float]
 ) -> None:
     assert improvement(candidate, [*front, more]) <= improvement(candidate, front) + 1e-9
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=example_count(60))
 @given(FRONTS, CANDIDATE, st.floats(0, 1), st.floats(0, 1))
-def test_cheaper_better_and_less_sure_networks_promise_more(
+def test_cheaper_better_or_uncertain_networks_promise_more(
     front: list[tuple[float, float]], candidate: tuple[float, float, float], less: float, more: float
 ) -> None:
     x, mean, sd = candidate
@@ -73,7 +72,7 @@ def test_cheaper_better_and_less_sure_networks_promise_more(
     assert own >= 0
 
 
-def test_candidates_are_taken_one_by_one() -> None:
+def test_candidates_are_evaluated_independently() -> None:
     random = np.random.default_rng(0)
     front = random.uniform(0, 1, (2, 12)) * np.array([[10], [1]])
     x, mean, sd = random.uniform(0, 10, 30), random.uniform(0, 1, 30), random.uniform(0.01, 0.3, 30)

@@ -1,4 +1,4 @@
-"""The families of baselines: timm's networks, and what scaling makes of them."""
+"""The families of baselines match timm's networks, also when scaled."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from timm.layers import get_act_layer
 from timm.models._efficientnet_builder import _decode_block_str, _scale_stage_depth
 
 from app.scaling import families
-from app.scaling.architecture import Architecture, Config, Multipliers
 from app.scaling.errors import InvalidNetwork, UnknownArchitecture
 from app.scaling.families import mbconv
+from app.scaling.network import Architecture, Config, Multipliers
 from app.scaling.rounding import DepthRounding
 from tests.scaling.baselines import SMALLEST, SMALLEST_NAMES
+from tests.support import example_count
 
 NAMES = tuple(families.baselines())
 PAPERS_SIZES = {"efficientnet_b2": 260, "efficientnet_b3": 300, "efficientnet_b4": 380, "efficientnet_b5": 456}
@@ -32,7 +33,7 @@ every_family = pytest.mark.parametrize("family", families.families())
 
 def scaled(architecture: Architecture, multipliers: Multipliers) -> Config:
     """Scaled, at 32 px or more."""
-    config = architecture.scaled(multipliers)
+    config = architecture.scale(multipliers)
     return replace(config, resolution=max(32, config.resolution))
 
 
@@ -62,13 +63,13 @@ def test_tests_on_small_baselines_reach_every_family() -> None:
 
 
 @every_baseline
-def test_a_baseline_is_called_as_timm_calls_it(name: str) -> None:
+def test_baseline_has_timms_name(name: str) -> None:
     assert timm.is_model(name)
     assert families.baseline(name).name == name
 
 
 @every_family
-def test_a_familys_baselines_say_that_they_are_of_it(family: str) -> None:
+def test_baselines_name_their_family(family: str) -> None:
     assert {a.baseline.family for a in families.families()[family].baselines} == {family}
 
 
@@ -80,7 +81,7 @@ def test_a_familys_baselines_consist_of_its_blocks(family: str) -> None:
 
 
 @every_baseline
-def test_the_input_size_is_timms_where_the_paper_has_no_other(name: str) -> None:
+def test_input_size_matches_timm_or_the_paper(name: str) -> None:
     config = families.baseline(name).baseline
 
     published = timm.get_pretrained_cfg(name).input_size
@@ -93,29 +94,28 @@ def test_a_baseline_passes_its_familys_check(name: str) -> None:
 
 
 @every_baseline
-def test_multipliers_of_one_leave_the_repeats_and_the_input_as_they_are(name: str) -> None:
+def test_multipliers_of_one_keep_repeats_and_input(name: str) -> None:
     architecture = families.baseline(name)
-    same = architecture.scaled(Multipliers(1, 1, 1))
+    same = architecture.scale(Multipliers(1, 1, 1))
 
     assert same.resolution == architecture.baseline.resolution
     assert [s.repeats for s in same.stages] == [s.repeats for s in architecture.baseline.stages]
 
 
 @every_family
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=example_count(30))
 @given(st.data())
 def test_a_scaled_network_passes_its_familys_check(family: str, data: st.DataObject) -> None:
     families.check(data.draw(from_family(family)))
 
 
 @every_family
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=example_count(20))
 @given(st.data())
-def test_a_scaled_network_survives_json_and_what_answers_carry_beside_it_is_left_aside(
-    family: str, data: st.DataObject
-) -> None:
+def test_scaled_network_round_trips_through_json(family: str, data: st.DataObject) -> None:
+    """Keys that answers have besides the config's are ignored."""
     config = data.draw(from_family(family))
-    answered = {**config.to_json(), "timm": families.rebuild(config)}
+    answered = {**config.to_json(), "timm": families.rebuild_recipe(config)}
 
     assert Config.from_json(json.loads(json.dumps(answered))) == config
 
@@ -133,25 +133,23 @@ def test_a_baselines_stages_sum_to_the_whole(name: str) -> None:
     assert max(cost.peak_activation_bytes for _, cost in stages) == whole.peak_activation_bytes
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=example_count(50))
 @given(from_family("regnet"))
 def test_a_scaled_regnets_channels_are_whole_groups(config: Config) -> None:
     for stage in config.stages:
         assert stage.channels % stage.group_width == 0
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=example_count(50))
 @given(st.sampled_from(families.families()["regnet"].baselines), MULTIPLIERS)
-def test_a_regnets_groups_keep_their_width_as_far_as_the_channels_go(
-    architecture: Architecture, multipliers: Multipliers
-) -> None:
-    for stage, before in zip(architecture.scaled(multipliers).stages, architecture.baseline.stages, strict=True):
+def test_regnet_group_width_is_constant_unless_too_narrow(architecture: Architecture, multipliers: Multipliers) -> None:
+    for stage, before in zip(architecture.scale(multipliers).stages, architecture.baseline.stages, strict=True):
         assert stage.group_width == min(stage.channels, before.group_width)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=example_count(50))
 @given(from_family("resnext"))
-def test_a_scaled_resnexts_inner_channels_fill_all_32_groups(config: Config) -> None:
+def test_resnext_inner_channels_fill_all_groups(config: Config) -> None:
     for stage in config.stages:
         inner = stage.channels * stage.expansion
         assert stage.groups == 32
@@ -159,10 +157,10 @@ def test_a_scaled_resnexts_inner_channels_fill_all_32_groups(config: Config) -> 
         assert inner % 32 == 0
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=example_count(50))
 @given(st.sampled_from(SMALLEST), MULTIPLIERS)
 def test_stages_of_equal_channels_stay_equal(architecture: Architecture, multipliers: Multipliers) -> None:
-    before, after = architecture.baseline.stages, architecture.scaled(multipliers).stages
+    before, after = architecture.baseline.stages, architecture.scale(multipliers).stages
     widths: dict[Any, set[Any]] = {}
     for old, new in zip(before, after, strict=True):
         widths.setdefault((old.channels, old.group_width), set()).add(new.channels)
@@ -170,7 +168,7 @@ def test_stages_of_equal_channels_stay_equal(architecture: Architecture, multipl
     assert all(len(channels) == 1 for channels in widths.values())
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=example_count(50))
 @given(
     st.sampled_from([a for f in ("mobilenetv3", "ghostnet") for a in families.families()[f].baselines]),
     st.floats(0.05, 4),
@@ -180,7 +178,7 @@ def test_joined_stages_deepen_together_as_in_timm(
     architecture: Architecture, depth: float, rounding: DepthRounding
 ) -> None:
     expected: list[int] = []
-    for joined in architecture.baseline.joined():
+    for joined in architecture.baseline.joined_stages():
         kinds = [{"kind": i} for i in range(len(joined))]
         blocks = [block["kind"] for block in _scale_stage_depth(kinds, [s.repeats for s in joined], depth, rounding)]
         expected += [blocks.count(i) for i in range(len(joined))]
@@ -203,18 +201,19 @@ def arch_defs() -> dict[str, list[list[str]]]:
     with pytest.MonkeyPatch.context() as patch, torch.device("meta"):
         patch.setattr(timm.models.efficientnet, "decode_arch_def", kept)
         patch.setattr(timm.models.mobilenetv3, "decode_arch_def", kept)
+        patch.setattr(timm.models.hardcorenas, "decode_arch_def", kept)
         for name in names:
             timm.create_model(name)
     assert list(found) == names
     return found
 
 
-def test_timms_strings_are_read_as_timm_reads_them(arch_defs: dict[str, list[list[str]]]) -> None:
+def test_arch_defs_decode_like_timm(arch_defs: dict[str, list[list[str]]]) -> None:
     strings = {text for arch_def in arch_defs.values() for entries in arch_def for text in entries}
 
     assert len(strings) > 40
     for text in strings:
-        stage, (block, repeats) = mbconv.decode(text), _decode_block_str(text)
+        stage, (block, repeats) = mbconv.decode_block(text), _decode_block_str(text)
         theirs = {
             "block": block["block_type"],
             "repeats": repeats,
@@ -229,17 +228,17 @@ def test_timms_strings_are_read_as_timm_reads_them(arch_defs: dict[str, list[lis
         assert (get_act_layer(stage.activation) if stage.activation else None) is block["act_layer"]
 
 
-def test_baselines_are_made_of_the_kinds_of_blocks_in_timms_strings(arch_defs: dict[str, list[list[str]]]) -> None:
+def test_baselines_match_timms_arch_defs(arch_defs: dict[str, list[list[str]]]) -> None:
     for name, arch_def in arch_defs.items():
-        read = mbconv.decoded(arch_def)
+        read = mbconv.decode_arch_def(arch_def)
         ours = families.baseline(name).baseline.stages
 
         same = dict(repeats=1, channels=1)
         assert [replace(s, **same) for s in ours] == [replace(s, **same) for s in read]
 
 
-def test_strings_in_one_entry_are_joined_to_one_stage() -> None:
-    stages = mbconv.decoded([["ir_r1_s2_e4_c24", "ir_r2_s1_e3_c24"], ["ir_r1_s2_e6_c40"]])
+def test_strings_of_one_entry_form_one_stage() -> None:
+    stages = mbconv.decode_arch_def([["ir_r1_s2_e4_c24", "ir_r2_s1_e3_c24"], ["ir_r1_s2_e6_c40"]])
 
     assert [stage.joined for stage in stages] == [False, True, False]
 
@@ -250,10 +249,10 @@ def test_strings_in_one_entry_are_joined_to_one_stage() -> None:
         ("xx_r1_k3_s1_c16", "block"),
         ("", "block"),
         ("er_r1_k3_s1_e4_c24", "block"),
-        ("ir_r1_k3_s1_e6", "lacks c"),
-        ("ir_k3_e6", "lacks r, s, c"),
+        ("ir_r1_k3_s1_e6", "has no c"),
+        ("ir_k3_e6", "has no r, s, c"),
         ("ir_r1_k3_s1_e6_c16_q4", "'q4'"),
-        ("ir_r1_k3_s1_e6_c16_", "not understood"),
+        ("ir_r1_k3_s1_e6_c16_", "not a valid option"),
         ("ir_r1_k3_s1_e6_c16_skip", "'skip'"),
         ("ir_r1_k3_s1_e6_c16_nmi", "'nmi'"),
         ("ir_r1_k3_s1_e6_c-16", "'c-16'"),
@@ -263,9 +262,9 @@ def test_strings_in_one_entry_are_joined_to_one_stage() -> None:
         ("ir_r1_k3_s1_e6_c16.5", "whole"),
     ],
 )
-def test_a_malformed_string_is_refused_with_its_place(text: str, said: str) -> None:
+def test_malformed_string_is_rejected_with_pointer(text: str, said: str) -> None:
     with pytest.raises(InvalidNetwork, match=said) as refused:
-        mbconv.decoded([["ds_r1_k3_s1_c16"], ["ir_r1_k3_s2_e6_c24"], ["ir_r1_k3_s2_e6_c40", text]])
+        mbconv.decode_arch_def([["ds_r1_k3_s1_c16"], ["ir_r1_k3_s2_e6_c24"], ["ir_r1_k3_s2_e6_c40", text]])
 
     assert refused.value.pointer == "/arch_def/2/1"
 
@@ -391,7 +390,7 @@ REFUSED: list[tuple[str, Change, str]] = [
 
 
 @pytest.mark.parametrize(("name", "change", "pointer"), REFUSED, ids=[f"{n}-{p}" for n, _, p in REFUSED])
-def test_what_a_family_cannot_build_is_refused_where_it_is_wrong(name: str, change: Change, pointer: str) -> None:
+def test_invalid_network_is_rejected_with_pointer(name: str, change: Change, pointer: str) -> None:
     with pytest.raises(InvalidNetwork) as refused:
         families.check(change(families.baseline(name).baseline))
 
@@ -399,10 +398,38 @@ def test_what_a_family_cannot_build_is_refused_where_it_is_wrong(name: str, chan
 
 
 @pytest.mark.parametrize("name", SMALLEST_NAMES)
-def test_an_input_of_32_px_is_enough_for_every_family(name: str) -> None:
+def test_every_family_accepts_32_px(name: str) -> None:
     families.check(replace(families.baseline(name).baseline, resolution=32))
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownArchitecture, match="tinynet_a"):
-        families.baseline("vgg16")
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("tf_efficientnet_b0", "efficientnet_b0"),
+        ("tf_efficientnet_b7.ns_jft_in1k", "efficientnet_b7"),
+        ("efficientnet_b0.ra_in1k", "efficientnet_b0"),
+        ("EfficientNet-B0", "efficientnet_b0"),
+        ("EfficientNetB3", "efficientnet_b3"),
+        ("hf_hub:timm/lcnet_050.ra2_in1k", "lcnet_050"),
+        ("ResNet50", "resnet50"),
+        ("resnext50-32x4d", "resnext50_32x4d"),
+        ("mobilenet_v2", "mobilenetv2_100"),
+        ("regnet_y_1_6gf", "regnety_016"),
+        ("TinyNet-A", "tinynet_a"),
+    ],
+)
+def test_names_that_people_type_are_understood(typed: str, name: str) -> None:
+    assert families.baseline(typed) is families.baseline(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["tf_efficientnet_es", "efficientnet_b0_gn", "tf_efficientnetv2_b0", "resnet50d", "regnet_x_400mf"]
+)
+def test_other_networks_are_no_other_names(name: str) -> None:
+    with pytest.raises(UnknownArchitecture):
+        families.baseline(name)
+
+
+def test_unknown_architecture_lists_nearest_names() -> None:
+    with pytest.raises(UnknownArchitecture, match=r"Did you mean tinynet_."):
+        families.baseline("tinynet_z")

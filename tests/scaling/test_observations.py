@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from app.scaling.architecture import Architecture
-from app.scaling.front import select_front
-from app.scaling.observations import Observation, network_key, networks, points
-from app.scaling.point import Point
-from app.scaling.recommend import flops_of
-from app.scaling.sampling import Space, sample
+from app.scaling.families import flops_of
+from app.scaling.network import Architecture
+from app.scaling.predictors.point import Point
+from app.scaling.search.front import select_front
+from app.scaling.search.observations import Observation, average_repeats, network_key, to_points
+from app.scaling.search.random_sampler import Space, sample
 from tests.scaling.baselines import B0, SMALL
 
 A = Observation(0.8, 1.0, 0.7, 0.5, 200, 10, 0.70, "trial-a")
@@ -22,33 +22,33 @@ def again(o: Observation, accuracy: float, **changes: float) -> Observation:
 
 
 def test_an_observation_is_a_point() -> None:
-    assert points([A, B]) == [Point(0.5, 0.8, 1.0, 0.7, 0.70), Point(0.2, 0.6, 0.8, 0.6, 0.60)]
+    assert to_points([A, B]) == [Point(0.5, 0.8, 1.0, 0.7, 0.70), Point(0.2, 0.6, 0.8, 0.6, 0.60)]
 
 
 def test_nothing_gives_nothing() -> None:
-    assert points([]) == []
+    assert to_points([]) == []
 
 
 def test_the_accuracies_of_one_network_are_averaged() -> None:
-    found = points([A, B, again(A, 0.74), again(A, 0.72)])
+    found = to_points([A, B, again(A, 0.74), again(A, 0.72)])
 
     assert [(p.c, p.accuracy) for p in found] == [(0.5, pytest.approx(0.72)), (0.2, 0.60)]
 
 
 @pytest.mark.parametrize("changes", [{"r": 0.81}, {"d": 1.1}, {"w": 0.71}, {"flops": 201}])
-def test_what_differs_in_a_multiplier_or_in_cost_is_another_network(changes: dict[str, float]) -> None:
-    assert len(points([A, again(A, 0.72, **changes)])) == 2
+def test_different_multipliers_or_cost_are_not_averaged(changes: dict[str, float]) -> None:
+    assert len(to_points([A, again(A, 0.72, **changes)])) == 2
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
-def test_an_accuracy_that_is_no_number_is_dropped(broken: float) -> None:
-    assert points([again(A, broken), B]) == points([B])
-    assert points([again(A, broken), A]) == points([A])
+def test_nan_accuracy_is_dropped(broken: float) -> None:
+    assert to_points([again(A, broken), B]) == to_points([B])
+    assert to_points([again(A, broken), A]) == to_points([A])
 
 
-def test_a_networks_repeats_are_one_observation_with_the_median_of_the_latencies_known() -> None:
+def test_repeats_average_to_one_observation() -> None:
     timed = [replace(A, accuracy=0.7, latency_ms=ms) for ms in (2.0, 9.0, 3.0)]
-    found = networks([*timed, B, again(A, 0.78)])
+    found = average_repeats([*timed, B, again(A, 0.78)])
 
     assert [(o.flops, o.accuracy, o.latency_ms, o.trial) for o in found] == [
         (200, pytest.approx(0.72), 3.0, "trial-a"),
@@ -56,16 +56,18 @@ def test_a_networks_repeats_are_one_observation_with_the_median_of_the_latencies
     ]
 
 
-def test_a_lucky_seed_does_not_put_a_network_on_the_front() -> None:
+def test_lucky_seed_does_not_reach_the_front() -> None:
     lucky = [again(A, 0.5), again(A, 0.9), again(A, 0.5)]
     steady = replace(A, w=0.6, flops=190, accuracy=0.7)
 
-    assert select_front([*lucky, steady], least=1) != select_front(networks([*lucky, steady]), least=1)
-    assert [networks([*lucky, steady])[i] for i in select_front(networks([*lucky, steady]), least=1)] == [steady]
+    assert select_front([*lucky, steady], min_size=1) != select_front(average_repeats([*lucky, steady]), min_size=1)
+    assert [
+        average_repeats([*lucky, steady])[i] for i in select_front(average_repeats([*lucky, steady]), min_size=1)
+    ] == [steady]
 
 
 @pytest.mark.parametrize("architecture", [B0, SMALL], ids=["b0", "small"])
-def test_a_network_is_known_again_by_its_observation(architecture: Architecture) -> None:
+def test_network_key_matches_observation_and_config(architecture: Architecture) -> None:
     whole = flops_of(architecture)
     drawn = sample(architecture, Space((0.5, 1.2), (0.5, 1.4), (0.3, 1.5), (whole // 5, whole)), 60, seed=0)
     keys = [network_key(architecture, network.config) for network in drawn]

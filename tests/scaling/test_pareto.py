@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from app.scaling.dominance import first_fronts, ranks
+from app.scaling.pareto import first_fronts, ranks
 
-# Few different values, so that ties and doubles are drawn often.
+# Few distinct values, so that ties and duplicates are common.
 NETWORKS = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), max_size=60)
 
 
@@ -21,30 +21,46 @@ def columns(networks: list[tuple[int, int]]) -> tuple[list[float], list[float]]:
     return [float(cost) for cost, _ in networks], [float(accuracy) for _, accuracy in networks]
 
 
-@settings(deadline=None)
 @given(NETWORKS.filter(bool))
-def test_ranks_are_those_of_pymoo(networks: list[tuple[int, int]]) -> None:
+def test_ranks_match_pymoo(networks: list[tuple[int, int]]) -> None:
     assert ranks(*columns(networks)).tolist() == by_pymoo(networks)
 
 
-def test_ranks_of_many_networks_are_those_of_pymoo() -> None:
+def test_ranks_of_many_networks_match_pymoo() -> None:
     random = np.random.default_rng(0)
     networks = [(int(c), int(a)) for c, a in random.integers(0, 1000, (1500, 2))]
 
     assert ranks(*columns(networks)).tolist() == by_pymoo(networks)
 
 
-def test_nothing_has_no_ranks() -> None:
+def test_empty_input_has_no_ranks() -> None:
     assert ranks([], []).tolist() == []
     assert first_fronts(ranks([], []), 5).tolist() == []
 
 
-@settings(deadline=None)
 @given(NETWORKS.filter(bool), st.integers(1, 70))
-def test_the_first_fronts_are_whole_and_no_more_than_it_takes(networks: list[tuple[int, int]], wanted: int) -> None:
+def test_first_fronts_are_whole_and_minimal(networks: list[tuple[int, int]], wanted: int) -> None:
     of = ranks(*columns(networks))
     chosen = of[first_fronts(of, wanted)]
 
     assert len(chosen) == (of <= chosen.max()).sum()
     assert len(chosen) >= min(wanted, len(networks))
     assert (chosen < chosen.max()).sum() < wanted
+
+
+@given(NETWORKS, st.integers(0, 3), st.integers(0, 3))
+def test_margins_add_dominance_by_networks_that_cost_little_more(
+    networks: list[tuple[int, int]], cost_margin: int, accuracy_margin: int
+) -> None:
+    def dominates(a: tuple[int, int], b: tuple[int, int]) -> bool:
+        is_better = a[0] <= b[0] and a[1] >= b[1] and a != b
+        return is_better or (a[0] <= b[0] + cost_margin and a[1] > b[1] + accuracy_margin)
+
+    left, expected, rank = set(range(len(networks))), [0] * len(networks), 0
+    while left:
+        front = [i for i in left if not any(dominates(networks[j], networks[i]) for j in left)]
+        for i in front:
+            expected[i] = rank
+        left, rank = left - set(front), rank + 1
+
+    assert ranks(*columns(networks), cost_margin, accuracy_margin).tolist() == expected

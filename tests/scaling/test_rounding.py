@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from timm.layers import make_divisible as timm_make_divisible
 from timm.models._efficientnet_builder import _scale_stage_depth, round_channels
@@ -10,12 +10,12 @@ from timm.models.regnet import adjust_widths_groups_comp
 
 from app.scaling.rounding import (
     DepthRounding,
+    distribute_repeats,
     make_divisible,
     round_repeats,
     round_resolution,
-    share_repeats,
-    short_decimal,
-    whole_groups,
+    round_to_groups,
+    shortest_decimal,
     width_breakpoints,
 )
 
@@ -24,30 +24,26 @@ DIVISORS = st.integers(1, 32)
 CHANNELS = st.integers(1, 2048)
 
 
-@settings(deadline=None)
 @given(VALUES, DIVISORS)
 def test_channels_are_rounded_as_timm_does(value: float, divisor: int) -> None:
     assert make_divisible(value, divisor) == timm_make_divisible(value, divisor)
 
 
-@settings(deadline=None)
 @given(CHANNELS, st.floats(0.01, 4))
 def test_a_width_multiplier_rounds_as_in_timm(channels: int, width: float) -> None:
     assert make_divisible(channels * width, 8) == round_channels(channels, width, 8)
 
 
-@settings(deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=50), DIVISORS)
-def test_an_array_is_rounded_as_its_values_are_one_by_one(values: list[float], divisor: int) -> None:
+def test_array_is_rounded_like_its_elements(values: list[float], divisor: int) -> None:
     rounded = make_divisible(np.array(values, float), divisor)
 
     assert isinstance(rounded, np.ndarray)
     assert rounded.tolist() == [make_divisible(float(value), divisor) for value in values]
 
 
-@settings(deadline=None)
 @given(VALUES, DIVISORS)
-def test_rounded_channels_are_a_multiple_at_least_one_divisor_and_not_far_below(value: float, divisor: int) -> None:
+def test_rounded_channels_are_multiples_near_the_value(value: float, divisor: int) -> None:
     rounded = make_divisible(value, divisor)
 
     assert rounded % divisor == 0
@@ -55,7 +51,6 @@ def test_rounded_channels_are_a_multiple_at_least_one_divisor_and_not_far_below(
     assert rounded >= 0.9 * value
 
 
-@settings(deadline=None)
 @given(CHANNELS, DIVISORS)
 def test_channels_step_at_each_breakpoint_by_one_divisor(channels: int, divisor: int) -> None:
     steps = width_breakpoints(channels, divisor, 4.0)
@@ -65,7 +60,6 @@ def test_channels_step_at_each_breakpoint_by_one_divisor(channels: int, divisor:
     assert np.all(above - below == divisor)
 
 
-@settings(deadline=None)
 @given(CHANNELS, DIVISORS)
 def test_channels_keep_still_between_breakpoints(channels: int, divisor: int) -> None:
     steps = width_breakpoints(channels, divisor, 4.0)
@@ -76,7 +70,6 @@ def test_channels_keep_still_between_breakpoints(channels: int, divisor: int) ->
     assert np.array_equal(just_after, just_before)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 12), st.floats(0.05, 5), st.sampled_from(["round", "ceil"]))
 def test_repeats_are_rounded_as_timm_does(repeats: int, depth: float, rounding: DepthRounding) -> None:
     blocks = _scale_stage_depth([{}], [repeats], depth, rounding)
@@ -84,38 +77,33 @@ def test_repeats_are_rounded_as_timm_does(repeats: int, depth: float, rounding: 
     assert round_repeats(repeats, depth, rounding) == len(blocks)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=5), st.floats(0.05, 5), st.sampled_from(["round", "ceil"]))
-def test_repeats_are_shared_out_among_kinds_of_blocks_as_timm_does(
-    repeats: list[int], depth: float, rounding: DepthRounding
-) -> None:
+def test_repeats_are_distributed_like_timm(repeats: list[int], depth: float, rounding: DepthRounding) -> None:
     kinds = [
         kind["kind"]
         for kind in _scale_stage_depth([{"kind": i} for i in range(len(repeats))], repeats, depth, rounding)
     ]
 
-    shares = share_repeats(repeats, round_repeats(sum(repeats), depth, rounding))
+    shares = distribute_repeats(repeats, round_repeats(sum(repeats), depth, rounding))
     assert shares == [kinds.count(i) for i in range(len(repeats))]
 
 
-@settings(deadline=None)
 @given(CHANNELS, CHANNELS)
 def test_channels_become_whole_groups_as_timm_does(channels: int, group_width: int) -> None:
-    whole, of_group = whole_groups(channels, group_width)
+    whole, of_group = round_to_groups(channels, group_width)
 
     assert ([whole], [of_group]) == adjust_widths_groups_comp([channels], [1.0], [group_width])
     assert whole % of_group == 0
 
 
-@settings(deadline=None)
 @given(st.lists(CHANNELS, min_size=1, max_size=50), CHANNELS)
-def test_an_array_becomes_whole_groups_as_its_values_do_one_by_one(channels: list[int], group_width: int) -> None:
-    whole, of_group = whole_groups(np.array(channels), group_width)
+def test_array_rounds_to_groups_like_its_elements(channels: list[int], group_width: int) -> None:
+    whole, of_group = round_to_groups(np.array(channels), group_width)
 
-    assert list(zip(whole, of_group, strict=True)) == [whole_groups(c, group_width) for c in channels]
+    assert list(zip(whole, of_group, strict=True)) == [round_to_groups(c, group_width) for c in channels]
 
 
-def test_half_a_repeat_goes_to_the_even_number() -> None:
+def test_half_repeats_round_to_even() -> None:
     assert [round_repeats(n, 0.5, "round") for n in (1, 3, 5, 7)] == [1, 2, 2, 4]
 
 
@@ -126,14 +114,18 @@ def test_the_resolution_is_cut_to_whole_px(multiplier: float, px: int) -> None:
     assert round_resolution(224, multiplier) == px
 
 
-def test_a_decimal_is_no_longer_than_it_has_to_be() -> None:
-    assert short_decimal(0.123456, 0.1, 0.2, lambda w: True) == 0.1235
-    assert short_decimal(0.123456, 0.123451, 0.123459, lambda w: 0.123451 < w < 0.123459) == 0.123456
+@pytest.mark.parametrize("base", [16, 28, 96, 224, 240, 260, 300, 380, 456, 528, 600])
+def test_a_ratio_of_px_gives_that_px(base: int) -> None:
+    assert [round_resolution(base, px / base) for px in range(1, 1025)] == list(range(1, 1025))
 
 
-@settings(deadline=None)
+def test_decimal_is_as_short_as_possible() -> None:
+    assert shortest_decimal(0.123456, 0.1, 0.2, lambda w: True) == 0.123
+    assert shortest_decimal(0.123456, 0.123451, 0.123459, lambda w: 0.123451 < w < 0.123459) == 0.123456
+
+
 @given(st.floats(0.01, 4), st.floats(1e-9, 0.5), st.floats(-1, 2))
-def test_a_decimal_is_always_one_that_is_accepted(low: float, size: float, where: float) -> None:
+def test_decimal_is_always_valid(low: float, size: float, where: float) -> None:
     high = low + size
 
-    assert low < short_decimal(low + where * size, low, high, lambda w: low < w < high) < high
+    assert low < shortest_decimal(low + where * size, low, high, lambda w: low < w < high) < high

@@ -1,4 +1,4 @@
-"""What a training would take: fitted to what trainings took, and held against it afterwards."""
+"""Estimates of training times, fitted to completed trainings."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
-from app.datasets import DIGITS
+from app.core.trials import TrialResult
+from app.data.builtin_datasets import DIGITS
+from app.data.recipes import Recipe
 from app.db.tables import TrialRow, utc_now
 from app.db.unit_of_work import UnitOfWork
-from app.recipes import Recipe
-from app.services.estimates import calibration
+from app.services.trials.estimates import fit_throughput
 
 Open = Callable[[], UnitOfWork]
 RECIPE = Recipe(epochs=3)
 PER_FLOP, PER_IMAGE = 2e-10, 3e-4
 
 
-def remember(
+def add_completed_trial(
     work: UnitOfWork, flops: int, rate: float | None, *, state: str = "completed", dataset: str = "digits"
 ) -> None:
     work.session.add(
@@ -32,7 +33,7 @@ def remember(
             recipe={},
             seed=0,
             state=state,
-            result=None if rate is None else {"images_per_second": rate},
+            result=None if rate is None else TrialResult(0.5, 1.0, {}, images_per_second=rate),
             finished_at=utc_now(),
         )
     )
@@ -43,20 +44,20 @@ def rate(flops: int) -> float:
     return 1 / (PER_FLOP * flops + PER_IMAGE)
 
 
-def test_before_any_training_the_estimate_is_a_wide_guess(work: Open) -> None:
+def test_estimate_without_trainings_has_a_wide_interval(work: Open) -> None:
     with work() as unit:
-        guess = calibration(unit).estimate(1_000_000, DIGITS, RECIPE)
+        guess = fit_throughput(unit).estimate(1_000_000, DIGITS, RECIPE)
 
     assert guess.trainings == 0
     assert guess.low < guess.seconds / 3
     assert guess.high > guess.seconds * 3
 
 
-def test_trainings_of_several_sizes_tell_what_flops_and_images_take(work: Open) -> None:
+def test_throughput_is_fitted_to_trainings_of_several_sizes(work: Open) -> None:
     with work() as unit:
         for flops in (100_000, 1_000_000, 5_000_000, 20_000_000):
-            remember(unit, flops, rate(flops))
-        known = calibration(unit).estimate(8_000_000, DIGITS, RECIPE)
+            add_completed_trial(unit, flops, rate(flops))
+        known = fit_throughput(unit).estimate(8_000_000, DIGITS, RECIPE)
 
     images = DIGITS.train_images - round(0.1 * DIGITS.train_images)
     assert known.seconds == pytest.approx(3 * images / rate(8_000_000), rel=1e-6)
@@ -64,38 +65,38 @@ def test_trainings_of_several_sizes_tell_what_flops_and_images_take(work: Open) 
     assert known.trainings == 4
 
 
-def test_the_band_is_as_wide_as_trainings_were_off(work: Open) -> None:
+def test_interval_reflects_the_scatter_of_trainings(work: Open) -> None:
     with work() as unit:
         for i, flops in enumerate((100_000, 1_000_000, 5_000_000, 20_000_000, 40_000_000)):
-            remember(unit, flops, rate(flops) * (1.6 if i % 2 else 0.7))
-        wide = calibration(unit)
+            add_completed_trial(unit, flops, rate(flops) * (1.6 if i % 2 else 0.7))
+        wide = fit_throughput(unit)
 
     assert wide.spread > 1.4
 
 
-def test_trainings_of_one_size_scale_the_guess(work: Open) -> None:
+def test_trainings_of_one_size_scale_the_default(work: Open) -> None:
     with work() as unit:
         for i in range(3):
-            remember(unit, 1_000_000 + i, 250.0)
-        same = calibration(unit).estimate(1_000_000, DIGITS, Recipe(epochs=1, train_images=1000))
+            add_completed_trial(unit, 1_000_000 + i, 250.0)
+        same = fit_throughput(unit).estimate(1_000_000, DIGITS, Recipe(epochs=1, train_images=1000))
 
     assert same.seconds == pytest.approx(4.0, rel=0.01)
 
 
-def test_only_what_completed_and_said_how_fast_it_was_counts(work: Open) -> None:
+def test_only_completed_trials_with_a_throughput_count(work: Open) -> None:
     with work() as unit:
-        remember(unit, 1_000_000, 250.0, state="failed")
-        remember(unit, 1_000_000, None)
+        add_completed_trial(unit, 1_000_000, 250.0, state="failed")
+        add_completed_trial(unit, 1_000_000, None)
 
-        assert calibration(unit).trainings == 0
+        assert fit_throughput(unit).trainings == 0
 
 
-def test_detectors_and_classifiers_are_estimated_apart(work: Open) -> None:
+def test_detection_and_classification_have_separate_estimates(work: Open) -> None:
     with work() as unit:
         for flops in (100_000, 1_000_000, 5_000_000):
-            remember(unit, flops, rate(flops))
-            remember(unit, flops, rate(flops) / 10, dataset="articles-on-photos")
-        one, other = (calibration(unit, task) for task in ("classification", "detection"))
+            add_completed_trial(unit, flops, rate(flops))
+            add_completed_trial(unit, flops, rate(flops) / 10, dataset="articles-on-photos")
+        one, other = (fit_throughput(unit, task) for task in ("classification", "detection"))
 
     assert (one.trainings, other.trainings) == (3, 3)
     assert other.per_flop == pytest.approx(10 * one.per_flop)

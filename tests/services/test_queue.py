@@ -1,22 +1,26 @@
-"""Which trial is next: each queued one gets run, the urgent first, and none takes the others' turn."""
+"""The order of the queue, concurrent claims, and resent messages."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import update
 
-from app.datasets import DIGITS
+from app.core.settings import Settings
+from app.data.builtin_datasets import DIGITS
+from app.data.recipes import PRESETS
 from app.db.tables import TrialRow
 from app.db.unit_of_work import UnitOfWork
-from app.recipes import PRESETS
-from app.scaling.architecture import Config
-from app.schemas.architectures import NewArchitecture
-from app.services import leases, trials
-from app.settings import Settings
-from tests.support import SMALL, expire
+from app.http.schemas.architectures import NewArchitecture
+from app.scaling.network import Config
+from app.services.trials import lifecycle, reconciliation, requests
+from app.services.trials.heartbeats import LeaseStatus, extend_lease
+from tests.support import SMALL, expire_lease
+
+pytestmark = pytest.mark.databases("sqlite", "postgresql")
 
 Open = Callable[[], UnitOfWork]
 
@@ -28,42 +32,40 @@ def config() -> Config:
 
 @pytest.fixture
 def add(work: Open, config: Config) -> Callable[..., str]:
-    """Enqueues a trial of its own; the id."""
+    """Return a function that enqueues a new trial and returns its id."""
     seeds = iter(range(1000))
 
     def add(priority: int = 0, seed: int | None = None) -> str:
         chosen = next(seeds) if seed is None else seed
-        plan = trials.Plan("small", config, DIGITS, PRESETS["digits-smoke"], chosen)
+        plan = requests.TrialPlan("small", config, DIGITS, PRESETS["digits-smoke"], chosen)
         with work() as unit:
-            trial = trials.request(unit, plan, priority=priority)
+            trial = requests.get_or_create(unit, plan, priority=priority)
             unit.commit()
             return trial.id
 
     return add
 
 
-def test_the_urgent_go_first_and_among_equals_the_older(
-    add: Callable[..., str], take: Callable[[], str | None]
-) -> None:
+def test_queue_is_ordered_by_priority_then_age(add: Callable[..., str], claim_next: Callable[[], str | None]) -> None:
     bulk, first, second, urgent = add(-5), add(), add(), add(3)
 
-    assert [take() for _ in range(5)] == [urgent, first, second, bulk, None]
+    assert [claim_next() for _ in range(5)] == [urgent, first, second, bulk, None]
 
 
-def test_a_trial_that_somebody_wants_more_goes_as_early_as_they_want_it(
-    add: Callable[..., str], take: Callable[[], str | None]
+def test_trial_takes_the_highest_priority_of_its_requests(
+    add: Callable[..., str], claim_next: Callable[[], str | None]
 ) -> None:
     wanted = add(-5, seed=1)
     other = add()
 
     assert add(5, seed=1) == wanted
-    assert add(-10, seed=1) == wanted, "who wants it less takes nothing from it"
+    assert add(-10, seed=1) == wanted, "a request with lower priority changes nothing"
 
-    assert [take(), take()] == [wanted, other]
+    assert [claim_next(), claim_next()] == [wanted, other]
 
 
-def test_workers_that_claim_at_once_get_each_trial_once(
-    add: Callable[..., str], take: Callable[[], str | None]
+def test_concurrent_workers_claim_each_trial_once(
+    add: Callable[..., str], claim_next: Callable[[], str | None]
 ) -> None:
     there = [add() for _ in range(24)]
     taken: list[str] = []
@@ -71,7 +73,7 @@ def test_workers_that_claim_at_once_get_each_trial_once(
 
     def worker() -> None:
         together.wait()
-        while (trial := take()) is not None:
+        while (trial := claim_next()) is not None:
             taken.append(trial)
 
     threads = [threading.Thread(target=worker) for _ in range(4)]
@@ -83,78 +85,113 @@ def test_workers_that_claim_at_once_get_each_trial_once(
     assert sorted(taken) == sorted(there)
 
 
-@pytest.mark.parametrize("empty_database", ["postgresql"], indirect=True)  # SQLite has one writer at a time
-def test_a_claim_under_way_keeps_no_other_worker_waiting(
-    add: Callable[..., str], take: Callable[[], str | None], work: Open
-) -> None:
+@pytest.mark.databases("postgresql")  # SQLite has one writer at a time
+def test_claim_skips_locked_trials(add: Callable[..., str], claim_next: Callable[[], str | None], work: Open) -> None:
     first, second = add(), add()
 
     with work() as slow:
-        held = slow.trials.claim("a slow worker", 5)
-        assert held is not None and held.id == first
-        assert take() == second
-        slow.commit()
+        locked = slow.trials.lock_first_in_queue(lifecycle.QUEUE)
+        assert locked is not None and locked.id == first
+        assert claim_next() == second
 
-    assert take() is None
+    assert [claim_next(), claim_next()] == [first, None]
 
 
-def test_a_trial_that_lost_its_worker_goes_behind_those_of_its_priority(
-    add: Callable[..., str], take: Callable[[], str | None], work: Open, settings: Settings
+def test_expired_trial_moves_behind_its_priority(
+    add: Callable[..., str], claim_next: Callable[[], str | None], work: Open, settings: Settings
 ) -> None:
     poison, healthy, bulk = add(), add(), add(-5)
-    assert take() == poison
-    expire(work, poison)
+    assert claim_next() == poison
+    expire_lease(work, poison)
     with work() as unit:
-        assert leases.reconcile(unit, settings) == 1
+        assert reconciliation.reconcile(unit, settings) == 1
 
-    assert [take(), take(), take()] == [healthy, poison, bulk]
+    assert [claim_next(), claim_next(), claim_next()] == [healthy, poison, bulk]
 
 
-def test_one_handed_back_keeps_its_place(
-    add: Callable[..., str], take: Callable[[], str | None], work: Open, settings: Settings
+def test_released_trial_keeps_its_place_in_the_queue(
+    add: Callable[..., str], claim_next: Callable[[], str | None], work: Open, settings: Settings
 ) -> None:
     first, second = add(), add()
     with work() as unit:
-        claim = leases.claim(unit, "a worker that is told to stop", settings)
+        claim = lifecycle.claim(unit, "a worker that shuts down", settings)
         assert claim is not None
-        leases.hand_back(unit, claim)
+        lifecycle.release(unit, claim)
 
-    assert [take(), take()] == [first, second]
+    assert [claim_next(), claim_next()] == [first, second]
 
 
-def test_a_lease_that_was_extended_meanwhile_is_not_lost(
+def test_lease_extended_before_reconcile_is_not_expired(
     add: Callable[..., str], work: Open, settings: Settings
 ) -> None:
     add()
     with work() as unit:
-        claim = leases.claim(unit, "a worker", settings)
+        claim = lifecycle.claim(unit, "a worker", settings)
     assert claim is not None
-    expire(work, claim.trial.id)
+    expire_lease(work, claim.trial.id)
     with work() as unit:
-        (seen,) = unit.trials.expired(8)
-    with work() as unit:
-        assert unit.trials.extend(seen.id, claim.token, 60) is False
+        assert extend_lease(unit, claim, 60) is LeaseStatus.HELD
         unit.commit()
 
     with work() as unit:
-        assert not unit.trials.lose(seen, state="queued")
-        unit.commit()
+        assert reconciliation.reconcile(unit, settings) == 0
 
     with work() as unit:
-        assert trials.find(unit, seen.id).state == "running"
+        assert requests.find(unit, claim.trial.id).state == "running"
 
 
-def test_while_trials_wait_and_a_worker_is_idle_the_first_in_line_are_sent_again(
+@pytest.mark.databases("postgresql")  # SQLite has one writer at a time
+def test_lease_being_extended_is_not_expired(add: Callable[..., str], work: Open, settings: Settings) -> None:
+    add()
+    with work() as unit:
+        claim = lifecycle.claim(unit, "a worker", settings)
+    assert claim is not None
+    expire_lease(work, claim.trial.id)
+
+    with work() as beating:
+        assert extend_lease(beating, claim, 60) is LeaseStatus.HELD
+        with work() as unit:
+            assert reconciliation.reconcile(unit, settings) == 0
+        beating.commit()
+
+    with work() as unit:
+        assert requests.find(unit, claim.trial.id).state == "running"
+
+
+@pytest.mark.databases("postgresql")  # SQLite has one writer at a time
+def test_full_request_while_reaching_a_rung_prevents_holding(
+    config: Config, work: Open, settings: Settings, claim_next: Callable[[], str | None]
+) -> None:
+    plan = requests.TrialPlan("small", config, DIGITS, PRESETS["digits-smoke"], 0, until_epoch=1)
+    with work() as unit:
+        trial_id = requests.get_or_create(unit, plan).id
+        unit.commit()
+    with work() as unit:
+        claim = lifecycle.claim(unit, "a worker", settings)
+    assert claim is not None
+
+    with work() as client:
+        read_before = requests.find(client, trial_id)
+        with work() as unit:
+            assert lifecycle.reach_rung(unit, claim, 1, 0.5)
+        assert not read_before.awaiting_promotion
+        requests.get_or_create(client, replace(plan, until_epoch=None))
+        client.commit()
+
+    assert claim_next() == trial_id
+
+
+def test_first_queued_trials_are_resent_while_worker_idles(
     add: Callable[..., str], work: Open, settings: Settings
 ) -> None:
     there = [add(-5) for _ in range(10)] + [add(2)]
     with work() as unit:
-        unit.workers.beat("idle", 1, None)
+        unit.workers.record_heartbeat("idle", 1, None)
         unit.session.execute(update(TrialRow).values(sent_at=1.0))
         unit.commit()
 
     sent: list[str] = []
     with UnitOfWork(settings.database, sent.extend) as unit:
-        leases.reconcile(unit, settings)
+        reconciliation.reconcile(unit, settings)
 
     assert sent == [there[-1], *there[:7]]

@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from app.datasets import DIGITS, FASHION_MNIST, IDX_FILES
-from app.recipes import Recipe
-from app.scaling.architecture import Architecture, Config, Head, ScalingRules, Stage, Stem
-from tests.support import FASHION_MNIST as FASHION_MNIST_FOLDER
-from tests.support import absent
-from worker.classification import Classification
-from worker.datasets import Splits, load
+from app.core.trials import TrainingProgress, TrialResult
+from app.data.builtin_datasets import DIGITS, FASHION_MNIST, fashion_mnist_folder
+from app.data.recipes import Recipe
+from app.scaling.network import Architecture, Config, Head, ScalingRules, Stage, Stem
+from tests.support import DATA_DIR, skip_without
+from worker.data.image_store import Images
+from worker.data.loading import Splits, load
 from worker.devices import Device
-from worker.stored import Images
-from worker.training import Progress, Result, train
+from worker.training.classification import Classification
+from worker.training.loop import train
 
 SMALL = Architecture(
     "small",
@@ -38,7 +38,7 @@ SMALL = Architecture(
     ),
     ScalingRules(divisor=4),
 )
-"""Channels in fours, stages of stride 1, unequal expansions, squeeze-excite here and there."""
+"""Channels in multiples of 4, with stages of stride 1, unequal expansions, and squeeze-excite in some stages."""
 
 TINY = Config(
     family="efficientnet",
@@ -60,36 +60,50 @@ def digits(limit: int | None = None) -> Splits:
 
 
 def fashion_mnist(limit: int | None = None) -> Splits:
-    """Fashion-MNIST as Debian installs it; the test skips where it is not."""
-    if not all((FASHION_MNIST_FOLDER / name).is_file() for name in IDX_FILES):
-        absent("Fashion-MNIST (Debian's dataset-fashion-mnist)")
-    return load(FASHION_MNIST, Path("absent"), limit)
+    """Load Fashion-MNIST as Debian or `make demo` installed it; skip the test if it is missing."""
+    if fashion_mnist_folder(DATA_DIR) is None:
+        skip_without("Fashion-MNIST (python -m worker.data.fetch fashion-mnist)")
+    return load(FASHION_MNIST, DATA_DIR, limit)
+
+
+def link_datasets(data_dir: Path) -> None:
+    """Make the downloaded data sets available in another data directory."""
+    (data_dir / "datasets").symlink_to(DATA_DIR / "datasets")
 
 
 def images(n: int, *, channels: int = 1, px: int = 8, classes: int = 10) -> Images:
-    """Random images and labels, the same each time."""
-    random = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (n, channels, px, px), generator=random, dtype=torch.uint8)
+    """Return random images and labels, the same ones each time."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (n, channels, px, px), generator=generator, dtype=torch.uint8)
     return Images(pixels, torch.arange(n) % classes)
 
 
-def trained(
+def train_small(
     folder: Path,
     recipe: Recipe,
     *,
     config: Config = TINY,
     splits: Splits | None = None,
     seed: int = 0,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[TrainingProgress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     device: Device = CPU,
     loaders: int = 1,
-) -> Result:
-    """A training of the tiny network on 200 digits, unless told otherwise."""
+) -> TrialResult:
+    """Train a classifier, by default the tiny network on 200 digits."""
     splits = splits or digits(200)
     task = Classification(config, recipe, splits, device, loaders)
-    return train(task, recipe, seed, device=device, folder=folder, on_progress=on_progress, should_stop=should_stop)
+    return train(
+        task,
+        recipe,
+        seed,
+        device=device,
+        folder=folder,
+        weights_file=folder / "weights.pt",
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
 
 
-def weights(folder: Path) -> dict[str, Any]:
+def load_weights(folder: Path) -> dict[str, Any]:
     return torch.load(folder / "weights.pt", weights_only=True)

@@ -1,4 +1,4 @@
-"""Image sets: what is read, how it is split, and what is refused."""
+"""Data sets are read, split without duplicates, and rejected if they are damaged or changed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from app.datasets import DIGITS, FASHION_MNIST, IDX_FILES, Dataset
-from app.image_folders import FolderError, describe
+from app.data.builtin_datasets import DIGITS, FASHION_MNIST, IDX_FILES, Dataset
+from app.data.folder_scan import FolderError
+from app.data.image_folders import describe
+from tests.support import DATA_DIR
 from tests.worker.support import digits, fashion_mnist
-from worker.datasets import DataError, Splits, load
-from worker.stored import Images
+from worker.data.image_store import Images
+from worker.data.loading import DataError, Splits, load
 
-ORIENTATION, ROTATED_CLOCKWISE = 0x0112, 6  # of EXIF: the picture is to be turned clockwise to be seen upright
+ORIENTATION, ROTATED_CLOCKWISE = 0x0112, 6  # EXIF: rotate the image clockwise to show it upright
 
 
 def parts(splits: Splits) -> tuple[Images, Images, Images]:
@@ -39,7 +41,7 @@ def per_class(part: Images) -> list[int]:
     return torch.bincount(part.labels).tolist()
 
 
-def test_digits_are_split_in_three_that_make_up_the_whole() -> None:
+def test_parts_of_digits_are_disjoint_and_complete() -> None:
     splits = digits()
 
     assert len(splits.test) == DIGITS.test_images == 360
@@ -48,7 +50,7 @@ def test_digits_are_split_in_three_that_make_up_the_whole() -> None:
     assert every_image(parts(splits)) == Counter(image.tobytes() for image in whole)
 
 
-def test_digits_are_grey_bytes_with_a_label_each() -> None:
+def test_digits_are_grey_uint8_with_labels() -> None:
     train = digits().train
 
     assert (train.pixels.dtype, train.labels.dtype) == (torch.uint8, torch.int64)
@@ -56,7 +58,7 @@ def test_digits_are_grey_bytes_with_a_label_each() -> None:
     assert train.pixels.max() == 255
 
 
-def test_each_part_has_the_classes_in_their_shares() -> None:
+def test_parts_have_equal_shares_of_classes() -> None:
     whole = np.bincount(load_digits().target)
 
     for part in parts(digits()):
@@ -64,13 +66,13 @@ def test_each_part_has_the_classes_in_their_shares() -> None:
         assert all(abs(n - share * of) <= 1.5 for n, of in zip(per_class(part), whole, strict=True))
 
 
-def test_reading_again_gives_the_same_parts() -> None:
+def test_loading_twice_gives_same_parts() -> None:
     for one, other in zip(parts(digits(200)), parts(digits(200)), strict=True):
         assert torch.equal(one.pixels, other.pixels)
         assert torch.equal(one.labels, other.labels)
 
 
-def test_a_limit_takes_a_balanced_choice_and_leaves_the_other_parts_alone() -> None:
+def test_limit_selects_balanced_training_images_only() -> None:
     whole, limited = digits(), digits(200)
 
     assert len(limited.train) == 200
@@ -80,11 +82,11 @@ def test_a_limit_takes_a_balanced_choice_and_leaves_the_other_parts_alone() -> N
     assert torch.equal(limited.test.pixels, whole.test.pixels)
 
 
-def test_a_limit_beyond_the_training_images_takes_them_all() -> None:
+def test_limit_above_training_images_takes_all() -> None:
     assert torch.equal(digits(1_000_000).train.pixels, digits().train.pixels)
 
 
-def test_fashion_mnist_keeps_its_own_test_part() -> None:
+def test_fashion_mnist_keeps_its_test_part() -> None:
     splits = fashion_mnist()
 
     assert [len(part) for part in parts(splits)] == [54_000, 6_000, 10_000]
@@ -93,57 +95,61 @@ def test_fashion_mnist_keeps_its_own_test_part() -> None:
     assert splits.train.pixels.shape[1:] == (1, 28, 28)
 
 
-def test_fashion_mnist_limited_is_balanced() -> None:
+def test_limited_fashion_mnist_is_balanced() -> None:
     assert per_class(fashion_mnist(10_000).train) == [1_000] * 10
 
 
 @pytest.mark.parametrize("dataset", [FASHION_MNIST, DIGITS], ids=lambda d: d.name)
-def test_other_images_than_the_digests_are_refused(dataset: Dataset) -> None:
+def test_images_with_wrong_digest_are_rejected(dataset: Dataset) -> None:
     if dataset is FASHION_MNIST:
         fashion_mnist(20)
 
-    with pytest.raises(DataError, match="are not those the trial was asked for"):
-        load(replace(dataset, digest="0" * 64), Path("absent"))
+    with pytest.raises(DataError, match="have changed"):
+        load(replace(dataset, digest="0" * 64), DATA_DIR)
 
 
 class TestIdxFiles:
-    """Fashion-MNIST's files, looked for in a folder of the test's own."""
+    """Fashion-MNIST's files in a temporary folder."""
 
     @pytest.fixture
     def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.setattr("app.datasets.fashion_mnist_folders", lambda data_dir: [tmp_path / "empty", data_dir])
+        monkeypatch.setattr(
+            "app.data.builtin_datasets.fashion_mnist_folders", lambda data_dir: [tmp_path / "empty", data_dir]
+        )
         for name in IDX_FILES:
             shape = (20, 28, 28) if "images" in name else (20,)
             head = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
             (tmp_path / name).write_bytes(gzip.compress(head + bytes(int(np.prod(shape)))))
         return tmp_path
 
-    def test_files_of_another_set_are_refused_and_the_cure_named(self, folder: Path) -> None:
-        with pytest.raises(DataError, match=r"not those .*: run `python -m worker\.fetch fashion-mnist`"):
+    def test_files_of_another_set_are_rejected_with_remedy(self, folder: Path) -> None:
+        with pytest.raises(DataError, match=r"have changed .*: run `python -m worker\.data\.fetch fashion-mnist`"):
             load(FASHION_MNIST, folder)
 
     @pytest.mark.parametrize("name", IDX_FILES)
-    def test_where_one_file_lacks_the_cure_is_named(self, name: str, folder: Path) -> None:
+    def test_missing_file_is_reported_with_remedy(self, name: str, folder: Path) -> None:
         (folder / name).unlink()
 
-        with pytest.raises(DataError, match=r"is not there: run `python -m worker\.fetch fashion-mnist`"):
+        with pytest.raises(
+            DataError, match=r"is not on this machine: run `python -m worker\.data\.fetch fashion-mnist`"
+        ):
             load(FASHION_MNIST, folder)
 
     @pytest.mark.parametrize("content", [b"", b"hello", gzip.compress(b"hello", mtime=0), gzip.compress(b"", mtime=0)])
-    def test_a_file_that_is_none_is_named(self, content: bytes, folder: Path) -> None:
+    def test_invalid_file_is_named(self, content: bytes, folder: Path) -> None:
         (folder / IDX_FILES[0]).write_bytes(content)
 
         with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz is damaged"):
             load(FASHION_MNIST, folder)
 
     @pytest.mark.parametrize("at", [0.2, 0.5, 0.9])
-    def test_a_damaged_file_is_named(self, at: float, folder: Path) -> None:
+    def test_damaged_file_is_named(self, at: float, folder: Path) -> None:
         file = folder / IDX_FILES[2]
         whole = file.read_bytes()
         place = int(at * len(whole))
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
 
-        with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte\.gz is damaged|not those the trial"):
+        with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte\.gz is damaged|have changed"):
             load(FASHION_MNIST, folder)
 
 
@@ -168,7 +174,7 @@ class TestFolders:
     def own(data_dir: Path, native_px: int = 8) -> Dataset:
         return describe("own", "own", native_px, data_dir)
 
-    def test_a_folder_without_a_test_part_lends_a_fifth_of_its_images(self, data_dir: Path) -> None:
+    def test_fifth_of_folder_is_held_out_for_test(self, data_dir: Path) -> None:
         dataset = self.own(data_dir)
 
         splits = load(dataset, data_dir)
@@ -178,7 +184,7 @@ class TestFolders:
         assert len(every_image(parts(splits))) == 40
 
     @pytest.mark.parametrize("name", ["test", "val"])
-    def test_a_folders_own_test_part_is_kept_whole(self, name: str, data_dir: Path) -> None:
+    def test_test_folder_is_used_unchanged(self, name: str, data_dir: Path) -> None:
         place = data_dir / "datasets" / "own"
         self.fill(place / "train", 10)
         self.fill(place / name, 3, first_tone=200)
@@ -191,7 +197,7 @@ class TestFolders:
         assert splits.test.pixels[:, 0].amin() >= 200
         assert splits.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
-    def test_of_three_parts_each_is_what_its_folder_says(self, data_dir: Path) -> None:
+    def test_folders_of_three_parts_are_used(self, data_dir: Path) -> None:
         place = data_dir / "datasets" / "own"
         for n, name in enumerate(("train", "val", "test")):
             self.fill(place / name, 10 - n, first_tone=50 * n)
@@ -203,7 +209,7 @@ class TestFolders:
         assert [len(part) for part in parts(splits)] == [20, 18, 16]
         assert [int(part.pixels[:, 0].amin()) for part in parts(splits)] == [0, 50, 100]
 
-    def test_imagenets_test_images_without_labels_are_passed_over(self, data_dir: Path) -> None:
+    def test_imagenets_unlabelled_test_images_are_ignored(self, data_dir: Path) -> None:
         place = data_dir / "datasets" / "own"
         self.fill(place / "train", 10)
         self.fill(place / "val", 5, first_tone=100)
@@ -218,20 +224,18 @@ class TestFolders:
         assert int(splits.test.pixels[:, 0].amin()) == 100
 
     @pytest.mark.parametrize(("own", "other"), [("test", "train"), ("val", "train"), ("test", "val")])
-    @pytest.mark.parametrize("how", ["copied", "under another name", "stored anew", "in another class"])
-    def test_an_image_planted_in_another_part_counts_there_alone(
-        self, own: str, other: str, how: str, data_dir: Path
-    ) -> None:
+    @pytest.mark.parametrize("how", ["copied", "renamed", "saved again", "in another class"])
+    def test_duplicate_across_parts_is_kept_in_one(self, own: str, other: str, how: str, data_dir: Path) -> None:
         place = data_dir / "datasets" / "own"
         for n, name in enumerate(("train", "val", "test")):
             self.fill(place / name, 10, first_tone=50 * n)
         planted = place / other / "cats" / "003.png"
         into = place / own / ("dogs" if how == "in another class" else "cats")
-        if how == "stored anew":
+        if how == "saved again":
             Image.open(planted).save(into / "planted.png", compress_level=0)
             assert (into / "planted.png").read_bytes() != planted.read_bytes()
         else:
-            shutil.copy(planted, into / ("planted.png" if how == "copied" else "a photo of mine.png"))
+            shutil.copy(planted, into / ("planted.png" if how == "copied" else "renamed.png"))
 
         splits = load(self.own(data_dir), data_dir)
 
@@ -239,15 +243,15 @@ class TestFolders:
         expected[own] += 1
         expected[other] -= 1
         assert [len(part) for part in parts(splits)] == list(expected.values())
-        assert splits.left_out == 1
+        assert splits.duplicates == 1
         seen = [set(every_image([part])) for part in parts(splits)]
         assert not (seen[0] & seen[1] | seen[0] & seen[2] | seen[1] & seen[2])
 
-    def test_images_that_are_there_twice_are_in_one_part_whatever_is_held_out(self, data_dir: Path) -> None:
+    def test_duplicates_stay_in_one_part_when_held_out(self, data_dir: Path) -> None:
         place = data_dir / "datasets" / "own"
         for name in ("cats", "dogs"):
             for file in list((place / name).iterdir()):
-                shutil.copy(file, place / name / f"again-{file.name}")
+                shutil.copy(file, place / name / f"copy-{file.name}")
 
         splits = load(self.own(data_dir), data_dir)
 
@@ -255,44 +259,44 @@ class TestFolders:
         assert not (seen[0] & seen[1] | seen[0] & seen[2] | seen[1] & seen[2])
         assert all(set(part.labels.tolist()) == {0, 1} for part in parts(splits))
 
-    def test_where_all_that_was_to_be_trained_on_is_tested_on_nothing_is_trained(self, data_dir: Path) -> None:
+    def test_identical_train_and_test_images_are_rejected(self, data_dir: Path) -> None:
         place = data_dir / "datasets" / "own"
         self.fill(place / "train", 10)
         self.fill(place / "test", 10)
 
-        with pytest.raises(DataError, match="of 2 of its 2 classes none is left to train on"):
+        with pytest.raises(DataError, match="2 of its 2 classes have no training image"):
             load(self.own(data_dir), data_dir)
 
-    def test_an_image_is_resized_to_its_middle_square(self, data_dir: Path) -> None:
+    def test_image_is_cropped_to_centre_square(self, data_dir: Path) -> None:
         wide = Image.new("RGB", (60, 20), "red")
         wide.paste("blue", (20, 0, 40, 20))
 
-        assert set(map(tuple, self.with_one(data_dir, wide).reshape(-1, 3).tolist())) == {(0, 0, 255)}
+        assert set(map(tuple, self.load_one(data_dir, wide).reshape(-1, 3).tolist())) == {(0, 0, 255)}
 
-    def test_a_photo_stands_as_its_camera_was_held(self, data_dir: Path) -> None:
+    def test_photo_is_rotated_as_exif_says(self, data_dir: Path) -> None:
         lying = Image.new("RGB", (20, 20), "red")
-        lying.paste("blue", (0, 0, 20, 10))  # the upper half, which is on the right of what was seen
+        lying.paste("blue", (0, 0, 20, 10))  # the upper half is the right half of the upright image
         exif = lying.getexif()
         exif[ORIENTATION] = ROTATED_CLOCKWISE
         lying.save(data_dir / "lying.png", exif=exif)
 
-        pixels = self.with_one(data_dir, data_dir / "lying.png")
+        pixels = self.load_one(data_dir, data_dir / "lying.png")
 
         assert (tuple(pixels[4, 0]), tuple(pixels[4, 7])) == ((255, 0, 0), (0, 0, 255))
 
-    def test_a_photo_with_damaged_words_of_its_camera_is_read_all_the_same(self, data_dir: Path) -> None:
+    def test_photo_with_damaged_exif_is_read(self, data_dir: Path) -> None:
         Image.new("RGB", (20, 20), "blue").save(data_dir / "odd.png", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
 
-        assert self.with_one(data_dir, data_dir / "odd.png").any()
+        assert self.load_one(data_dir, data_dir / "odd.png").any()
 
     @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
     def test_images_of_any_mode_become_rgb(self, mode: str, data_dir: Path) -> None:
         image = Image.new("L", (9, 9), 255).convert("I").convert(mode) if mode == "I;16" else Image.new(mode, (9, 9))
 
-        self.with_one(data_dir, image, ".tif" if mode == "CMYK" else ".png")
+        self.load_one(data_dir, image, ".tif" if mode == "CMYK" else ".png")
 
-    def with_one(self, data_dir: Path, image: Image.Image | Path, suffix: str = ".png") -> NDArray[np.uint8]:
-        """The pixels [px, px, 3] of the image, put among others: those that were not there without it."""
+    def load_one(self, data_dir: Path, image: Image.Image | Path, suffix: str = ".png") -> NDArray[np.uint8]:
+        """Return the pixels [px, px, 3] of the image as loaded, by comparing the set with and without it."""
         before = every_image(parts(load(self.own(data_dir), data_dir)))
         file = data_dir / "datasets" / "own" / "cats" / f"another{suffix}"
         if isinstance(image, Path):
@@ -302,9 +306,9 @@ class TestFolders:
         [new] = every_image(parts(load(self.own(data_dir), data_dir))) - before
         return np.frombuffer(new, np.uint8).reshape(3, 8, 8).transpose(1, 2, 0)
 
-    @pytest.mark.parametrize("content", ["empty", "text", "cut off", "a folder", "a link to nowhere"])
+    @pytest.mark.parametrize("content", ["empty", "text", "truncated", "a folder", "a link to nowhere"])
     @pytest.mark.parametrize("part", ["", "train/", "test/"])
-    def test_a_file_that_is_no_image_is_refused_and_named(self, content: str, part: str, tmp_path: Path) -> None:
+    def test_invalid_image_file_is_rejected_by_name(self, content: str, part: str, tmp_path: Path) -> None:
         place = tmp_path / "datasets" / "own"
         for filled in {"": [""], "train/": ["train", "test"], "test/": ["train", "test"]}[part]:
             self.fill(place / filled, 6)
@@ -317,17 +321,15 @@ class TestFolders:
         elif content == "a link to nowhere":
             file.symlink_to("nowhere")
         else:
-            file.write_bytes({"empty": b"", "text": b"no image", "cut off": head}[content])
+            file.write_bytes({"empty": b"", "text": b"no image", "truncated": head}[content])
 
-        with pytest.raises(FolderError, match=f"'{part}dogs/003.png' of 'own' is no image that can be read"):
+        with pytest.raises(FolderError, match=f"'{part}dogs/003.png' of 'own' cannot be read as an image"):
             self.own(tmp_path)
 
     @pytest.mark.timeout(60)
     @pytest.mark.parametrize("made", ["a pipe", "a link to itself"])
-    @pytest.mark.parametrize("hold_bytes", [0, 1 << 30])
-    def test_what_has_become_no_file_is_named_and_never_opened(
-        self, made: str, hold_bytes: int, data_dir: Path
-    ) -> None:
+    @pytest.mark.parametrize("memory_limit", [0, 1 << 30])
+    def test_file_replaced_by_special_file_is_never_opened(self, made: str, memory_limit: int, data_dir: Path) -> None:
         dataset = self.own(data_dir)
         load(dataset, data_dir)
         file = data_dir / "datasets" / "own" / "dogs" / "003.png"
@@ -337,63 +339,71 @@ class TestFolders:
         else:
             file.symlink_to("003.png")
 
-        with pytest.raises(DataError, match=r"^own/dogs/003\.png is no image that can be read"):
-            load(dataset, data_dir, hold_bytes=hold_bytes)
+        with pytest.raises(DataError, match=r"^own/dogs/003\.png cannot be read as an image"):
+            load(dataset, data_dir, memory_limit=memory_limit)
 
     @pytest.mark.timeout(60)
-    def test_an_image_that_becomes_a_pipe_while_it_is_trained_on_is_named(self, data_dir: Path) -> None:
-        streamed = load(self.own(data_dir), data_dir, hold_bytes=0).train
+    def test_streamed_image_replaced_by_pipe_is_named(self, data_dir: Path) -> None:
+        streamed = load(self.own(data_dir), data_dir, memory_limit=0).train
         for file in (data_dir / "datasets" / "own").rglob("*.png"):
             file.unlink()
             os.mkfifo(file)
 
-        with pytest.raises(DataError, match="is no image that can be read"):
+        with pytest.raises(DataError, match="cannot be read as an image"):
             streamed.pixels[:1]
 
-    def test_a_file_whose_name_is_no_utf_8_is_an_image_as_any(self, data_dir: Path) -> None:
+    def test_file_name_may_be_invalid_utf_8(self, data_dir: Path) -> None:
         named = os.fsencode(data_dir / "datasets" / "own" / "cats") + b"/gr\xfcn.png"
         Image.new("RGB", (12, 12), "green").save(os.fsdecode(named))
 
         assert sum(map(len, parts(load(self.own(data_dir), data_dir)))) == 41
 
-    def test_a_folder_that_has_become_a_circle_of_links_is_named(self, data_dir: Path) -> None:
+    def test_folder_replaced_by_link_loop_is_named(self, data_dir: Path) -> None:
         dataset = self.own(data_dir)
         shutil.rmtree(data_dir / "datasets" / "own")
         (data_dir / "datasets" / "own").symlink_to("own")
 
-        with pytest.raises(DataError, match=r"^'own' is a circle of links"):
+        with pytest.raises(DataError, match=r"^'own' is a loop of symbolic links"):
             load(dataset, data_dir)
 
-    @pytest.mark.parametrize("damage", ["cut off", "broken chunk"])
-    def test_an_image_damaged_within_is_named_by_its_place_below_the_data_root(
-        self, damage: str, data_dir: Path
-    ) -> None:
+    @pytest.mark.parametrize("damage", ["truncated", "broken chunk"])
+    def test_damaged_image_is_refused_at_registration_and_before_training(self, damage: str, data_dir: Path) -> None:
+        dataset = self.own(data_dir)
         file = data_dir / "datasets" / "own" / "dogs" / "003.png"
         whole = file.read_bytes()
         at = whole.index(b"IDAT") + 8
-        file.write_bytes(whole[:at] if damage == "cut off" else whole[:at] + b"!!" + whole[at + 2 :])
+        file.write_bytes(whole[:at] if damage == "truncated" else whole[:at] + b"!!" + whole[at + 2 :])
 
-        with pytest.raises(DataError, match=r"^own/dogs/003\.png is no image that can be read"):
-            load(self.own(data_dir), data_dir)
+        with pytest.raises(FolderError, match=r"^'dogs/003\.png' of 'own' cannot be read as an image"):
+            self.own(data_dir)
+        with pytest.raises(DataError, match=r"^own/dogs/003\.png cannot be read as an image"):
+            load(dataset, data_dir)
 
-    def test_images_that_have_changed_since_are_refused(self, data_dir: Path) -> None:
+    def test_all_damaged_images_are_counted_at_once(self, data_dir: Path) -> None:
+        for file in (data_dir / "datasets" / "own").rglob("*.png"):
+            file.write_bytes(file.read_bytes()[:40])
+
+        with pytest.raises(FolderError, match=r"^40 of 40 files of 'own' cannot be read as images: .* and 35 more"):
+            self.own(data_dir)
+
+    def test_changed_images_are_rejected(self, data_dir: Path) -> None:
         dataset = self.own(data_dir)
         Image.new("RGB", (12, 12), "white").save(data_dir / "datasets" / "own" / "cats" / "000.png")
 
         with pytest.raises(DataError, match="restore them, or register the folder under another name"):
             load(dataset, data_dir)
 
-    def test_a_folder_that_has_gone_is_named(self, data_dir: Path) -> None:
+    def test_missing_folder_is_named(self, data_dir: Path) -> None:
         dataset = self.own(data_dir)
         (data_dir / "datasets" / "own").rename(data_dir / "datasets" / "away")
 
         with pytest.raises(DataError, match="no folder 'own'"):
             load(dataset, data_dir)
 
-    def test_the_same_images_at_another_size_are_another_set(self, data_dir: Path) -> None:
+    def test_digest_depends_on_native_size(self, data_dir: Path) -> None:
         assert self.own(data_dir, 8).digest != self.own(data_dir, 16).digest
 
-    def test_a_moved_image_makes_another_set(self, data_dir: Path) -> None:
+    def test_digest_depends_on_class_of_image(self, data_dir: Path) -> None:
         before = self.own(data_dir).digest
         place = data_dir / "datasets" / "own"
         (place / "cats" / "000.png").rename(place / "dogs" / "999.png")
@@ -401,13 +411,13 @@ class TestFolders:
         assert self.own(data_dir).digest != before
 
     @pytest.mark.parametrize("folder", ["..", "../datasets", "../../etc", "/etc", ".", "", "absent"])
-    def test_places_outside_of_the_data_root_and_absent_ones_are_refused(self, folder: str, data_dir: Path) -> None:
+    def test_folders_outside_data_root_or_missing_are_rejected(self, folder: str, data_dir: Path) -> None:
         with pytest.raises(FolderError):
             describe("own", folder, 64, data_dir)
         with pytest.raises(DataError):
             load(replace(self.own(data_dir), folder=folder), data_dir)
 
-    def test_a_link_that_leads_out_of_the_data_root_is_refused(self, data_dir: Path) -> None:
+    def test_link_out_of_data_root_is_rejected(self, data_dir: Path) -> None:
         self.fill(data_dir / "elsewhere", 10)
         (data_dir / "datasets" / "link").symlink_to(data_dir / "elsewhere")
 
@@ -415,7 +425,7 @@ class TestFolders:
             describe("own", "link", 64, data_dir)
 
     @pytest.mark.parametrize("classes", [[], ["cats"]])
-    def test_fewer_than_two_classes_are_refused(self, classes: list[str], tmp_path: Path) -> None:
+    def test_fewer_than_two_classes_are_rejected(self, classes: list[str], tmp_path: Path) -> None:
         place = tmp_path / "datasets" / "own"
         place.mkdir(parents=True)
         for name in classes:
@@ -424,13 +434,13 @@ class TestFolders:
         with pytest.raises(FolderError, match="at least 2 are needed"):
             self.own(tmp_path)
 
-    def test_a_class_without_images_is_refused(self, data_dir: Path) -> None:
+    def test_class_without_images_is_rejected(self, data_dir: Path) -> None:
         (data_dir / "datasets" / "own" / "birds").mkdir()
 
         with pytest.raises(FolderError, match="'birds' of 'own' has 0 images"):
             self.own(data_dir)
 
-    def test_a_test_part_without_images_is_refused(self, data_dir: Path) -> None:
+    def test_test_part_without_images_is_rejected(self, data_dir: Path) -> None:
         place = data_dir / "datasets" / "own"
         self.fill(place / "train", 10)
         (place / "test" / "cats").mkdir(parents=True)

@@ -1,26 +1,30 @@
-"""A detection trial over HTTP, from the request to the files that it leaves."""
+"""Detection trials over HTTP, from the request to their files."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cachetools import LRUCache
 from fastapi.testclient import TestClient
 from safetensors import safe_open
 
-from app import datasets
-from app.recipes import PRESETS
-from app.scaling.architecture import Config
-from app.settings import Settings
-from tests.support import absent
-from worker import export, scenes, trials
-from worker.leases import Heartbeat
-from worker.measuring import counted
-from worker.ssdlite import SSDLite
+from app.core.settings import Settings
+from app.data import builtin_datasets
+from app.data.recipes import PRESETS
+from app.scaling.network import Config
+from tests.worker.scenery import skip_without_scenes
+from tests.worker.support import link_datasets
+from worker import export, run_trial
+from worker.data import scenes
+from worker.fvcore_counts import count_network
+from worker.heartbeat import Heartbeat
+from worker.training.ssdlite import SSDLite
+
+pytestmark = pytest.mark.databases("sqlite")  # detection trials differ from others in the worker only
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -43,41 +47,33 @@ RECIPE = {"epochs": 1, "batch_size": 16, "train_images": 48, "flip": True}
 
 
 @pytest.fixture
-def empty_database(sqlite: str) -> str:
-    """One kind is enough: what differs from other trials is in the worker."""
-    return sqlite
-
-
-@pytest.fixture
-def patient(settings: Settings) -> Settings:
-    """Of a worker whose lease outlasts the training: nobody's heart beats here."""
+def long_lease(settings: Settings) -> Settings:
+    """Settings with a lease that outlasts the training: no heartbeat thread runs here."""
     return settings.model_copy(update={"lease_seconds": 3600.0})
 
 
 @pytest.fixture
-def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the real set the first ones of each part; the test skips where it is not there."""
-    if datasets.scenes_missing(Path("absent")):
-        absent("Fashion-MNIST or photos (Debian's dataset-fashion-mnist and mate-backgrounds)")
+def few_scenes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose only the first scenes of each part; skip the test if the sources are missing."""
+    skip_without_scenes()
+    link_datasets(settings.data_dir)
     monkeypatch.setattr(scenes, "_COUNTS", {"train": 60, "validation": 24, "test": 30})
-    monkeypatch.setattr(trials, "_LATEST", OrderedDict())
+    monkeypatch.setattr(run_trial, "_DATA_CACHE", LRUCache(maxsize=2))
 
 
 @pytest.fixture(autouse=True)
 def small(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "_WARM_UP_SECONDS", 0.01)
-    monkeypatch.setattr(export, "_SECONDS", 0.05)
+    monkeypatch.setattr(export, "WARM_UP_SECONDS", 0.01)
+    monkeypatch.setattr(export, "MEASURED_SECONDS", 0.05)
     assert client.post("/v1/architectures", json=SMALL).status_code == 201
 
 
-def test_a_detector_is_trained_over_http_like_any_network(
-    client: TestClient, patient: Settings, few_scenes: None
-) -> None:
-    asked = client.post("/v1/trials", json={**TRIAL, "multipliers": {"r": 1, "d": 1, "w": 1}, "recipe": RECIPE})
-    assert (asked.status_code, asked.json()["kind"]) == (202, "detection")
-    trials.train_trial(patient, Heartbeat(patient, "a test"), asked.json()["id"])
+def test_detection_trial_completes_over_http(client: TestClient, long_lease: Settings, few_scenes: None) -> None:
+    created = client.post("/v1/trials", json={**TRIAL, "multipliers": {"r": 1, "d": 1, "w": 1}, "recipe": RECIPE})
+    assert (created.status_code, created.json()["kind"]) == (202, "detection")
+    run_trial.train_next_trial(long_lease, Heartbeat(long_lease, "a test"), created.json()["id"])
 
-    trial = client.get(f"/v1/trials/{asked.json()['id']}").json()
+    trial = client.get(f"/v1/trials/{created.json()['id']}").json()
     assert (trial["state"], trial["kind"], trial["error"]) == ("completed", "detection", None)
     result = trial["result"]
     assert result["metric"] == "map"
@@ -86,9 +82,9 @@ def test_a_detector_is_trained_over_http_like_any_network(
     assert len(result["by_class"]) == len(result["test_by_class"]) == 10
     assert result["environment"]["images"] == {"train": 48, "validation": 24, "test": 30}
     config = Config.from_json(trial["config"])
-    whole = counted(SSDLite(config), config)
+    whole = count_network(SSDLite(config), config)
     assert result["detector"] == {
-        "flops": whole.by_operator["conv"],  # it has no linear layer
+        "flops": whole.by_operator["conv"],  # a detector has no linear layer
         "fvcore_total": sum(whole.by_operator.values()),
         "params": whole.params,
     }
@@ -97,12 +93,12 @@ def test_a_detector_is_trained_over_http_like_any_network(
 
     listed = client.get("/v1/trials").json()["items"]
     assert [item["kind"] for item in listed] == ["detection"]
-    again = client.post("/v1/trials", json={**TRIAL, "multipliers": {"r": 1, "d": 1, "w": 1}, "recipe": RECIPE})
-    assert (again.status_code, again.json()["id"]) == (200, trial["id"])
+    repeated = client.post("/v1/trials", json={**TRIAL, "multipliers": {"r": 1, "d": 1, "w": 1}, "recipe": RECIPE})
+    assert (repeated.status_code, repeated.json()["id"]) == (200, trial["id"])
 
 
-def test_its_files_are_those_of_a_detector(
-    client: TestClient, patient: Settings, tmp_path: Path, few_scenes: None
+def test_detection_trial_has_detector_artifacts(
+    client: TestClient, long_lease: Settings, tmp_path: Path, few_scenes: None
 ) -> None:
     study = client.post("/v1/studies", json={**TRIAL, "name": "a study", "trials": 2, "recipe": RECIPE}).json()["id"]
     request = {
@@ -112,10 +108,10 @@ def test_its_files_are_those_of_a_detector(
         "train": {"dataset": "articles-on-photos", "recipe": RECIPE, "study": study},
     }
 
-    answer = client.post("/v1/scale", json=request)
-    assert answer.status_code == 202, answer.text
-    id = answer.json()["trial"]["id"]
-    trials.train_trial(patient, Heartbeat(patient, "a test"), id)
+    response = client.post("/v1/scale", json=request)
+    assert response.status_code == 202, response.text
+    id = response.json()["trial"]["id"]
+    run_trial.train_next_trial(long_lease, Heartbeat(long_lease, "a test"), id)
 
     files = {}
     for name in ("weights.safetensors", "model.onnx", "log.csv"):
@@ -123,9 +119,9 @@ def test_its_files_are_those_of_a_detector(
         files[name].write_bytes(client.get(f"/v1/trials/{id}/artifacts/{name}").content)
     with safe_open(files["weights.safetensors"], "pt") as opened:
         assert opened.metadata()["task"] == "detection"
-        assert json.loads(opened.metadata()["config"])["resolution"] == answer.json()["config"]["resolution"]
+        assert json.loads(opened.metadata()["config"])["resolution"] == response.json()["config"]["resolution"]
     assert isinstance(export.load(files["weights.safetensors"]), SSDLite)
-    (session,) = [export.onnxruntime.InferenceSession(files["model.onnx"])]
+    session = export.onnxruntime.InferenceSession(files["model.onnx"])
     assert [output.name for output in session.get_outputs()] == ["boxes", "scores"]
     (row,) = csv.DictReader(files["log.csv"].read_text().splitlines())
     assert set(row) == {"epoch", "train_loss", "validation_accuracy", "validation_ap50", "validation_loss"}
@@ -136,7 +132,7 @@ def test_its_files_are_those_of_a_detector(
     assert observed["latency_ms"] == pytest.approx(result["latency"]["median_ms"])
 
 
-def test_the_set_and_its_task_are_listed_and_what_lacks_is_said(
+def test_data_sets_are_listed_with_task_and_missing_packages(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, few_scenes: None
 ) -> None:
     def items() -> dict[str, Any]:
@@ -150,12 +146,11 @@ def test_the_set_and_its_task_are_listed_and_what_lacks_is_said(
         "articles-on-photos": "detection",
         "typefaces": "classification",
     }
-    monkeypatch.setattr(datasets, "photo_folder", lambda: tmp_path / "absent")
+    monkeypatch.setattr(builtin_datasets, "photo_folder", lambda: tmp_path / "absent")
     assert items()["articles-on-photos"]["missing"] == (
-        "It is composed of what is not on this machine (photos): "
-        "apt-get install -y dataset-fashion-mnist mate-backgrounds"
+        "Its sources are not on this machine (photos): apt-get install -y dataset-fashion-mnist mate-backgrounds"
     )
-    monkeypatch.setattr(datasets, "fashion_mnist_folder", lambda data_dir: None)
+    monkeypatch.setattr(builtin_datasets, "fashion_mnist_folder", lambda data_dir: None)
     assert "(Fashion-MNIST and photos)" in items()["articles-on-photos"]["missing"]
 
 
@@ -168,59 +163,59 @@ def test_the_set_and_its_task_are_listed_and_what_lacks_is_said(
     ],
 )
 @pytest.mark.parametrize(
-    ("recipe", "option", "said"),
+    ("recipe", "option", "message"),
     [
-        ("quick", "", "'quick' is no recipe for detection; take detection-quick"),
-        ({"epochs": 2, "label_smoothing": 0.1}, "/label_smoothing", "label_smoothing has no meaning for detection"),
-        ({"randaugment": 9}, "/randaugment", "randaugment has no meaning for detection"),
+        ("quick", "", "'quick' is not a recipe for detection; use detection-quick"),
+        ({"epochs": 2, "label_smoothing": 0.1}, "/label_smoothing", "label_smoothing does not apply to detection"),
+        ({"randaugment": 9}, "/randaugment", "randaugment does not apply to detection"),
     ],
 )
-def test_a_recipe_that_is_not_for_detection_is_refused_where_it_is(
-    client: TestClient, path: str, body: dict[str, Any], pointer: str, recipe: Any, option: str, said: str
+def test_classification_recipe_for_detection_is_rejected_at_its_pointer(
+    client: TestClient, path: str, body: dict[str, Any], pointer: str, recipe: Any, option: str, message: str
 ) -> None:
-    given = {"recipe": recipe}
+    fields = {"recipe": recipe}
     if "train" in body:
-        given = {"train": {"dataset": TRIAL["dataset"], **given}}
+        fields = {"train": {"dataset": TRIAL["dataset"], **fields}}
 
-    answer = client.post(path, json={**body, **given})
+    response = client.post(path, json={**body, **fields})
 
-    assert answer.status_code == 422
-    problem = answer.json()
+    assert response.status_code == 422
+    problem = response.json()
     assert problem["type"] == "/problems/validation"
     assert problem["errors"][0]["pointer"] == pointer + option
-    assert said in problem["errors"][0]["message"]
+    assert message in problem["errors"][0]["message"]
     assert "detection-quick" in problem["detail"]
 
 
 @pytest.mark.parametrize(("dataset", "preset"), [("articles-on-photos", "detection-quick"), ("digits", "quick")])
-def test_without_a_recipe_it_is_the_quick_one_of_the_data_sets_kind(
-    client: TestClient, dataset: str, preset: str
-) -> None:
-    answer = client.post("/v1/trials", json={"architecture": "small", "dataset": dataset})
+def test_default_recipe_is_quick_preset_of_task(client: TestClient, dataset: str, preset: str) -> None:
+    response = client.post("/v1/trials", json={"architecture": "small", "dataset": dataset})
 
-    assert answer.status_code == 202
-    assert answer.json()["recipe"] == PRESETS[preset].model_dump()
+    assert response.status_code == 202
+    assert response.json()["recipe"] == PRESETS[preset].model_dump()
 
 
-def test_a_detection_recipe_is_none_for_classification(client: TestClient) -> None:
-    answer = client.post("/v1/trials", json={"architecture": "small", "dataset": "digits", "recipe": "detection-quick"})
+def test_detection_recipe_for_classification_is_rejected(client: TestClient) -> None:
+    response = client.post(
+        "/v1/trials", json={"architecture": "small", "dataset": "digits", "recipe": "detection-quick"}
+    )
 
-    assert answer.status_code == 422
-    assert "take quick or" in answer.json()["detail"]
+    assert response.status_code == 422
+    assert "use quick or" in response.json()["detail"]
 
 
-def test_a_config_of_other_classes_is_refused(client: TestClient) -> None:
+def test_config_with_wrong_classes_is_rejected(client: TestClient) -> None:
     config = {**SMALL["baseline"], "num_classes": 12}
 
-    answer = client.post(
+    response = client.post(
         "/v1/trials",
         json={"config": config, **{k: v for k, v in TRIAL.items() if k == "dataset"}, "recipe": "detection-quick"},
     )
 
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/config/num_classes")
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/config/num_classes")
 
 
-def test_what_a_detector_would_take_is_estimated(client: TestClient) -> None:
+def test_detection_trial_is_estimated_without_training(client: TestClient) -> None:
     body = {**TRIAL, "recipe": "detection-quick", "validate_only": True}
 
     assert client.post("/v1/trials", json=body).json()["estimate"]["seconds"] > 0

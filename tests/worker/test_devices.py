@@ -1,4 +1,4 @@
-"""Devices: chosen by the settings, and all that holds of CUDA's path on a CPU: reduced precision, compiled networks."""
+"""The device of the settings, mixed precision and compiled networks, as far as a CPU can test them."""
 
 from __future__ import annotations
 
@@ -14,45 +14,46 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from app.recipes import Recipe
-from app.settings import Settings
-from tests.worker.support import TINY, digits, trained, weights
-from tests.worker.test_training import asked, measured, same, stop_at
+from app.core.settings import Settings
+from app.data.recipes import Recipe
+from tests.worker.support import TINY, digits, load_weights, train_small
+from tests.worker.test_training import comparable, count_stop_checks, equal_weights, stop_at
 from worker import devices
 from worker.devices import Device
 from worker.networks import build
-from worker.training import Stopped
+from worker.training.loop import TrainingStopped
 
 RECIPE = Recipe(epochs=3, batch_size=32, lr=0.01, dropout=0.2)
-REDUCED = Device("cpu", reduced=True)
+MIXED = Device("cpu", mixed_precision=True)
 
-without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: it would be chosen")
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU would be selected")
 
 
-def settings(**given: Any) -> Settings:
-    return Settings(data_dir=Path("absent"), **given)
+def settings(**options: Any) -> Settings:
+    return Settings(data_dir=Path("absent"), **options)
 
 
 @without_gpu
-def test_without_a_gpu_networks_are_trained_on_the_cpu_in_full_precision() -> None:
-    assert devices.chosen(settings()) == Device("cpu", reduced=False, compiled=False)
+def test_default_device_without_gpu_is_cpu_in_float32() -> None:
+    assert devices.select_device(settings()) == Device("cpu", mixed_precision=False, compiled=False)
 
 
-def test_the_settings_have_their_way() -> None:
-    chosen = devices.chosen(settings(device="cpu", precision="bfloat16", compile=True))
+def test_settings_select_device_and_precision() -> None:
+    device = devices.select_device(settings(device="cpu", precision="bfloat16", compile=True))
 
-    assert chosen == Device("cpu", reduced=True, compiled=True)
+    assert device == Device("cpu", mixed_precision=True, compiled=True)
 
 
 @without_gpu
 @pytest.mark.parametrize("name", ["cuda", "cuda:3"])
-def test_a_gpu_that_is_not_there_is_refused_and_the_cure_named(name: str) -> None:
+def test_missing_gpu_is_rejected_with_remedy(name: str) -> None:
     with pytest.raises(devices.DeviceError, match=f"RDW_DEVICE is {name}.*set it to cpu"):
-        devices.chosen(settings(device=name))
+        devices.select_device(settings(device=name))
 
 
+@pytest.mark.exhaustive
 @without_gpu
-def test_a_worker_does_not_start_without_the_gpu_that_it_is_to_use(tmp_path: Path) -> None:
+def test_worker_does_not_start_without_configured_gpu(tmp_path: Path) -> None:
     environment = {**os.environ, "RDW_DEVICE": "cuda", "RDW_DATA_DIR": str(tmp_path)}
 
     ended = subprocess.run([sys.executable, "-m", "app.cli", "worker"], env=environment, capture_output=True, text=True)
@@ -63,58 +64,60 @@ def test_a_worker_does_not_start_without_the_gpu_that_it_is_to_use(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "CUDA", ""])
-def test_what_is_no_device_is_no_setting(name: str) -> None:
+def test_invalid_device_name_is_rejected(name: str) -> None:
     with pytest.raises(ValidationError):
         settings(device=name)
 
 
-def test_in_reduced_precision_it_is_learned_repeated_and_recorded(tmp_path: Path) -> None:
-    full = trained(tmp_path / "full", RECIPE, splits=digits())
+def test_mixed_precision_learns_repeats_and_is_recorded(tmp_path: Path) -> None:
+    full = train_small(tmp_path / "full", RECIPE, splits=digits())
 
-    one = trained(tmp_path / "one", RECIPE, splits=digits(), device=REDUCED)
-    other = trained(tmp_path / "other", RECIPE, splits=digits(), device=REDUCED)
+    one = train_small(tmp_path / "one", RECIPE, splits=digits(), device=MIXED)
+    other = train_small(tmp_path / "other", RECIPE, splits=digits(), device=MIXED)
 
-    assert measured(one) == measured(other)
+    assert comparable(one) == comparable(other)
     assert one.accuracy > 0.7
-    assert not same(weights(tmp_path / "one"), weights(tmp_path / "full"))
-    assert all(tensor.dtype != torch.bfloat16 for tensor in weights(tmp_path / "one").values())
+    assert not equal_weights(load_weights(tmp_path / "one"), load_weights(tmp_path / "full"))
+    assert all(tensor.dtype != torch.bfloat16 for tensor in load_weights(tmp_path / "one").values())
     assert (full.environment["precision"], one.environment["precision"]) == ("float32", "bfloat16")
 
 
-def test_resumed_elsewhere_a_result_names_both_environments(tmp_path: Path) -> None:
-    with pytest.raises(Stopped):
-        trained(tmp_path, RECIPE, device=REDUCED, should_stop=stop_at(asked(200, RECIPE) + 1))
+def test_result_names_previous_environments_of_resumed_training(tmp_path: Path) -> None:
+    with pytest.raises(TrainingStopped):
+        train_small(tmp_path, RECIPE, device=MIXED, should_stop=stop_at(count_stop_checks(200, RECIPE) + 1))
 
-    result = trained(tmp_path, RECIPE)
+    result = train_small(tmp_path, RECIPE)
 
     assert result.environment["precision"] == "float32"
     assert [before["precision"] for before in result.environment["earlier"]] == ["bfloat16"]
-    assert "earlier" not in trained(tmp_path / "at once", RECIPE).environment
+    assert "earlier" not in train_small(tmp_path / "at once", RECIPE).environment
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(shutil.which("g++") is None, reason="NOT TESTED: torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")
-def test_a_compiled_network_is_trained_and_its_weights_keep_their_names(tmp_path: Path) -> None:
+def test_compiled_network_keeps_names_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)  # a pool of compilers would outlive the test
     smallest = replace(TINY, stages=TINY.stages[:1])
     recipe = Recipe(epochs=1, batch_size=96, lr=0.01, ema_decay=0.5)
 
-    eager = trained(tmp_path / "eager", recipe, config=smallest, splits=digits(192))
-    result = trained(tmp_path, recipe, config=smallest, device=Device("cpu", compiled=True), splits=digits(192))
+    eager = train_small(tmp_path / "eager", recipe, config=smallest, splits=digits(192))
+    result = train_small(tmp_path, recipe, config=smallest, device=Device("cpu", compiled=True), splits=digits(192))
 
     assert result.environment["compiled"] is True
     assert result.history[0]["train_loss"] == pytest.approx(eager.history[0]["train_loss"], rel=1e-3)
     assert result.history[-1]["train_loss"] < 2.4
-    build(smallest).load_state_dict(weights(tmp_path))
+    build(smallest).load_state_dict(load_weights(tmp_path))
 
 
-def test_the_peak_of_memory_is_a_trainings_own() -> None:
+def test_peak_memory_is_reset_between_trainings() -> None:
     device = Device()
-    device.forget_peak()
+    device.reset_peak_memory()
     before = device.peak_memory()
     large = torch.ones(300_000_000, dtype=torch.uint8)
     during = device.peak_memory()
     del large
-    device.forget_peak()
+    device.reset_peak_memory()
 
     assert during - before > 200_000_000
     assert device.peak_memory() < during - 200_000_000

@@ -1,57 +1,68 @@
-"""`python -m worker.fetch` prints which way and why, then the set to train on."""
+"""`python -m worker.data.fetch` prints the source and the reason, then the data set to train on."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from app import typefaces
-from app.datasets import DIGITS, FASHION_MNIST
-from tests.worker.support import fashion_mnist
-from worker import fetch as fetching
+from app.core.settings import Settings
+from app.data import fonts
+from app.data.builtin_datasets import DIGITS, FASHION_MNIST, TYPEFACES
+from tests.worker.support import fashion_mnist, link_datasets
+from worker.data import fetch as fetch_module
+
+Fetch = Callable[..., int]
 
 
-def fetch(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "worker.fetch", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "RDW_DATA_DIR": str(data_dir)},
-    )
+@pytest.fixture
+def fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetch:
+    """Runs the command on a temporary data directory in this process, and returns its exit code."""
+
+    def fetch(*arguments: str) -> int:
+        monkeypatch.setattr(fetch_module, "get_settings", lambda: Settings(data_dir=tmp_path))
+        monkeypatch.setattr(sys, "argv", ["fetch", *arguments])
+        return fetch_module.main()
+
+    return fetch
 
 
-def test_fashion_mnist_that_is_there_is_not_fetched_again(tmp_path: Path) -> None:
+def test_existing_fashion_mnist_is_not_fetched_again(
+    fetch: Fetch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fashion_mnist(20)
+    link_datasets(tmp_path)
 
-    done = fetch(tmp_path, FASHION_MNIST.name)
-
-    assert done.returncode == 0
-    assert done.stdout.splitlines() == ["Fashion-MNIST: already on this machine", FASHION_MNIST.name]
-    assert list(tmp_path.iterdir()) == []
+    assert fetch(FASHION_MNIST.name) == 0
+    assert capsys.readouterr().out.splitlines() == ["Fashion-MNIST: already on this machine", FASHION_MNIST.name]
 
 
-def test_digits_need_no_fetching(tmp_path: Path) -> None:
-    assert fetch(tmp_path, DIGITS.name).stdout.splitlines()[-1] == DIGITS.name
+def test_digits_need_no_download(fetch: Fetch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fetch(DIGITS.name) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == DIGITS.name
 
 
-@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["imagenet"], 2)])
-def test_the_usage_names_the_sets(arguments: list[str], code: int, tmp_path: Path) -> None:
-    done = fetch(tmp_path, *arguments)
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["imagenet"], 2), pytest.param(["--help"], 0, marks=pytest.mark.exhaustive)]
+)
+def test_usage_names_data_sets(arguments: list[str], code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "worker.data.fetch", *arguments], capture_output=True, text=True, timeout=120
+    )
 
     assert done.returncode == code
     assert "{fashion-mnist,digits,typefaces}" in done.stdout + done.stderr
 
 
-def test_without_fonts_the_whole_command_that_installs_them_is_printed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_install_command_is_printed_without_fonts(
+    fetch: Fetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(typefaces, "font_folders", lambda: [tmp_path])
-    monkeypatch.setattr(sys, "argv", ["fetch", typefaces.NAME])
+    monkeypatch.setattr(fonts, "font_folders", lambda: [tmp_path])
 
-    assert fetching.main() == 1
-    assert "of 0 families are too few: apt-get install -y fonts-3270 " in capsys.readouterr().err
+    assert fetch(TYPEFACES) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "of 0 families are too few: apt-get install -y fonts-3270 " in output.err

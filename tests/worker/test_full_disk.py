@@ -1,4 +1,4 @@
-"""A disk that is really full: the trial fails and says so, nothing on it is damaged, and with room it goes on."""
+"""On a full disk a trial fails with the reason and without damage, and resumes once there is space."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 import torch
 
-from app.datasets import DIGITS
+from app.core.settings import Settings
+from app.data.builtin_datasets import DIGITS
+from app.data.recipes import Recipe
 from app.db.tables import TrialRow
 from app.db.unit_of_work import UnitOfWork
-from app.recipes import Recipe
-from app.services import artifacts, leases, trials
-from app.settings import Settings
-from tests.support import absent
+from app.services.trials import artifacts, lifecycle, requests
+from tests.support import skip_without
 from tests.worker.support import TINY
-from worker import export
-from worker import trials as training
-from worker.leases import Heartbeat
+from worker import export, run_trial
+from worker.heartbeat import Heartbeat
 
 RECIPE = Recipe(epochs=3, batch_size=64, train_images=256)
 DISK_BYTES = 2_000_000
@@ -28,12 +27,12 @@ DISK_BYTES = 2_000_000
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A small file system of its own."""
+    """A small file system."""
     place = tmp_path / "disk"
     place.mkdir()
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", place], capture_output=True)
     if made.returncode:
-        absent("the right to mount a small file system (root)")
+        skip_without("the right to mount a small file system (root)")
     yield place
     subprocess.run(["umount", place], check=True)
 
@@ -45,24 +44,24 @@ def settings(settings: Settings, disk: Path) -> Settings:
 
 @pytest.fixture
 def run(work: Callable[[], UnitOfWork], settings: Settings) -> Callable[[], TrialRow]:
-    """Runs what is next in line as a worker does, the same trial each time; its row afterwards."""
+    """Runs one trial as a worker does, retrying it if it has failed, and returns its row."""
     with work() as unit:
-        trial_id = trials.request(unit, trials.Plan("tiny", TINY, DIGITS, RECIPE, 0)).id
+        trial_id = requests.get_or_create(unit, requests.TrialPlan("tiny", TINY, DIGITS, RECIPE, 0)).id
         unit.commit()
 
     def run() -> TrialRow:
         with work() as unit:
-            if trials.find(unit, trial_id).state == "failed":
-                trials.retry(unit, trial_id)
-        training.train_trial(settings, Heartbeat(settings, "a test"), trial_id)
+            if requests.find(unit, trial_id).state == "failed":
+                requests.retry(unit, trial_id)
+        run_trial.train_next_trial(settings, Heartbeat(settings, "a test"), trial_id)
         with work() as unit:
-            return trials.find(unit, trial_id)
+            return requests.find(unit, trial_id)
 
     return run
 
 
 def fill(disk: Path) -> Path:
-    """Leaves no room but for some bytes."""
+    """Fill the disk and return the file that does."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as opened:
         try:
@@ -72,61 +71,64 @@ def fill(disk: Path) -> Path:
             return filler
 
 
-def test_without_room_for_a_checkpoint_a_trial_fails_and_goes_on_once_there_is_some(
+def test_trial_resumes_after_full_disk_at_checkpoint(
     run: Callable[[], TrialRow], disk: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report, epochs = leases.report, []
+    report, epochs = lifecycle.report, []
 
-    def fill_after_the_first_epoch(work: Any, claim: Any, progress: dict[str, Any], *rest: Any) -> bool:
-        epochs.append(progress["epoch"])
+    def fill_after_the_first_epoch(work: Any, claim: Any, progress: Any, *rest: Any) -> bool:
+        epochs.append(progress.epoch)
         if epochs == [1]:
             fill(disk)
         return report(work, claim, progress, *rest)
 
-    monkeypatch.setattr(leases, "report", fill_after_the_first_epoch)
-    monkeypatch.setattr(export, "_SECONDS", 0.05)
+    monkeypatch.setattr(lifecycle, "report", fill_after_the_first_epoch)
+    monkeypatch.setattr(export, "MEASURED_SECONDS", 0.05)
 
     failed = run()
 
     assert (failed.state, epochs) == ("failed", [1])
-    assert failed.error is not None and failed.error.startswith("The disk of the data directory is full: make room")
+    assert failed.error is not None and failed.error.startswith(
+        "The disk of the data directory is full: free some space"
+    )
     place = artifacts.trial_folder(disk, failed.id)
     assert torch.load(place / "checkpoint.pt", weights_only=True)["epoch"] == 1
-    assert list(place.glob("*.half")) == []
+    assert list(place.glob("*.tmp")) == []
 
     (disk / "filler").unlink()
     done = run()
 
     assert (done.state, epochs) == ("completed", [1, 2, 3])
-    assert artifacts.folder(disk, done.id).joinpath("model.onnx").is_file()
+    assert done.artifacts is not None and "model.onnx" in done.artifacts.files
 
 
-def test_without_room_for_what_it_leaves_a_trial_fails_and_retried_only_exports(
+def test_trial_only_exports_after_full_disk_at_export(
     run: Callable[[], TrialRow], disk: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained, fillers = [], []
-    exported = training.export
+    exports, fillers = [], []
+    export_files = run_trial.export
 
-    def fill_before(*given: Any) -> Any:
-        trained.append(given)
-        if len(trained) == 1:
+    def fill_disk_first(*arguments: Any) -> Any:
+        exports.append(arguments)
+        if len(exports) == 1:
             fillers.append(fill(disk))
-        return exported(*given)
+        return export_files(*arguments)
 
-    monkeypatch.setattr(training, "export", fill_before)
-    monkeypatch.setattr(export, "_SECONDS", 0.05)
+    monkeypatch.setattr(run_trial, "export", fill_disk_first)
+    monkeypatch.setattr(export, "MEASURED_SECONDS", 0.05)
 
     failed = run()
 
     assert failed.state == "failed"
     assert failed.error is not None and "disk of the data directory is full" in failed.error
     assert failed.result is None
-    assert list(artifacts.folder(disk, failed.id).glob("*")) == []
+    assert list(artifacts.artifact_folder(disk, failed.id).glob("*")) == []
 
     fillers[0].unlink()
     done = run()
 
     assert done.state == "completed"
-    assert done.result is not None and "export_error" not in done.result
-    assert done.result["history"] == trained[0][3]
-    assert {file.name for file in artifacts.folder(disk, done.id).iterdir()} == {a.value for a in artifacts.Artifact}
+    assert done.result is not None and done.result.export_error is None
+    assert done.result.history == exports[0][3]
+    assert done.artifacts is not None
+    assert set(done.artifacts.files) == {a.value for a in artifacts.Artifact}

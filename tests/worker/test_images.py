@@ -8,117 +8,117 @@ import pytest
 import torch
 from torch import Tensor
 
-import worker.images
-from app.recipes import Recipe
+import worker.data.preprocessing
+from app.data.recipes import Recipe
 from tests.worker.support import images
-from worker.images import Inputs, Normalisation, augmented
+from worker.data.preprocessing import NetworkInputs, Normalisation, augment
 
-PLAIN = Normalisation(0.0, 1.0)
+IDENTITY = Normalisation(0.0, 1.0)
 
 
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def everything(inputs: Inputs) -> Tensor:
+def everything(inputs: NetworkInputs) -> Tensor:
     return inputs[torch.arange(len(inputs))]
 
 
-def test_training_images_are_normalised_to_mean_0_and_deviation_1() -> None:
+def test_training_images_have_mean_0_and_deviation_1() -> None:
     part = images(300, channels=3)
 
-    prepared = everything(Inputs(part, 3, 8, Normalisation.of(part)))
+    prepared = everything(NetworkInputs(part, 3, 8, Normalisation.from_images(part)))
 
     assert prepared.mean().item() == pytest.approx(0, abs=1e-5)
     assert prepared.std().item() == pytest.approx(1, abs=1e-5)
 
 
-def test_images_of_one_colour_do_not_divide_by_zero() -> None:
+def test_uniform_images_are_normalised_to_zero() -> None:
     part = images(4)
     blank = replace(part, pixels=torch.full_like(part.pixels, 7))
 
-    assert torch.equal(everything(Inputs(blank, 1, 8, Normalisation.of(blank))), torch.zeros(4, 1, 8, 8))
+    assert not everything(NetworkInputs(blank, 1, 8, Normalisation.from_images(blank))).any()
 
 
-def test_grey_images_are_repeated_for_a_network_of_three_channels() -> None:
+def test_grey_images_are_repeated_to_three_channels() -> None:
     part = images(5)
 
-    prepared = everything(Inputs(part, 3, 8, PLAIN))
+    prepared = everything(NetworkInputs(part, 3, 8, IDENTITY))
 
     assert torch.equal(prepared, part.pixels.float().expand(5, 3, 8, 8))
 
 
-def test_colours_become_luminance_for_a_network_of_one_channel() -> None:
+def test_colours_become_luminance_for_one_channel() -> None:
     part = images(5, channels=3)
 
-    prepared = everything(Inputs(part, 1, 8, PLAIN))
+    prepared = everything(NetworkInputs(part, 1, 8, IDENTITY))
 
     red, green, blue = part.pixels.float().unbind(1)
     assert torch.allclose(prepared[:, 0], 0.299 * red + 0.587 * green + 0.114 * blue)
 
 
 @pytest.mark.parametrize("px", [4, 13, 16])
-def test_images_come_at_the_networks_size_and_keep_their_mean_tone(px: int) -> None:
+def test_images_are_resized_and_keep_their_mean(px: int) -> None:
     part = images(5)
 
-    prepared = everything(Inputs(part, 1, px, PLAIN))
+    prepared = everything(NetworkInputs(part, 1, px, IDENTITY))
 
     assert prepared.shape == (5, 1, px, px)
     assert torch.allclose(prepared.mean((1, 2, 3)), part.pixels.float().mean((1, 2, 3)), rtol=0.1)
 
 
-def test_sets_too_large_for_memory_are_prepared_by_the_batch_to_the_same_numbers(
+def test_large_sets_are_converted_batchwise_with_same_result(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     part = images(50, channels=3)
-    at_once = everything(Inputs(part, 1, 12, PLAIN).prepare())
+    in_advance = everything(NetworkInputs(part, 1, 12, IDENTITY).prepare())
 
-    monkeypatch.setattr(worker.images, "_AT_ONCE_BYTES", 0)
-    by_the_batch = Inputs(part, 1, 12, PLAIN).prepare()
+    monkeypatch.setattr(worker.data.preprocessing, "_MAX_PREPARED_BYTES", 0)
+    batchwise = NetworkInputs(part, 1, 12, IDENTITY).prepare()
 
-    assert torch.equal(by_the_batch[torch.tensor([4, 2, 49])], at_once[[4, 2, 49]])
-    assert torch.equal(torch.cat([by_the_batch[batch] for batch in by_the_batch.batches()]), at_once)
+    assert torch.equal(batchwise[torch.tensor([4, 2, 49])], in_advance[[4, 2, 49]])
+    assert torch.equal(torch.cat([batchwise[batch] for batch in batchwise.batches()]), in_advance)
 
 
-def test_batches_go_through_all_images_once_in_order() -> None:
-    inputs = Inputs(images(1100), 1, 8, PLAIN)
+def test_batches_cover_all_images_in_order() -> None:
+    inputs = NetworkInputs(images(1100), 1, 8, IDENTITY)
 
     assert torch.equal(torch.cat([inputs.labels[batch] for batch in inputs.batches()]), inputs.labels)
 
 
-def test_without_augmentation_a_batch_stays_as_it_is() -> None:
+def test_batch_without_augmentation_is_unchanged() -> None:
     batch = torch.rand(4, 1, 8, 8)
 
-    assert torch.equal(augmented(batch, Recipe(), generator()), batch)
+    assert torch.equal(augment(batch, Recipe(), generator()), batch)
 
 
-def test_mirroring_turns_about_half_of_the_images_around() -> None:
+def test_flip_mirrors_about_half_of_images() -> None:
     batch = torch.rand(200, 3, 8, 8)
 
-    flipped = augmented(batch, Recipe(flip=True), generator())
+    flipped = augment(batch, Recipe(flip=True), generator())
 
-    turned = [not torch.equal(new, old) for new, old in zip(flipped, batch, strict=True)]
+    mirrored = [not torch.equal(new, old) for new, old in zip(flipped, batch, strict=True)]
     assert all(
-        torch.equal(new, old.flip(-1) if was else old) for new, old, was in zip(flipped, batch, turned, strict=True)
+        torch.equal(new, old.flip(-1) if was else old) for new, old, was in zip(flipped, batch, mirrored, strict=True)
     )
-    assert 70 < sum(turned) < 130
+    assert 70 < sum(mirrored) < 130
 
 
-def test_shifting_moves_each_image_within_reach_and_repeats_its_edges() -> None:
+def test_shift_moves_images_within_reach_and_repeats_edges() -> None:
     batch = torch.rand(100, 2, 8, 8)
     padded = torch.nn.functional.pad(batch, (2, 2, 2, 2), mode="replicate")
 
-    shifted = augmented(batch, Recipe(shift=0.25), generator())
+    shifted = augment(batch, Recipe(shift=0.25), generator())
 
-    places = set()
+    offsets = set()
     for image, wide in zip(shifted, padded, strict=True):
-        found = [(y, x) for y in range(5) for x in range(5) if torch.equal(image, wide[:, y : y + 8, x : x + 8])]
-        assert found
-        places.update(found)
-    assert len(places) == 25
+        matches = [(y, x) for y in range(5) for x in range(5) if torch.equal(image, wide[:, y : y + 8, x : x + 8])]
+        assert matches
+        offsets.update(matches)
+    assert len(offsets) == 25
 
 
-def test_the_same_generator_augments_alike() -> None:
+def test_same_seed_augments_equally() -> None:
     batch, recipe = torch.rand(20, 1, 8, 8), Recipe(flip=True, shift=0.25)
 
-    assert torch.equal(augmented(batch, recipe, generator()), augmented(batch, recipe, generator()))
+    assert torch.equal(augment(batch, recipe, generator()), augment(batch, recipe, generator()))

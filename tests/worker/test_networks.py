@@ -1,4 +1,4 @@
-"""A config built is timm's own network: the same names and shapes, the same numbers out of the same weights."""
+"""A built config is timm's own network: the same names and shapes, and the same logits for the same weights."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ import torch
 from torch import Tensor, nn
 
 from app.scaling import families
-from app.scaling.architecture import Config, Multipliers
 from app.scaling.errors import InvalidNetwork
 from app.scaling.families import baseline, baselines
-from tests.scaling.baselines import SMALLEST, SMALLEST_NAMES
+from app.scaling.network import Config, Multipliers
+from tests.scaling.baselines import EVERY_NAME, SMALLEST, SMALLEST_NAMES
 from tests.worker.support import SMALL
-from worker.measuring import measure
+from worker.fvcore_counts import count_config
 from worker.networks import build
 
 REBUILD = Path(__file__).parents[2] / "examples" / "rebuild.py"
 
 
-DOCS = Path(__file__).parents[2] / "docs" / "baselines.md"
+BASELINES_DOC = Path(__file__).parents[2] / "docs" / "baselines.md"
 
 
 def shapes(network: nn.Module) -> list[tuple[str, list[int]]]:
-    """In the state_dict's order."""
+    """Return names and shapes in the order of the state_dict."""
     return [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
 
 
@@ -41,8 +41,8 @@ def norms(network: nn.Module) -> list[tuple[float, float | None]]:
     return [(m.eps, getattr(m, "momentum", None)) for m in network.modules() if isinstance(m, kinds)]
 
 
-def shake(network: nn.Module) -> None:
-    """Norms and biases as no initialisation leaves them, so that each of them shows in the logits."""
+def randomise(network: nn.Module) -> None:
+    """Randomise norms and biases, so that each of them affects the logits."""
     for tensor in network.state_dict().values():
         if tensor.ndim == 1:
             nn.init.uniform_(tensor, 0.5, 1.5)
@@ -52,8 +52,8 @@ def image(config: Config) -> Tensor:
     return torch.rand(1, config.in_chans, config.resolution, config.resolution)
 
 
-@pytest.mark.parametrize("name", baselines())
-def test_every_built_in_baseline_has_timms_names_and_shapes(name: str) -> None:
+@pytest.mark.parametrize("name", EVERY_NAME)
+def test_every_baseline_has_timms_names_and_shapes(name: str) -> None:
     with torch.device("meta"):
         ours, theirs = build(baseline(name).baseline), timm.create_model(name)
 
@@ -88,13 +88,18 @@ def test_every_built_in_baseline_has_timms_names_and_shapes(name: str) -> None:
         "regnety_004",
         "convnext_atto",
         "convnext_tiny",
+        "lcnet_035",
+        "lcnet_100",
+        "fbnetc_100",
+        "hardcorenas_a",
+        "hardcorenas_f",
     ],
 )
 @torch.inference_mode()
-def test_timms_weights_give_the_same_logits_as_timms_network(name: str) -> None:
+def test_logits_equal_those_of_timms_network(name: str) -> None:
     config = replace(baseline(name).baseline, resolution=64)
     ours, theirs = build(config).eval(), timm.create_model(name).eval()
-    shake(theirs)
+    randomise(theirs)
     ours.load_state_dict(theirs.state_dict())
     x = image(config)
     logits = ours(x)
@@ -103,32 +108,32 @@ def test_timms_weights_give_the_same_logits_as_timms_network(name: str) -> None:
     assert torch.equal(logits, theirs(x))
 
 
-def test_a_config_read_back_from_plain_data_builds_the_same_network() -> None:
-    config = SMALL.scaled(Multipliers(1.0, 1.5, 0.7))
+def test_config_from_json_builds_same_network() -> None:
+    config = SMALL.scale(Multipliers(1.0, 1.5, 0.7))
 
-    again = Config.from_json(config.to_json())
+    restored = Config.from_json(config.to_json())
 
-    assert again == config
-    assert shapes(build(again)) == shapes(build(config))
+    assert restored == config
+    assert shapes(build(restored)) == shapes(build(config))
 
 
 @pytest.mark.parametrize("name", SMALLEST_NAMES)
-def test_a_config_as_answers_carry_it_builds_the_same_network(name: str) -> None:
-    config = baseline(name).scaled(Multipliers(1.0, 0.7, 0.6))
-    answered = json.loads(json.dumps({**config.to_json(), "timm": families.rebuild(config)}))
+def test_config_from_response_builds_same_network(name: str) -> None:
+    config = baseline(name).scale(Multipliers(1.0, 0.7, 0.6))
+    response_config = json.loads(json.dumps({**config.to_json(), "timm": families.rebuild_recipe(config)}))
 
     with torch.device("meta"):
-        assert shapes(build(answered)) == shapes(build(config))
+        assert shapes(build(response_config)) == shapes(build(config))
 
 
-def test_the_network_takes_the_configs_channels_and_gives_a_logit_a_class() -> None:
+def test_network_has_configured_channels_and_classes() -> None:
     config = replace(SMALL.baseline, in_chans=2, num_classes=7)
 
     assert build(config).eval()(image(config)).shape == (1, 7)
 
 
-def test_each_stage_has_the_configs_channels_and_repeats() -> None:
-    config = SMALL.scaled(Multipliers(1.0, 1.5, 0.7))
+def test_stages_have_configured_channels_and_repeats() -> None:
+    config = SMALL.scale(Multipliers(1.0, 1.5, 0.7))
     network = build(config).eval()
     x = network.bn1(network.conv_stem(image(config)))
 
@@ -138,13 +143,13 @@ def test_each_stage_has_the_configs_channels_and_repeats() -> None:
 
 
 @pytest.mark.parametrize(("activation", "layer"), [("relu", nn.ReLU), ("relu6", nn.ReLU6), ("swish", nn.SiLU)])
-def test_the_activation_is_the_configs(activation: str, layer: type[nn.Module]) -> None:
+def test_network_has_configured_activation(activation: str, layer: type[nn.Module]) -> None:
     network = build(replace(SMALL.baseline, activation=activation))
 
     assert any(isinstance(m, layer) for m in network.modules())
 
 
-def test_dropout_and_stochastic_depth_are_off_unless_asked_for() -> None:
+def test_dropout_and_stochastic_depth_are_off_by_default() -> None:
     config = SMALL.baseline
     x = torch.rand(8, config.in_chans, config.resolution, config.resolution)
 
@@ -160,15 +165,15 @@ def test_dropout_and_stochastic_depth_are_off_unless_asked_for() -> None:
         (name, rates)
         for name in SMALLEST_NAMES
         for rates in ({"drop_rate": 0.5}, {"drop_path_rate": 0.5})
-        if "drop_rate" in rates or not name.startswith(("ghostnet", "mobilenetv1"))  # which know no stochastic depth
+        if "drop_rate" in rates or not name.startswith(("ghostnet", "mobilenetv1", "lcnet"))  # without stochastic depth
     ],
 )
 @torch.no_grad()
-def test_every_family_drops_what_it_is_asked_to_in_training_alone(name: str, rates: dict[str, float]) -> None:
+def test_every_family_applies_dropout_in_training_only(name: str, rates: dict[str, float]) -> None:
     config = replace(baseline(name).baseline, resolution=32)
     x = torch.rand(4, 3, 32, 32)
     plain, dropping = build(config), build(config, **rates)
-    shake(plain)
+    randomise(plain)
     dropping.load_state_dict(plain.state_dict())
 
     assert torch.equal(plain.train()(x), plain(x))
@@ -176,12 +181,12 @@ def test_every_family_drops_what_it_is_asked_to_in_training_alone(name: str, rat
     assert torch.equal(dropping.eval()(x), dropping(x))
 
 
-def scaled_at_random() -> Iterator[Config]:
-    """Small networks of every family."""
+def random_configs() -> Iterator[Config]:
+    """Yield small networks of every family."""
     draw = random.Random(0)
     for architecture in SMALLEST:
         for _ in range(3):
-            scaled = architecture.scaled(Multipliers(1, draw.uniform(0.3, 1.3), draw.uniform(0.1, 1.2)))
+            scaled = architecture.scale(Multipliers(1, draw.uniform(0.3, 1.3), draw.uniform(0.1, 1.2)))
             yield replace(scaled, in_chans=draw.choice([1, 3]), num_classes=draw.randint(1, 100))
 
 
@@ -190,20 +195,20 @@ import json, runpy, sys
 sys.modules |= {"app": None, "worker": None}  # importing them fails
 script, configs = sys.argv[1:]
 import torch
-rebuilt = runpy.run_path(script)["rebuilt"]
+rebuild = runpy.run_path(script)["rebuild"]
 networks = []
 with torch.device("meta"):
     for config in json.load(open(configs)):
-        state = rebuilt(config["timm"]).state_dict()
+        state = rebuild(config["timm"]).state_dict()
         networks.append([[name, list(tensor.shape)] for name, tensor in state.items()])
 json.dump(networks, sys.stdout)
 """
 
 
-def test_a_program_without_rdw_rebuilds_the_networks_of_every_family_with_stock_timm(tmp_path: Path) -> None:
-    configs = list(scaled_at_random())
+def test_example_rebuilds_every_family_without_rdw(tmp_path: Path) -> None:
+    configs = list(random_configs())
     file = tmp_path / "configs.json"
-    file.write_text(json.dumps([{**config.to_json(), "timm": families.rebuild(config)} for config in configs]))
+    file.write_text(json.dumps([{**config.to_json(), "timm": families.rebuild_recipe(config)} for config in configs]))
 
     command = [sys.executable, "-I", "-c", WITHOUT_RDW, str(REBUILD), str(file)]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
@@ -214,10 +219,10 @@ def test_a_program_without_rdw_rebuilds_the_networks_of_every_family_with_stock_
         assert rebuilt == [shapes(build(config)) for config in configs]
 
 
-def test_the_example_says_what_it_rebuilt_from_an_answers_config(tmp_path: Path) -> None:
-    config = baseline("regnety_002").scaled(Multipliers(0.5, 0.5, 0.5))
+def test_rebuild_example_prints_class_and_parameters(tmp_path: Path) -> None:
+    config = baseline("regnety_002").scale(Multipliers(0.5, 0.5, 0.5))
     file = tmp_path / "config.json"
-    file.write_text(json.dumps({**config.to_json(), "timm": families.rebuild(config)}))
+    file.write_text(json.dumps({**config.to_json(), "timm": families.rebuild_recipe(config)}))
 
     ran = subprocess.run(
         [sys.executable, "-I", str(REBUILD), str(file)], cwd=tmp_path, capture_output=True, text=True, timeout=200
@@ -229,9 +234,9 @@ def test_the_example_says_what_it_rebuilt_from_an_answers_config(tmp_path: Path)
 
 @pytest.fixture
 def spnasnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
-    """The baseline of a family that one more file brings: the one that the documents show."""
-    (shown,) = re.findall(r"^```python\n(.*?)^```", DOCS.read_text(), re.MULTILINE | re.DOTALL)
-    (tmp_path / "spnasnet.py").write_text(shown)
+    """The baseline of a family in an additional file, which is the example of the documentation."""
+    (example,) = re.findall(r"^```python\n(.*?)^```", BASELINES_DOC.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "spnasnet.py").write_text(example)
     monkeypatch.setattr(families, "__path__", [*families.__path__, str(tmp_path)])
     families.families.cache_clear()
     families.baselines.cache_clear()
@@ -242,7 +247,7 @@ def spnasnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Config
     delattr(families, "spnasnet")
 
 
-def test_a_file_more_is_a_family_more(spnasnet: Config) -> None:
+def test_additional_file_adds_a_family(spnasnet: Config) -> None:
     with torch.device("meta"):
         ours, theirs = build(spnasnet), timm.create_model("spnasnet_100")
 
@@ -252,14 +257,14 @@ def test_a_file_more_is_a_family_more(spnasnet: Config) -> None:
 
 
 @pytest.mark.parametrize("multipliers", [Multipliers(1, 1, 1), Multipliers(0.3, 1.6, 0.45)])
-def test_a_family_of_one_more_file_costs_what_fvcore_counts(spnasnet: Config, multipliers: Multipliers) -> None:
-    config = replace(baseline("spnasnet_100").scaled(multipliers), resolution=64)
-    cost, measured = families.network_cost(config), measure(config)
+def test_added_family_costs_what_fvcore_counts(spnasnet: Config, multipliers: Multipliers) -> None:
+    config = replace(baseline("spnasnet_100").scale(multipliers), resolution=64)
+    cost, counts = families.network_cost(config), count_config(config)
 
-    assert measured.by_operator == {operator: n for operator, n in cost.by_operator.items() if n}
-    assert (measured.params, measured.activations) == (cost.params, cost.activations)
+    assert counts.by_operator == {operator: n for operator, n in cost.by_operator.items() if n}
+    assert (counts.params, counts.activations) == (cost.params, cost.activations)
 
 
-def test_what_a_family_cannot_build_is_refused() -> None:
+def test_unbuildable_config_is_rejected() -> None:
     with pytest.raises(InvalidNetwork):
         build(replace(SMALL.baseline, stem=replace(SMALL.baseline.stem, stride=1)))

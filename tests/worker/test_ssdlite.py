@@ -1,4 +1,4 @@
-"""Any config is a detector: its maps, its boxes, its loss."""
+"""Every config makes a detector, with feature maps, boxes and loss."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from app.scaling.architecture import Config
+from app.scaling.network import Config
 from tests.worker.support import SMALL, TINY
-from tests.worker.test_training_families import OF_EACH, narrow
+from tests.worker.test_training_families import ONE_PER_FAMILY, narrow
 from worker.networks import build
-from worker.ssdlite import SSDLite, Target
+from worker.training.ssdlite import SSDLite, Target
 
-WHERE: list[Target] = [
+TRUTH: list[Target] = [
     {"boxes": torch.tensor([[4.0, 6, 30, 28], [40.0, 30, 62, 60]]), "labels": torch.tensor([3, 10])},
     {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)},
     {"boxes": torch.tensor([[20.0, 20, 44, 50]]), "labels": torch.tensor([1])},
@@ -30,14 +30,14 @@ def images(config: Config, n: int) -> Tensor:
     return torch.randn(n, config.in_chans, config.resolution, config.resolution, generator=torch.manual_seed(1))
 
 
-def perfect(network: SSDLite, targets: list[Target]) -> tuple[Tensor, Tensor]:
-    """What a network would give that knows: each anchor the box that it is matched with, and the class surely."""
+def perfect_output(network: SSDLite, targets: list[Target]) -> tuple[Tensor, Tensor]:
+    """Return the output of a perfect network: the matched box of each anchor, and its class."""
     codes, logits = (
         torch.zeros(len(targets), len(network.anchors), 4),
         torch.zeros(len(targets), len(network.anchors), 11),
     )
     for i, target in enumerate(targets):
-        matched = network._matched(target["boxes"])
+        matched = network._match(target["boxes"])
         own = torch.zeros(len(matched), dtype=torch.int64)
         if len(target["boxes"]):
             own[matched >= 0] = target["labels"][matched[matched >= 0]]
@@ -48,28 +48,28 @@ def perfect(network: SSDLite, targets: list[Target]) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("px", [32, 61, 128])
-@pytest.mark.parametrize("name", OF_EACH)
-def test_a_config_of_any_family_detects_and_learns(name: str, px: int) -> None:
+@pytest.mark.parametrize("name", ONE_PER_FAMILY)
+def test_detector_of_every_family_has_loss_and_gradients(name: str, px: int) -> None:
     config = replace(narrow(name), resolution=px)
     network = detector(config)
 
-    loss = network.loss(network(images(config, 3)), WHERE)
+    loss = network.loss(network(images(config, 3)), TRUTH)
     loss.backward()
 
     assert loss.isfinite()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
     network.eval()
-    boxes, scores = network.decoded(network(images(config, 2)))
+    boxes, scores = network.decode(network(images(config, 2)))
     assert boxes.shape == (2, len(network.anchors), 4)
     assert scores.shape == (2, len(network.anchors), 10)
     assert boxes.min() >= 0 and boxes.max() <= px
     assert (scores.sum(-1) < 1).all() and scores.min() > 0
 
 
-@pytest.mark.parametrize("name", OF_EACH)
-def test_the_backbones_weights_have_timms_names_and_shapes(name: str) -> None:
+@pytest.mark.parametrize("name", ONE_PER_FAMILY)
+def test_backbone_has_timms_names_and_shapes(name: str) -> None:
     config = narrow(name)
-    timms = {name: tensor.shape for name, tensor in build(config).state_dict().items()}
+    expected = {name: tensor.shape for name, tensor in build(config).state_dict().items()}
 
     own = {
         name.removeprefix("backbone."): tensor.shape
@@ -77,11 +77,11 @@ def test_the_backbones_weights_have_timms_names_and_shapes(name: str) -> None:
         if name.startswith("backbone.")
     }
 
-    assert own.items() <= timms.items()
-    assert len(own) > len(timms) / 2
+    assert own.items() <= expected.items()
+    assert len(own) > len(expected) / 2
 
 
-def test_the_maps_are_those_of_strides_16_and_32_and_halves_of_them_down_to_one_pixel() -> None:
+def test_anchors_cover_strides_16_32_and_coarser() -> None:
     config = replace(narrow("efficientnet_b0"), resolution=128)
 
     assert len(detector(config).anchors) == 6 * (8 * 8 + 4 * 4 + 2 * 2 + 1)
@@ -89,7 +89,7 @@ def test_the_maps_are_those_of_strides_16_and_32_and_halves_of_them_down_to_one_
 
 
 @pytest.mark.parametrize(("config", "strides"), [(TINY, (2, 4)), (SMALL.baseline, (4, 8))])
-def test_a_network_of_fewer_strides_gives_its_last_two(config: Config, strides: tuple[int, int]) -> None:
+def test_network_with_fewer_strides_uses_its_last_two(config: Config, strides: tuple[int, int]) -> None:
     config = replace(config, resolution=64)
     sides = [64 // stride for stride in strides]
     while sides[-1] > 1:
@@ -98,39 +98,39 @@ def test_a_network_of_fewer_strides_gives_its_last_two(config: Config, strides: 
     assert len(detector(config).anchors) == 6 * sum(side * side for side in sides)
 
 
-def test_a_network_of_one_map_detects_on_it_alone() -> None:
+def test_network_with_one_map_detects_on_it() -> None:
     config = replace(TINY, resolution=8, stages=TINY.stages[:1])
 
     assert len(detector(config).anchors) == 6 * (4 * 4 + 2 * 2 + 1)
 
 
-def test_who_knows_all_has_no_loss_and_finds_each_box_once() -> None:
+def test_perfect_output_has_no_loss_and_finds_each_box() -> None:
     network = detector(replace(TINY, resolution=64))
 
-    output = perfect(network, WHERE)
+    output = perfect_output(network, TRUTH)
 
-    assert network.loss(output, WHERE) < 1e-3
-    for found, there in zip(network.detections(output), WHERE, strict=True):
-        order = found["boxes"][:, 0].argsort()
-        assert torch.allclose(found["boxes"][order], there["boxes"], atol=1e-3)
-        assert found["labels"][order].tolist() == there["labels"].tolist()
-        assert (found["scores"] > 0.99).all()
+    assert network.loss(output, TRUTH) < 1e-3
+    for detected, target in zip(network.detections(output), TRUTH, strict=True):
+        order = detected["boxes"][:, 0].argsort()
+        assert torch.allclose(detected["boxes"][order], target["boxes"], atol=1e-3)
+        assert detected["labels"][order].tolist() == target["labels"].tolist()
+        assert (detected["scores"] > 0.99).all()
 
 
 @pytest.mark.parametrize("wrong", ["boxes", "classes"])
-def test_who_errs_has_a_loss(wrong: str) -> None:
+def test_wrong_output_has_loss(wrong: str) -> None:
     network = detector(replace(TINY, resolution=64))
-    codes, logits = perfect(network, WHERE)
+    codes, logits = perfect_output(network, TRUTH)
 
     output = (codes + 2, logits) if wrong == "boxes" else (codes, logits.roll(1, -1))
 
-    assert network.loss(output, WHERE) > 1
+    assert network.loss(output, TRUTH) > 1
 
 
-def test_at_most_a_hundred_detections_the_best_first() -> None:
+def test_at_most_100_detections_sorted_by_score() -> None:
     network = detector(replace(TINY, resolution=64)).eval()
 
-    (found,) = network.detections(network(images(replace(TINY, resolution=64), 1)))
+    (detected,) = network.detections(network(images(replace(TINY, resolution=64), 1)))
 
-    assert len(found["scores"]) == 100
-    assert found["scores"].tolist() == sorted(found["scores"].tolist(), reverse=True)
+    assert len(detected["scores"]) == 100
+    assert detected["scores"].tolist() == sorted(detected["scores"].tolist(), reverse=True)

@@ -1,4 +1,4 @@
-"""A network of any family trains like any other."""
+"""Networks of every family can be trained."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from app.recipes import Recipe
-from app.scaling.architecture import Config, Multipliers
+from app.data.recipes import Recipe
 from app.scaling.families import baseline, families
-from tests.worker.support import digits, trained, weights
+from app.scaling.network import Config, Multipliers
+from tests.worker.support import digits, load_weights, train_small
 from worker.networks import build
 
 EVERYTHING = Recipe(epochs=1, batch_size=32, lr=0.01, dropout=0.2, drop_path=0.2, ema_decay=0.9, flip=True, shift=0.13)
-OF_EACH = [family.baselines[0].name for family in families().values()]
+ONE_PER_FAMILY = [family.baselines[0].name for family in families().values()]
 
 
 def narrow(name: str) -> Config:
-    """The baseline, as narrow and shallow as it gets, for digits."""
-    config = baseline(name).for_classes(10).scaled(Multipliers(r=0.15, d=0.1, w=0.05))
+    """Return the smallest network of a baseline, for digits."""
+    config = baseline(name).with_num_classes(10).scale(Multipliers(r=0.15, d=0.1, w=0.05))
     return replace(config, resolution=32, in_chans=1)
 
 
-@pytest.mark.parametrize("name", OF_EACH)
-def test_a_network_of_any_family_trains_with_all_that_a_recipe_has(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ONE_PER_FAMILY)
+def test_every_family_trains_with_every_recipe_option(tmp_path: Path, name: str) -> None:
     config = narrow(name)
 
-    result = trained(tmp_path, EVERYTHING, config=config, splits=digits(200))
+    result = train_small(tmp_path, EVERYTHING, config=config, splits=digits(200))
 
     assert 0 <= result.accuracy <= 1
     assert isfinite(result.history[-1]["train_loss"])
-    build(config).load_state_dict(weights(tmp_path))
+    build(config).load_state_dict(load_weights(tmp_path))

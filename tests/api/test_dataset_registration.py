@@ -1,0 +1,184 @@
+"""Folders of images are registered with what was understood of them, large ones in the background."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from app.core.settings import Settings
+from app.services.catalog import dataset_registration
+from app.services.catalog.dataset_registration import run_next_check
+
+
+@pytest.fixture
+def pets(settings: Settings) -> Path:
+    """A folder of two parts with two classes of 6 and 5 distinct images."""
+    folder = settings.data_dir / "datasets" / "pets"
+    for part, images in (("Training", 6), ("Testing", 5)):
+        for name in ("cats", "dogs"):
+            (folder / part / name).mkdir(parents=True)
+            for number in range(images):
+                tone = (number, len(part), ord(name[0]))
+                Image.new("RGB", (8, 8), tone).save(folder / part / name / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service checks no folder by itself: tests call `check`."""
+    monkeypatch.setattr("app.http.app.run_checks", lambda settings, stop: None)
+
+
+@pytest.fixture
+def no_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Requests leave every folder to the background."""
+    monkeypatch.setattr(dataset_registration, "REQUEST_SECONDS", -1.0)
+    yield
+
+
+PETS = {"name": "pets", "folder": "pets", "native_px": 8}
+TRIAL = {"architecture": "tinynet_e", "multipliers": {"r": 0.3, "d": 0.5, "w": 0.2}, "dataset": "pets"}
+
+
+def check(settings: Settings) -> bool:
+    return run_next_check(settings, threading.Event())
+
+
+def counts(answer: dict[str, Any]) -> list[int]:
+    return [split["images"] for split in answer["splits"]]
+
+
+def test_registration_says_what_was_understood(client: TestClient, pets: Path) -> None:
+    (pets / "Training" / "cats" / "notes.txt").write_text("?")
+
+    answer = client.post("/v1/datasets", json=PETS)
+
+    assert (answer.status_code, answer.json()["state"]) == (201, "ready")
+    plain = answer.json()
+    assert (plain["layout"], counts(plain)) == ("splits", [12, 0, 10])
+    assert plain["classes"][1] == {"name": "dogs", "train": 6, "validation": 0, "test": 5}
+    assert plain["splits"][2]["source"] == "Testing"
+    assert plain["splits"][2]["sample"][0] == {"path": "Testing/cats/0.png", "label": "cats"}
+    assert plain["skipped"][0]["examples"] == ["Training/cats/notes.txt"]
+    assert client.get("/v1/datasets/pets").json() == plain
+
+
+@pytest.mark.usefixtures("pets")
+def test_validate_only_registers_nothing(client: TestClient) -> None:
+    answer = client.post("/v1/datasets", json={**PETS, "validate_only": True})
+
+    assert (answer.status_code, answer.json()["state"], counts(answer.json())) == (200, "validated", [12, 0, 10])
+    assert answer.json()["digest"]
+    assert client.get("/v1/datasets/pets").status_code == 422
+
+
+def test_ambiguous_folder_is_refused_with_its_readings(client: TestClient, settings: Settings, pets: Path) -> None:
+    pets.rename(settings.data_dir / "datasets" / "Training")
+    (settings.data_dir / "datasets" / "pets").mkdir()
+    (settings.data_dir / "datasets" / "Training").rename(settings.data_dir / "datasets" / "pets" / "train")
+    extra = settings.data_dir / "datasets" / "pets" / "bus" / "x"
+    for folder in (extra, extra.parent / "y"):
+        folder.mkdir(parents=True)
+        for number in range(5):
+            Image.new("L", (8, 8), number).save(folder / f"{number}.png")
+
+    refused = client.post("/v1/datasets", json=PETS)
+    accepted = client.post("/v1/datasets", json={**PETS, "layout": "classes"})
+
+    assert refused.status_code == 422
+    assert "as 'splits'" in refused.json()["detail"]
+    assert "as 'classes'" in refused.json()["detail"]
+    assert [item["name"] for item in accepted.json()["classes"]] == ["bus", "train"]
+
+
+def test_unreadable_files_are_listed_at_once(client: TestClient, pets: Path) -> None:
+    for file in pets.rglob("*.png"):
+        file.write_text("no image")
+
+    answer = client.post("/v1/datasets", json=PETS)
+
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unknown-dataset")
+    assert answer.json()["unreadable"]["count"] == len(answer.json()["unreadable"]["files"]) == 22
+
+
+@pytest.mark.usefixtures("pets", "no_time")
+def test_large_folder_is_checked_in_the_background(client: TestClient, settings: Settings) -> None:
+    started = client.post("/v1/datasets", json=PETS)
+    again = client.post("/v1/datasets", json=PETS)
+    training = client.post("/v1/trials", json=TRIAL)
+    listed = client.get("/v1/datasets").json()["items"][-1]
+
+    assert (started.status_code, again.status_code) == (202, 202)
+    assert started.json()["progress"] == {"images": 0, "total": 0}
+    assert (listed["name"], listed["state"]) == ("pets", "checking")
+    assert training.status_code == 409
+    assert "are still being checked" in training.json()["detail"]
+
+    assert check(settings)
+
+    found = client.get("/v1/datasets/pets").json()
+    assert (found["state"], found["num_classes"], counts(found)) == ("ready", 2, [12, 0, 10])
+    assert client.post("/v1/trials", json=TRIAL).status_code == 202
+    assert not check(settings)
+
+
+@pytest.mark.usefixtures("no_time")
+def test_failed_check_says_why_and_can_be_repeated(client: TestClient, settings: Settings, pets: Path) -> None:
+    broken = pets / "Testing" / "cats" / "0.png"
+    content = broken.read_bytes()
+    broken.write_text("no image")
+    client.post("/v1/datasets", json=PETS)
+    check(settings)
+
+    failed = client.get("/v1/datasets/pets").json()
+    assert (failed["state"], failed["progress"]) == ("failed", None)
+    assert "'Testing/cats/0.png' of 'pets' cannot be read as an image" in failed["error"]
+    assert client.post("/v1/trials", json=TRIAL).status_code == 422
+
+    broken.write_bytes(content)
+    assert client.post("/v1/datasets", json=PETS).status_code == 202
+    check(settings)
+    assert client.get("/v1/datasets/pets").json()["state"] == "ready"
+
+
+@pytest.mark.usefixtures("pets", "no_time")
+def test_check_can_be_cancelled(client: TestClient, settings: Settings) -> None:
+    client.post("/v1/datasets", json=PETS)
+
+    assert client.delete("/v1/datasets/pets").status_code == 204
+    assert not check(settings)
+    assert client.get("/v1/datasets/pets").status_code == 422
+
+
+@pytest.mark.usefixtures("pets", "no_time")
+def test_another_folder_under_the_same_name_is_refused_during_a_check(client: TestClient) -> None:
+    client.post("/v1/datasets", json=PETS)
+
+    assert client.post("/v1/datasets", json={**PETS, "native_px": 16}).status_code == 409
+
+
+@pytest.mark.usefixtures("pets", "no_time")
+def test_validation_without_time_is_refused_or_says_that_nothing_was_decoded(client: TestClient) -> None:
+    answer = client.post("/v1/datasets", json={**PETS, "validate_only": True})
+
+    assert answer.status_code == 422
+    assert "register it" in answer.json()["detail"]
+
+
+@pytest.mark.usefixtures("pets")
+def test_changed_background_is_another_data_set(client: TestClient) -> None:
+    client.post("/v1/datasets", json=PETS)
+
+    assert client.post("/v1/datasets", json={**PETS, "background": "#000000"}).status_code == 409
+
+
+def test_built_in_data_set_has_named_classes(client: TestClient) -> None:
+    answer = client.get("/v1/datasets/fashion-mnist").json()
+
+    assert answer["classes"][9] == {"name": "Ankle boot", "train": None, "validation": None, "test": None}
