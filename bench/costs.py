@@ -1,8 +1,8 @@
-"""How long costs take, beside building the network and counting with fvcore; side by side, in one run.
+"""How long costs take, compared to building the network and counting with fvcore.
 
-For one baseline of each family: milliseconds of the analytic cost of its config and of fvcore's flops of the built
-network (both give the same numbers, which is checked), their ratio, microseconds for each of 10,000 random candidates
-costed together, and for a whole `recommend()` with targets never seen before.
+For one or two baselines of each family: milliseconds for the analytic cost of its config and for fvcore's flops of the
+built network (which are checked to be equal), their ratio, microseconds for each of 10,000 random candidates computed
+together, and for a complete `recommend()` with new targets.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from app.scaling.architecture import Config
-from app.scaling.cost_table import cost_table
-from app.scaling.families import baseline, network_cost
-from app.scaling.published import published_predictor
-from app.scaling.recommend import flops_of, recommend
+from app.scaling.families import baseline, flops_of, network_cost
+from app.scaling.network import Config
+from app.scaling.predictors.published_tinynets import published_predictor
+from app.scaling.rules.recommend import recommend
+from app.scaling.solver.width_grid import get_width_grid
 from worker.networks import build
 
 with warnings.catch_warnings():
@@ -49,41 +49,41 @@ NETWORKS = (
 CANDIDATES = 10_000
 
 
-def seconds(call: Callable[[], Any], times: int) -> float:
-    """The median of `times` calls."""
-    taken = []
+def time_calls(call: Callable[[], Any], times: int) -> float:
+    """Return the median seconds of a call."""
+    seconds = []
     for _ in range(times):
-        began = time.perf_counter()
+        started = time.perf_counter()
         call()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
 
 
-def counted(config: Config) -> dict[str, int]:
-    """fvcore's flops by operator of the network, built."""
+def count_with_fvcore(config: Config) -> dict[str, int]:
+    """Build the network and return fvcore's flops by operator."""
     image = torch.zeros(1, config.in_chans, config.resolution, config.resolution)
     analysis = FlopCountAnalysis(build(config).eval(), image)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     return {operator: int(count) for operator, count in analysis.by_operator().items()}
 
 
-def candidates(name: str, rng: np.random.Generator) -> float:
-    """Seconds for each of many random candidates, costed together."""
-    table = cost_table(baseline(name))
-    draw = [rng.uniform(low, high, (3, CANDIDATES)) for low, high in ((0.4, 1.4), (0.3, 1.6), (0.1, 1.5))]
-    return min(seconds(lambda i=i: table.costs(draw[0][i], draw[1][i], draw[2][i]), 1) for i in range(3)) / CANDIDATES
+def time_candidates(name: str, rng: np.random.Generator) -> float:
+    """Return the seconds for each of many random candidates, whose costs are computed together."""
+    grid = get_width_grid(baseline(name))
+    multipliers = [rng.uniform(low, high, (3, CANDIDATES)) for low, high in ((0.4, 1.4), (0.3, 1.6), (0.1, 1.5))]
+    return min(time_calls(lambda i=i: grid.costs(*(m[i] for m in multipliers)), 1) for i in range(3)) / CANDIDATES
 
 
-def recommendations(name: str, rng: random.Random, n: int) -> list[float]:
-    """Seconds of each of `n` answers, after as many that came before."""
+def time_recommendations(name: str, rng: random.Random, n: int) -> list[float]:
+    """Return the seconds of each of `n` recommendations, after as many that are not timed."""
     architecture, predictor = baseline(name), published_predictor()
     targets = [round(rng.uniform(0.3, 1.0) * flops_of(architecture)) for _ in range(2 * n)]
-    taken = []
+    seconds = []
     for target in targets:
-        began = time.perf_counter()
+        started = time.perf_counter()
         recommend(architecture, target, "tiny_formula", predictor=predictor)
-        taken.append(time.perf_counter() - began)
-    return taken[n:]
+        seconds.append(time.perf_counter() - started)
+    return seconds[n:]
 
 
 def main() -> int:
@@ -97,15 +97,16 @@ def main() -> int:
     print(f"{'':<22}{'ms':>10}{'ms':>9}{'':>9}{'µs each':>11}{'median, mean µs':>20}")
     for name in args.networks:
         config = baseline(name).baseline
-        if {k: n for k, n in network_cost(config).by_operator.items() if n} != counted(config):
+        if {k: n for k, n in network_cost(config).by_operator.items() if n} != count_with_fvcore(config):
             print(f"{name}: the analytic cost and fvcore's differ", file=sys.stderr)
             return 1
-        analytic, fvcore = seconds(lambda c=config: network_cost(c), 300), seconds(lambda c=config: counted(c), 3)
-        each = candidates(name, np.random.default_rng(args.seed))
-        taken = recommendations(name, random.Random(args.seed), 500)
+        analytic = time_calls(lambda c=config: network_cost(c), 300)
+        fvcore = time_calls(lambda c=config: count_with_fvcore(c), 3)
+        candidate = time_candidates(name, np.random.default_rng(args.seed))
+        seconds = time_recommendations(name, random.Random(args.seed), 500)
         print(
-            f"{name:<22}{1e3 * analytic:>10.3f}{1e3 * fvcore:>9.0f}{fvcore / analytic:>8,.0f}x{1e6 * each:>11.2f}"
-            f"{1e6 * statistics.median(taken):>11.0f}{1e6 * statistics.fmean(taken):>9.0f}",
+            f"{name:<22}{1e3 * analytic:>10.3f}{1e3 * fvcore:>9.0f}{fvcore / analytic:>8,.0f}x{1e6 * candidate:>11.2f}"
+            f"{1e6 * statistics.median(seconds):>11.0f}{1e6 * statistics.fmean(seconds):>9.0f}",
             flush=True,
         )
     return 0

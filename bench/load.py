@@ -1,9 +1,9 @@
-"""64 clients for a minute, while two workers train: errors, how long answers take, and memory.
+"""Errors, response times and memory with 64 clients for a minute, while two workers train.
 
-`rdw serve` as it comes, on SQLite and files, or on PostgreSQL and Redis (`--on servers`). Each client sends its next
-request as soon as it has its answer: half of them scale to targets never seen before, the others list, read and ask
-for trainings, under keys. First the service is asked alone by one client, and by all of them, while nothing is trained.
-The clients run on the same machine, and take their share of it.
+It runs `rdw serve` with its defaults, on SQLite and files, or on PostgreSQL and Redis (`--on servers`). Each client
+sends its next request as soon as it has the response: half of the requests scale to new targets, the others list, read
+and request trainings, with idempotency keys. Before that, first one client and then all of them run while nothing is
+trained. The clients run on the same machine and take their share of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import asyncio
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -28,41 +27,43 @@ from typing import Any
 
 import psycopg
 
+from app.reproduce.local_service import ServiceNotReady, run_service
+
 SERVER = os.environ.get("RDW_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("RDW_TEST_REDIS", "redis://127.0.0.1:6379/9")
-STARTS_WITHIN = 120  # seconds
-# A network that takes some minutes to train, so that both workers have work for the whole of it.
-# Clients ask for two hundred different ones, so that after a while the queue grows no more.
+# Trainings that take minutes, so that both workers are busy throughout. Clients request two hundred different ones, so
+# that the queue stops growing after a while.
 LONG = {"dataset": "digits", "recipe": {"epochs": 1000, "batch_size": 64}}
 SMALL = {"architecture": "tinynet_e", "multipliers": {"r": 0.3, "d": 0.5, "w": 0.2}}
 
 Send = Callable[[str, str, dict[str, Any] | None], Any]
 
 
-class Measured:
-    """Seconds by kind of request, and what went wrong."""
+class Measurements:
+    """The seconds of each kind of request, and the errors."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.errors: list[str] = []
 
-    def table(self, title: str, lasted: float) -> None:
+    def print_table(self, title: str, duration: float) -> None:
         count = sum(map(len, self.seconds.values()))
-        rate, errors = count / lasted, len(self.errors)
-        print(f"\n{title}: {count:,} requests in {lasted:.0f} s, {rate:,.0f} a second, {errors} errors")
+        rate, errors = count / duration, len(self.errors)
+        print(f"\n{title}: {count:,} requests in {duration:.0f} s, {rate:,.0f} per second, {errors} errors")
         for kind, seconds in sorted(self.seconds.items()):
-            print(f"  {kind:<8}{len(seconds):>8,}   p50 {at(seconds, 0.5):>7}   p99 {at(seconds, 0.99):>7}")
+            p50, p99 = percentile(seconds, 0.5), percentile(seconds, 0.99)
+            print(f"  {kind:<8}{len(seconds):>8,}   p50 {p50:>7}   p99 {p99:>7}")
         for error in self.errors[:5]:
             print(f"  {error}")
 
 
-def at(seconds: list[float], share: float) -> str:
+def percentile(seconds: list[float], share: float) -> str:
     ordered = sorted(seconds)
     return f"{1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]:.1f} ms"
 
 
-class Client:
-    """One connection, kept."""
+class Connection:
+    """A connection that stays open."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -76,13 +77,13 @@ class Client:
         if body is not None:
             head += f"Content-Type: application/json\r\nIdempotency-Key: {uuid.uuid4()}\r\n"
         self._writer.write(head.encode() + b"\r\n" + raw)
-        answer = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        length = int(answer.partition("content-length:")[2].split("\r\n", 1)[0] or 0)
-        return int(answer.split(" ", 2)[1]), await self._reader.readexactly(length)
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        length = int(head.partition("content-length:")[2].split("\r\n", 1)[0] or 0)
+        return int(head.split(" ", 2)[1]), await self._reader.readexactly(length)
 
 
-class Mix:
-    """What clients ask for."""
+class RequestMix:
+    """Random requests; `kinds` are their relative frequencies."""
 
     def __init__(self, seed: int, trials: list[str], study: str, kinds: dict[str, float]) -> None:
         self._random = random.Random(seed)
@@ -115,43 +116,43 @@ class Mix:
         return "POST", "/v1/trials", body
 
 
-async def load(port: int, clients: int, seconds: float, mix: Mix) -> Measured:
-    """Each client sends as soon as it has its answer, until the time is over."""
-    measured, until = Measured(), time.monotonic() + seconds
+async def run_clients(port: int, clients: int, seconds: float, mix: RequestMix) -> Measurements:
+    """Let each client send its next request as soon as it has the response, until the time is over."""
+    measurements, deadline = Measurements(), time.monotonic() + seconds
 
     async def client() -> None:
-        connection = Client(port)
-        while time.monotonic() < until:
+        connection = Connection(port)
+        while time.monotonic() < deadline:
             kind, *request = mix.next()
-            began = time.perf_counter()
+            started = time.perf_counter()
             try:
                 status, body = await connection.send(*request)
             except (OSError, asyncio.IncompleteReadError) as error:
-                measured.errors.append(f"{kind}: {error!r}")
-                connection = Client(port)
+                measurements.errors.append(f"{kind}: {error!r}")
+                connection = Connection(port)
                 continue
-            measured.seconds[kind].append(time.perf_counter() - began)
+            measurements.seconds[kind].append(time.perf_counter() - started)
             if status >= 400:
-                measured.errors.append(f"{kind}: {status} {body[:200].decode()}")
+                measurements.errors.append(f"{kind}: {status} {body[:200].decode()}")
 
     await asyncio.gather(*(client() for _ in range(clients)))
-    return measured
+    return measurements
 
 
 class Memory:
-    """Resident memory of the API's process, now and then while something is done, in MB."""
+    """The resident memory of a process over time, in MB."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self.seen: list[float] = []
+        self.samples: list[float] = []
 
-    def now(self) -> float:
+    def measure(self) -> float:
         pages = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
-    async def watch(self) -> None:
+    async def sample(self) -> None:
         while True:
-            self.seen.append(self.now())
+            self.samples.append(self.measure())
             await asyncio.sleep(1)
 
 
@@ -166,25 +167,18 @@ def call(port: int, path: str, body: dict[str, Any] | None = None) -> Any:
 
 
 @contextmanager
-def service(args: argparse.Namespace) -> Iterator[int]:
-    """`rdw serve`; gives the pid of its API."""
+def run_server(args: argparse.Namespace) -> Iterator[int]:
+    """Run `rdw serve`, and yield the id of its API's process."""
     with tempfile.TemporaryDirectory() as folder, databases(args.on) as urls:
-        environment = {**os.environ, **urls, "RDW_DATA_DIR": folder, "RDW_PORT": str(args.port), "RDW_WORKERS": "2"}
-        command = [sys.executable, "-m", "app.cli", "serve"]
-        with Path(folder, "service.log").open("wb") as log:
-            serving = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            deadline = time.monotonic() + STARTS_WITHIN
-            while not ready(args.port):
-                if time.monotonic() > deadline or serving.poll() is not None:
-                    raise SystemExit(f"the service did not start:\n{Path(folder, 'service.log').read_text()[-2000:]}")
-                time.sleep(0.5)
-            listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-            rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
-            yield next(int(pid) for pid, parent, what in rows if int(parent) == serving.pid and what.endswith(" api"))
-        finally:
-            serving.send_signal(signal.SIGTERM)
-            serving.wait()
+        environment = {**urls, "RDW_WORKERS": "2"}
+        with run_service(Path(folder), port=args.port, environment=environment) as service:
+            rows = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+            processes = (row.split(None, 2) for row in rows.splitlines()[1:])
+            yield next(
+                int(pid)
+                for pid, parent, command in processes
+                if int(parent) == service.pid and command.endswith(" api")
+            )
 
 
 @contextmanager
@@ -201,15 +195,8 @@ def databases(on: str) -> Iterator[dict[str, str]]:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def ready(port: int) -> bool:
-    try:
-        return bool(call(port, "/readyz")["ready"])
-    except OSError:
-        return False
-
-
-def prepared(port: int) -> tuple[list[str], str]:
-    """A study with results, and trials that have ended: something to list and read."""
+def create_content(port: int) -> tuple[list[str], str]:
+    """Create cancelled trials and a study with results, to list and read; return their ids."""
     study = call(port, "/v1/studies", {"name": "load", "architecture": "tinynet_e", "dataset": "digits"})["id"]
     rows = [{"r": 0.5 + i / 40, "d": 0.5 + i / 30, "w": 0.4 + i / 25, "accuracy": 0.6 + i / 100} for i in range(20)]
     call(port, f"/v1/studies/{study}/observations", {"source": "load", "observations": rows})
@@ -222,28 +209,32 @@ def prepared(port: int) -> tuple[list[str], str]:
 
 
 async def measure(args: argparse.Namespace, api: int) -> int:
-    trials, study = prepared(args.port)
-    await load(args.port, 4, 3, Mix(0, trials, study, {"scale": 1, "list": 1, "read": 1}))  # what is made once is made
-    alone = await load(args.port, 1, args.seconds / 6, Mix(1, trials, study, {"scale": 1}))
-    alone.table("one client, nothing is trained", args.seconds / 6)
-    idle = await load(
-        args.port, args.clients, args.seconds / 3, Mix(2, trials, study, {"scale": 5, "list": 2, "read": 3})
+    trials, study = create_content(args.port)
+    await run_clients(
+        args.port, 4, 3, RequestMix(0, trials, study, {"scale": 1, "list": 1, "read": 1})
+    )  # fill the caches
+    alone = await run_clients(args.port, 1, args.seconds / 6, RequestMix(1, trials, study, {"scale": 1}))
+    alone.print_table("one client, no training", args.seconds / 6)
+    idle = await run_clients(
+        args.port, args.clients, args.seconds / 3, RequestMix(2, trials, study, {"scale": 5, "list": 2, "read": 3})
     )
-    idle.table(f"{args.clients} clients, nothing is trained", args.seconds / 3)
+    idle.print_table(f"{args.clients} clients, no training", args.seconds / 3)
 
     for seed in (100, 101):
         call(args.port, "/v1/trials", {**SMALL, **LONG, "seed": seed, "priority": 10})
     while sum(worker["trial"] is not None for worker in call(args.port, "/v1/workers")["items"]) < 2:
         time.sleep(0.5)
     memory = Memory(api)
-    watching = asyncio.create_task(memory.watch())
-    mix = Mix(3, trials, study, {"scale": 10, "list": 4, "read": 5, "train": 1})
-    loaded = await load(args.port, args.clients, args.seconds, mix)
-    watching.cancel()
-    loaded.table(f"{args.clients} clients, two workers train", args.seconds)
-    third = len(memory.seen) // 3
-    first, last = (sorted(part)[len(part) // 2] for part in (memory.seen[third : 2 * third], memory.seen[2 * third :]))
-    print(f"\nmemory of the API: {first:.0f} MB in its second third, {last:.0f} MB in the last ({last - first:+.1f})")
+    sampling = asyncio.create_task(memory.sample())
+    mix = RequestMix(3, trials, study, {"scale": 10, "list": 4, "read": 5, "train": 1})
+    loaded = await run_clients(args.port, args.clients, args.seconds, mix)
+    sampling.cancel()
+    loaded.print_table(f"{args.clients} clients, two workers train", args.seconds)
+    third = len(memory.samples) // 3
+    first, last = (
+        sorted(part)[len(part) // 2] for part in (memory.samples[third : 2 * third], memory.samples[2 * third :])
+    )
+    print(f"\nmemory of the API: {first:.0f} MB in the second third, {last:.0f} MB in the last ({last - first:+.1f})")
     training = sum(worker["trial"] is not None for worker in call(args.port, "/v1/workers")["items"])
     print(f"workers training at the end: {training}")
     return 1 if loaded.errors or idle.errors or training < 2 else 0
@@ -256,8 +247,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--port", type=int, default=8768)
     args = parser.parse_args()
-    with service(args) as api:
-        return asyncio.run(measure(args, api))
+    try:
+        with run_server(args) as api:
+            return asyncio.run(measure(args, api))
+    except ServiceNotReady as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

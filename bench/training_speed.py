@@ -1,11 +1,11 @@
-"""Images a second through a worker, beside a bare PyTorch loop that does the same work; side by side, in one run.
+"""Images per second through a worker, compared to a bare PyTorch loop that does the same work.
 
-Three claims, each a ratio:
- - the worker (claimed from SQL, heartbeat, progress, checkpoints) against a loop written by hand in one screen;
- - two workers of one thread each at the same time, against one worker of one thread, and of two; beside it the same of
-   the bare loop, which shows what two processes gain on this machine;
- - how many images a second the data side alone can make, against what a training takes, for whole-batch and for
-   image-by-image augmentation.
+It measures three ratios in one run:
+- the worker (claim, heartbeat, progress, checkpoints) to a loop written by hand;
+- two workers with one thread each to one worker with one thread, and to one with two threads. The same ratio for the
+  bare loop shows what a second process gains on this machine;
+- the images per second that data preparation alone reaches to those of a training, with augmentation by batch and by
+  image.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from app.datasets import DIGITS, FASHION_MNIST, Dataset, fashion_mnist_folder
+from app.core.settings import Settings
+from app.data.builtin_datasets import DIGITS, FASHION_MNIST, Dataset, fashion_mnist_folder
+from app.data.recipes import PRESETS, Recipe
 from app.db.migrate import upgrade
 from app.db.unit_of_work import UnitOfWork
-from app.recipes import PRESETS, Recipe
-from app.scaling.architecture import Config, Head, Stage, Stem
-from app.services import datasets, trials
-from app.settings import Settings
-from worker.augmentation import Augmentation
-from worker.classification import Classification
-from worker.datasets import load
+from app.scaling.network import Config, Head, Stage, Stem
+from app.services.catalog import datasets
+from app.services.trials import requests
+from worker.data.augmentation import Augmentation
+from worker.data.loading import load
+from worker.data.preprocessing import NetworkInputs, Normalisation, augment
 from worker.devices import Device
-from worker.images import Inputs, Normalisation, augmented
-from worker.leases import Heartbeat
+from worker.heartbeat import Heartbeat
 from worker.networks import build
-from worker.training import train
-from worker.trials import train_trial
+from worker.run_trial import train_next_trial
+from worker.training.classification import Classification
+from worker.training.loop import train
 
 SMALL = Config(
     family="efficientnet",
@@ -57,38 +58,43 @@ SMALL = Config(
     in_chans=1,
     num_classes=10,
 )
-"""The demo's network."""
+"""The network of the demo."""
+
 RECIPE = PRESETS["quick"].model_copy(update={"epochs": 1, "train_images": 4000})
-PAPERS = PRESETS["tinynet-ra"]
+PAPER_RECIPE = PRESETS["tinynet-ra"]
+DATA_DIR = Path("var")
+PREPARED_IMAGES = 2048
 
 
-def dataset(data_dir: Path) -> Dataset:
+def choose_dataset(data_dir: Path) -> Dataset:
     return FASHION_MNIST if fashion_mnist_folder(data_dir) else DIGITS
 
 
-def through_the_worker(config: Config, seed: int) -> float:
-    """Images a second that a trial reports, from claim to finish on a database of its own."""
-    with tempfile.TemporaryDirectory() as place:
-        settings = Settings(data_dir=Path(place), broker_url="", threads=torch.get_num_threads())
+def run_worker(config: Config, seed: int) -> float:
+    """Return the images per second of a trial, from claim to completion, on a database of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data_dir=Path(folder), broker_url="", threads=torch.get_num_threads())
         upgrade(settings.database)
         heartbeat = Heartbeat(settings, "bench")
         heartbeat.start()
         with UnitOfWork(settings.database) as work:
-            of = datasets.find(work, dataset(settings.data_dir).name)
-            trial = trials.request(work, trials.Plan("small", config, of, RECIPE, seed))
+            dataset = datasets.find(work, choose_dataset(settings.data_dir).name)
+            trial = requests.get_or_create(work, requests.TrialPlan("small", config, dataset, RECIPE, seed))
             work.commit()
-        train_trial(settings, heartbeat, trial.id)
+        train_next_trial(settings, heartbeat, trial.id)
         with UnitOfWork(settings.database) as work:
-            result = trials.find(work, trial.id).result
-        heartbeat.end()
-    assert result is not None
-    return float(result["images_per_second"])
+            result = requests.find(work, trial.id).result
+        heartbeat.stop()
+    assert result is not None and result.images_per_second is not None
+    return result.images_per_second
 
 
-def by_hand(config: Config, seed: int, ready: Callable[[], Any] = lambda: None) -> float:
-    """Images a second of a loop without claim, heartbeat, progress, counts and checkpoints."""
-    splits = load(dataset(Path("var")), Path("var"), RECIPE.train_images)
-    inputs = Inputs(splits.train, config.in_chans, config.resolution, Normalisation.of(splits.train)).prepare()
+def run_bare_loop(config: Config, seed: int, wait_for_start: Callable[[], Any] = lambda: None) -> float:
+    """Return the images per second of a loop without claim, heartbeat, progress, counters and checkpoints."""
+    splits = load(choose_dataset(DATA_DIR), DATA_DIR, RECIPE.train_images)
+    inputs = NetworkInputs(
+        splits.train, config.in_chans, config.resolution, Normalisation.from_images(splits.train)
+    ).prepare()
     labels = splits.train.labels
     torch.manual_seed(seed)
     network = build(config).to(memory_format=torch.channels_last).train()
@@ -96,51 +102,52 @@ def by_hand(config: Config, seed: int, ready: Callable[[], Any] = lambda: None) 
     steps = RECIPE.epochs * len(labels) // RECIPE.batch_size
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     random = torch.Generator().manual_seed(seed)
-    ready()
-    began, seen = time.perf_counter(), 0
+    wait_for_start()
+    started, images = time.perf_counter(), 0
     for _ in range(RECIPE.epochs):
-        for chosen in torch.randperm(len(labels), generator=random).split(RECIPE.batch_size):
-            logits = network(augmented(inputs[chosen], RECIPE, random))
-            loss = functional.cross_entropy(logits, labels[chosen], label_smoothing=RECIPE.label_smoothing)
+        for batch in torch.randperm(len(labels), generator=random).split(RECIPE.batch_size):
+            logits = network(augment(inputs[batch], RECIPE, random))
+            loss = functional.cross_entropy(logits, labels[batch], label_smoothing=RECIPE.label_smoothing)
             if not torch.isfinite(loss):
-                raise ArithmeticError("the loss is no number")
+                raise ArithmeticError("the loss is not finite")
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-            seen += len(chosen)
-    return seen / (time.perf_counter() - began)
+            images += len(batch)
+    return images / (time.perf_counter() - started)
 
 
-def at_work(threads: int, seed: int, bare: bool, start: Barrier, rates: Any) -> None:
-    """A worker's training, or the bare loop, in a process of its own; it begins when all have got there."""
+def run_process(threads: int, seed: int, bare: bool, start: Barrier, rates: Any) -> None:
+    """Train twice, as a worker or in the bare loop, and report the second rate; each training starts at the barrier."""
     torch.set_num_threads(threads)
     if bare:
-        by_hand(SMALL, seed, start.wait)
-        rates.put(by_hand(SMALL, seed, start.wait))
+        run_bare_loop(SMALL, seed, start.wait)  # a warm-up
+        rates.put(run_bare_loop(SMALL, seed, start.wait))
         return
-    splits = load(dataset(Path("var")), Path("var"), RECIPE.train_images)
+    splits = load(choose_dataset(DATA_DIR), DATA_DIR, RECIPE.train_images)
     task = Classification(SMALL, RECIPE, splits, Device())
-    for _ in range(2):  # the first warms up
-        with tempfile.TemporaryDirectory() as place:
+    for _ in range(2):  # the first one is a warm-up
+        with tempfile.TemporaryDirectory() as folder:
             start.wait()
             result = train(
                 task,
                 RECIPE,
                 seed,
                 device=Device(),
-                folder=Path(place),
+                folder=Path(folder),
+                weights_file=Path(folder) / "weights.safetensors",
                 on_progress=lambda progress: None,
                 should_stop=lambda: False,
             )
     rates.put(result.images_per_second)
 
 
-def together(workers: int, threads: int, *, bare: bool = False) -> float:
-    """Images a second of so many workers, or bare loops, at the same time, in all."""
+def run_processes(count: int, threads: int, *, bare: bool = False) -> float:
+    """Return the total images per second of several workers, or bare loops, at the same time."""
     context = multiprocessing.get_context("spawn")
-    start, rates = context.Barrier(workers), context.Queue()
-    processes = [context.Process(target=at_work, args=(threads, n, bare, start, rates)) for n in range(workers)]
+    start, rates = context.Barrier(count), context.Queue()
+    processes = [context.Process(target=run_process, args=(threads, n, bare, start, rates)) for n in range(count)]
     for process in processes:
         process.start()
     total = sum(rates.get(timeout=600) for _ in processes)
@@ -149,51 +156,62 @@ def together(workers: int, threads: int, *, bare: bool = False) -> float:
     return total
 
 
-def data_alone(recipe: Recipe) -> float:
-    """Images a second that are made ready to be trained on, by one thread."""
-    splits = load(dataset(Path("var")), Path("var"), RECIPE.train_images)
-    inputs = Inputs(splits.train, SMALL.in_chans, SMALL.resolution, Normalisation.of(splits.train))
+def prepare_data(recipe: Recipe) -> float:
+    """Return the images per second that one thread prepares for training."""
+    splits = load(choose_dataset(DATA_DIR), DATA_DIR, RECIPE.train_images)
+    inputs = NetworkInputs(splits.train, SMALL.in_chans, SMALL.resolution, Normalisation.from_images(splits.train))
     augmentation = Augmentation(inputs, recipe)
-    if not augmentation.by_image:
+    if not augmentation.is_per_image:
         inputs.prepare()
     random = torch.Generator().manual_seed(0)
-    order = torch.randperm(len(inputs), generator=random)[:2048].split(RECIPE.batch_size)
-    began = time.perf_counter()
-    for chosen in order:
-        augmentation(chosen, random)
-    return 2048 / (time.perf_counter() - began)
+    batches = torch.randperm(len(inputs), generator=random)[:PREPARED_IMAGES].split(RECIPE.batch_size)
+    started = time.perf_counter()
+    for batch in batches:
+        augmentation(batch, random)
+    return PREPARED_IMAGES / (time.perf_counter() - started)
+
+
+def compare_with_bare_loop(rounds: int) -> float:
+    """Print both rates, alternating, and the median of their ratio; return the median rate of the worker."""
+    rates = []
+    for n in range(3 * rounds + 1):
+        measures = [("worker", run_worker), ("bare", run_bare_loop)][:: 1 if n % 2 else -1]
+        rate = {name: measure(SMALL, n) for name, measure in measures}
+        if n == 0:  # a warm-up
+            continue
+        rates.append((rate["worker"], rate["bare"]))
+        ratio = rate["worker"] / rate["bare"]
+        print(f"worker {rate['worker']:>7,.0f} images/s    bare loop {rate['bare']:>7,.0f}    {ratio:.3f}", flush=True)
+    print(f"worker / bare loop: median {statistics.median(worker / bare for worker, bare in rates):.3f}\n")
+    return statistics.median(worker for worker, _ in rates)
+
+
+def compare_two_workers_with_one(rounds: int) -> None:
+    ratios = []
+    for _ in range(rounds):
+        one, two = run_processes(1, 1), run_processes(2, 1)
+        one_bare, two_bare = run_processes(1, 1, bare=True), run_processes(2, 1, bare=True)
+        ratios.append((two / one, two_bare / one_bare, two / run_processes(1, 2)))
+        print(f"one worker {one:>7,.0f}    two {two:>7,.0f} images/s    {two / one:.2f}", end="    ")
+        print(f"bare loops {one_bare:>7,.0f} {two_bare:>7,.0f}    {two_bare / one_bare:.2f}", flush=True)
+    workers, bare, two_threads = map(statistics.median, zip(*ratios, strict=True))
+    print(f"two workers / one: median {workers:.2f}; two bare loops / one, the gain of this machine: {bare:.2f}")
+    print(f"two workers / one with two threads: median {two_threads:.2f}\n")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="of all measurements (default: 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="of all measurements (default: %(default)s)")
     rounds = parser.parse_args().rounds
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    print(f"the demo's network on {RECIPE.train_images} images of {dataset(Path('var')).name}, {RECIPE.epochs} epoch\n")
-    pairs = []
-    for n in range(3 * rounds + 1):
-        measures = [("worker", through_the_worker), ("bare", by_hand)][:: 1 if n % 2 else -1]  # in turns
-        pair = {name: measure(SMALL, n) for name, measure in measures}
-        if n:  # the first warms up
-            pairs.append((pair["worker"], pair["bare"]))
-            worker, bare = pairs[-1]
-            print(f"worker {worker:>7,.0f} images/s    bare loop {bare:>7,.0f}    {worker / bare:.3f}", flush=True)
-    print(f"worker / bare loop: median {statistics.median(a / b for a, b in pairs):.3f}\n")
-    runs = []
-    for _ in range(rounds):
-        one, two = together(1, 1), together(2, 1)
-        one_bare, two_bare = together(1, 1, bare=True), together(2, 1, bare=True)
-        runs.append((two / one, two_bare / one_bare, two / together(1, 2)))
-        print(f"one worker {one:>7,.0f}    two {two:>7,.0f} images/s    {two / one:.2f}", end="    ")
-        print(f"bare loops {one_bare:>7,.0f} {two_bare:>7,.0f}    {two_bare / one_bare:.2f}", flush=True)
-    workers, bare, wide = (statistics.median(of) for of in zip(*runs, strict=True))
-    print(f"two workers / one: median {workers:.2f}; two bare loops / one, which is what the machine has: {bare:.2f}")
-    print(f"two workers / one of two threads: median {wide:.2f}\n")
-    trained = statistics.median(a for a, _ in pairs)
-    for name, recipe in (("quick", RECIPE), ("tinynet-ra", PAPERS)):
-        alone = statistics.median(data_alone(recipe) for _ in range(3))
-        print(f"data alone, {name}: {alone:,.0f} images/s, {alone / trained:.1f} times what the training takes")
+    dataset = choose_dataset(DATA_DIR).name
+    print(f"the network of the demo on {RECIPE.train_images} images of {dataset}, {RECIPE.epochs} epoch\n")
+    trained = compare_with_bare_loop(rounds)
+    compare_two_workers_with_one(rounds)
+    for name, recipe in (("quick", RECIPE), ("tinynet-ra", PAPER_RECIPE)):
+        prepared = statistics.median(prepare_data(recipe) for _ in range(3))
+        print(f"data alone, {name}: {prepared:,.0f} images/s, {prepared / trained:.1f} times those of the training")
     return 0
 
 
