@@ -4,8 +4,12 @@
 # Torch comes from the default package index; where only CPUs are to be used, give a smaller one:
 #   docker build --build-arg PIP_EXTRA_INDEX_URL=… --target worker .
 
-FROM python:3.11-slim AS base
-ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 RDW_DATA_DIR=/data
+# Pin the base image by its digest: --build-arg PYTHON_DIGEST=@sha256:… (deploy/pin-images prints it).
+ARG PYTHON_DIGEST=""
+
+FROM python:3.11-slim${PYTHON_DIGEST} AS base
+# The root file system may be read-only: libraries write their caches to /tmp.
+ENV HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 RDW_DATA_DIR=/data
 RUN groupadd --system --gid 10001 rdw \
     && useradd --system --uid 10001 --gid rdw --no-create-home rdw \
     && install -d -o rdw -g rdw /data
@@ -18,7 +22,7 @@ COPY worker worker
 VOLUME /data
 
 FROM base AS api
-RUN pip install -c constraints.txt .
+RUN pip install -c constraints.txt ./client .
 WORKDIR /data
 USER 10001:10001
 EXPOSE 8000
@@ -28,7 +32,7 @@ CMD ["rdw", "api"]
 
 FROM base AS worker
 ARG PIP_EXTRA_INDEX_URL
-RUN pip install -c constraints.txt ".[worker]"
+RUN pip install -c constraints.txt ./client ".[worker]"
 WORKDIR /data
 USER 10001:10001
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s \
