@@ -2,19 +2,20 @@
 PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
+CHECKOV := .venv/checkov/3.3.30
 export RDW_PORT := $(PORT)
 
-.PHONY: help setup demo reproduce test chaos lint serve spec bench clean
+.PHONY: help setup demo reproduce test test-exhaustive test-all chaos lint lint-deploy docs serve spec bench clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 setup: .venv/ready  ## make .venv with everything in it
 
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml client/pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[worker,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ./client -e '.[worker,dev]'
 	touch $@
 
 demo: setup  ## the main job, end to end: scale, study, refit, train on demand
@@ -23,25 +24,48 @@ demo: setup  ## the main job, end to end: scale, study, refit, train on demand
 reproduce: setup  ## the paper's steps on typefaces in 20 minutes on two cores; a report in var/reproduce
 	@$(BIN)/rdw reproduce --dataset typefaces --out var/reproduce --minutes 20
 
-test: setup  ## the whole test suite
+test: setup  ## the tests, in random order: at most ten minutes on two cores
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-exhaustive: setup  ## the tests that `test` leaves out, and every property on many more examples
+	$(BIN)/pytest -n 2 --dist worksteal -m "exhaustive or property" --hypothesis-profile ci
+
+test-all: test test-exhaustive  ## every test: at most 25 minutes on two idle cores
 
 chaos: setup  ## processes and servers killed at random while 200 trainings run, on both set-ups (half an hour)
 	$(BIN)/python -m tests.failures.chaos
 
-lint: setup  ## ruff and mypy
+lint: setup  ## ruff, mypy, the import contracts, and the files for docker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+lint-deploy: $(CHECKOV)/bin/checkov  ## checkov on the Dockerfile and the rendered Kubernetes overlays (needs kubectl)
+	for overlay in small large; do \
+		kubectl kustomize deploy/kubernetes/$$overlay > $(CHECKOV)/$$overlay.yaml || exit 1; \
+	done
+	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --framework dockerfile kubernetes \
+		--file Dockerfile $(CHECKOV)/small.yaml $(CHECKOV)/large.yaml
+
+$(CHECKOV)/bin/checkov:
+	$(PYTHON) -m venv $(CHECKOV)
+	$(CHECKOV)/bin/pip install --quiet --disable-pip-version-check checkov==$(notdir $(CHECKOV))
+
+docs: setup  ## build the documentation as a website in site/
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ./client -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 serve: setup  ## API and workers on PORT, until interrupted
 	@$(BIN)/rdw serve
 
-spec: setup  ## write docs/openapi.json anew; refuses what breaks clients without a new version
+spec: setup  ## update docs/openapi.json; refuses changes that break clients without a new version
 	$(BIN)/python -m tests.contract.spec
 
 bench: setup  ## every number of the README, measured again
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[worker,dev,bench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ./client -e '.[worker,dev,bench]'
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:  ## remove .venv and caches; data stays
