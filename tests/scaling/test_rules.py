@@ -95,11 +95,11 @@ def test_phi_one_is_efficientnets_first_step() -> None:
 
 @given(st.floats(0.05, 1.0))
 def test_tiny_formula_is_predictors_mean_and_sd(c: float) -> None:
-    predictor = published_predictor()
-    wanted = tiny_formula(predictor, c)
+    predictor, target = published_predictor(), round(c * flops_of(B0))
+    wanted = tiny_formula(predictor, B0, target)
 
-    assert (wanted.r, wanted.r_sd) == predictor.r.predict_one(math.log(c))
-    assert (wanted.d, wanted.d_sd) == predictor.d.predict_one(math.log(c))
+    assert (wanted.r, wanted.r_sd) == predictor.r.predict_one(math.log(target / flops_of(B0)))
+    assert (wanted.d, wanted.d_sd) == predictor.d.predict_one(math.log(target / flops_of(B0)))
     assert wanted.phi is None
 
 
@@ -108,9 +108,23 @@ def test_tiny_formula_is_clipped_to_the_minimum_multipliers() -> None:
     small = Predictor.fit(points, are_exact=True)
     assert max(small.r.predict_one(math.log(0.02))[0], small.d.predict_one(math.log(0.02))[0]) < 0.02
 
-    wanted = tiny_formula(small, 0.02)
+    wanted = tiny_formula(small, B0, flops_of(B0) // 50)
 
     assert (wanted.r, wanted.d) == (0.02, 0.02)
+
+
+def test_curve_without_skill_is_that_of_dwr_at_the_exact_cost() -> None:
+    noise = np.random.default_rng(1).uniform(0.4, 0.8, 20).tolist()
+    costs = np.geomspace(0.05, 1, 20).tolist()
+    predictor = Predictor.fit([Point(c, c ** (1 / 4), d, 1.0) for c, d in zip(costs, noise, strict=True)])
+    assert (predictor.has_skill("r"), predictor.has_skill("d")) == (True, False)
+
+    for architecture in SCANNED:
+        target = flops_of(architecture) // 5
+        wanted = tiny_formula(predictor, architecture, target)
+
+        assert (wanted.d, wanted.d_sd) == (solve_curve(architecture, target, "dwr").d, None)
+        assert wanted.r == pytest.approx(0.2**0.25, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def _rule_target(
     if rule == "tiny_formula" and predictor is not None:
         if _is_baseline(architecture, target, constraints):
             return _BASELINE
-        return tiny_formula(predictor, target / flops_of(architecture))
+        return tiny_formula(predictor, architecture, target)
     raise ValueError(f"{rule} needs a predictor, or the multipliers r and d")
 
 
