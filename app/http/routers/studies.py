@@ -90,11 +90,12 @@ def create_study(
     estimate of all trainings, one after the other.
     """
     dataset = datasets.find(work, body.dataset)
+    architecture = resolve_architecture(body.architecture, catalog.architecture)
     plan = studies.StudyPlan(
         name=body.name,
-        architecture=resolve_architecture(body.architecture, catalog.architecture),
+        architecture=architecture,
         dataset=dataset,
-        recipe=recipe_for(dataset.task, body.recipe, "/recipe"),
+        recipe=recipe_for(dataset.task, body.recipe, "/recipe", architecture.name),
         space=body.space.to_space(),
         size=body.trials,
         seed=body.seed,
