@@ -17,7 +17,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from app.core.errors import ServiceBusy
-from app.core.process_pool import ComputationFailed, PoolIsFull, ProcessPool, call
+from app.core.process_pool import ComputationFailed, ProcessPool, call
 from app.db.tables import StudyRow
 from app.db.unit_of_work import UnitOfWork
 from app.http.auth import caller_of, count_computation
@@ -78,8 +78,6 @@ async def _run(
     caller = caller_of(request).id
     try:
         return await pool.run(function, *arguments, is_long=is_long, seconds=seconds, caller=caller)
-    except PoolIsFull as error:
-        raise ServiceBusy(str(error), error.seconds) from None
     except ComputationFailed as error:
         raise ServiceBusy(f"{error} Retry with a smaller request.", 1) from None
 
