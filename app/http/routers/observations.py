@@ -15,7 +15,7 @@ from app.db.pagination import invalid_cursor
 from app.db.repositories.observations import StudyObservation
 from app.db.unit_of_work import UnitOfWork
 from app.http import openapi_examples
-from app.http.auth import ADMIN, READ, TRAIN
+from app.http.auth import READ, TRAIN
 from app.http.body_limit import max_body_bytes
 from app.http.dependencies import Cursor, Id, ReadUow, SettingsDep, WriteUow, open_read, open_write
 from app.http.long_requests import takes_long
@@ -132,14 +132,15 @@ def import_observations(id: Id, body: Annotated[bytes, Depends(read_import)], re
     "/{id}/observations/{observation}/retract",
     summary="Retract an observation",
     openapi_extra=openapi_examples.RETRACT,
-    dependencies=[ADMIN],
+    dependencies=[TRAIN],
 )
 def retract_observation(
     id: Id, observation: Annotated[int, Path(ge=1, le=2**63 - 1)], body: RetractRequest, work: WriteUow
 ) -> ObservationItem:
     """Exclude an observation from the front and from fits. It stays readable, with the reason.
 
-    Predictors that were fitted on it are refitted.
+    Predictors that were fitted on it are refitted. If other keys use the observation, or the study's predictors answer
+    everybody, this needs an API key with scope `admin`.
     """
     return _item(observations.retract(work, studies.find_own(work, id), observation, body.reason))
 

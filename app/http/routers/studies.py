@@ -13,7 +13,7 @@ from app.db.repositories.observations import StudyObservation
 from app.db.tables import StudyRow
 from app.db.unit_of_work import UnitOfWork
 from app.http import openapi_examples
-from app.http.auth import ADMIN, COUNTS_AS_TRAINING, READ, TRAIN
+from app.http.auth import COUNTS_AS_TRAINING, READ, TRAIN
 from app.http.conditional import check_if_match
 from app.http.deletion import PREVIEW, deletion_response
 from app.http.dependencies import (
@@ -158,7 +158,7 @@ def update_study(id: Id, body: StudyUpdate, work: WriteUow, if_match: IfMatch = 
     summary="Delete a study",
     response_class=Response,
     responses=PREVIEW,
-    dependencies=[ADMIN],
+    dependencies=[TRAIN],
 )
 def delete_study(id: Id, work: WriteUow, force: Force = False, dry_run: DryRun = False) -> Response:
     """Delete a study with its suggestions and its imported and reported observations.
