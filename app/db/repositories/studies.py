@@ -87,12 +87,12 @@ class Studies(Repository):
         )
         return {trial: ({"r": r, "d": d, "w": w}, ratio) for trial, r, d, w, ratio in self.session.execute(query)}
 
-    def network_keys(self, study_id: str) -> set[tuple[int, int, int]]:
-        """Return px, multiply-adds and parameters of each network that a trial of the study trains."""
+    def network_keys(self, study_id: str, flops: Collection[int]) -> set[tuple[int, int, int]]:
+        """Return px, multiply-adds and parameters of each network of these multiply-adds that the study trains."""
         query = (
             select(TrialRow.config["resolution"].as_integer(), TrialRow.flops, TrialRow.params)
             .join(StudyTrialRow, StudyTrialRow.trial_id == TrialRow.id)
-            .where(StudyTrialRow.study_id == study_id)
+            .where(StudyTrialRow.study_id == study_id, TrialRow.flops.in_(flops))
         )
         return {(resolution, flops, params) for resolution, flops, params in self.session.execute(query)}
 

@@ -223,7 +223,7 @@ def read_correlations(id: Id, work: ReadUow, request: Request, k: K = RefitPolic
 
 @router.get("/{id}/calibration", summary="Read the calibration", dependencies=[READ])
 def read_study_calibration(id: Id, work: ReadUow) -> CalibrationResponse:
-    """Compare predictions with measurements, over networks that were predicted before they were trained."""
+    """Compare predictions with measurements, over the latest 1,000 trials and suggestions with both."""
     return CalibrationResponse.model_validate(fronts.study_calibration(work, studies.find(work, id)))
 
 
