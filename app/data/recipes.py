@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from app.core.errors import InvalidRequest
+from app.core.json_scalars import JsonScalarsModel
 from app.data.builtin_datasets import Task
 from app.data.preset_names import PresetName, is_for_detection
 
 
-class Recipe(BaseModel):
+class Recipe(JsonScalarsModel):
     """All settings of a training except network, data and seed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -27,6 +27,7 @@ _ALIASES = {
     **{name: (name,) for name in ("role", "retracted_at", "retraction_reason")},
 }  # fmt: skip
 _PREFIX = re.compile(r"^(params?|config|hparams|hyperparameters|summary|metrics|user_attrs)[_./]+")
+_NUMBERS = ("r", "d", "w", "accuracy", "seconds", "latency_ms")
 _STATE_COLUMNS, _FINISHED = ("state", "status"), ("", "complete", "completed", "finished", "success", "succeeded", "ok")
 _DELIMITERS = ",;\t|"
 _DECIMAL_COMMA = re.compile(r"^[+-]?\d+,\d+$")
@@ -46,7 +47,7 @@ class ObservationTable:
     Rows of unfinished trainings and of networks without multipliers are skipped.
     """
 
-    rows: list[dict[str, str | None]]
+    rows: list[dict[str, str | float | None]]
     lines: list[int]
     columns: dict[str, str]
     ignored_columns: list[str]
@@ -178,8 +179,8 @@ def _find_columns(names: list[str]) -> dict[str, int]:
     return {field: indices[0] for field, indices in candidates.items()}
 
 
-def _clean(field: str, value: str, delimiter: str) -> str | None:
-    """Return the value as the import takes it; None if it is missing."""
+def _clean(field: str, value: str, delimiter: str) -> str | float | None:
+    """Return the value as the import takes it; None if it is missing, text where a number should be if it is none."""
     if field == "retraction_reason":
         return unescape(value) or None
     value = value.strip()
@@ -187,11 +188,16 @@ def _clean(field: str, value: str, delimiter: str) -> str | None:
         return None
     if field == "role":
         return value if value in _ROLES else None
+    if field not in _NUMBERS:
+        return value
     if delimiter != "," and _DECIMAL_COMMA.match(value):
         value = value.replace(",", ".")
     if field == "seconds" and ":" in value:
-        return _parse_duration(value)
-    return value
+        value = _parse_duration(value)
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _parse_duration(value: str) -> str:

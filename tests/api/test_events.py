@@ -111,6 +111,7 @@ def asked_of_events(settings: Settings) -> list[str]:
     return asked
 
 
+@pytest.mark.databases("sqlite", pytest.param("postgresql", marks=pytest.mark.exhaustive))
 def test_many_listeners_share_threads_and_queries(server: str, work: Open, settings: Settings) -> None:
     trials = [new_trial(server, seed) for seed in range(5)]
     asked, threads = asked_of_events(settings), threading.active_count()

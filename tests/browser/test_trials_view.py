@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.browser.support import Page, Service, percent
 
 SMALL: dict[str, Any] = {
@@ -24,6 +26,7 @@ def state(page: Page) -> str:
     return page.text(".bar .state")
 
 
+@pytest.mark.exhaustive
 def test_progress_as_it_happens(page: Page, service: Service, worker: None) -> None:
     trial = service.post("/v1/trials", SMALL)["id"]
     page.open(service, f"#/trials/{trial}")

@@ -56,6 +56,7 @@ def test_document_names_every_command() -> None:
     assert [name for name in vars(get_command(app))["commands"] if f"rdw {name}" not in text] == []
 
 
+@pytest.mark.exhaustive
 def test_python_of_the_document_runs(service: RunningService, tmp_path: Path) -> None:
     ran = run(service, [sys.executable, "-c", "\n".join(blocks("client.md", "python"))], tmp_path)
 

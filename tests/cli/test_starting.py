@@ -129,6 +129,7 @@ def test_serve_stopped_before_the_database_announces_nothing(tmp_path: Path) -> 
     assert "API on" not in service.log()
 
 
+@pytest.mark.exhaustive
 def test_library_warnings_are_not_logged_at_start(tmp_path: Path) -> None:
     with running(tmp_path, RDW_WORKERS="1", RDW_DATABASE_URL="", RDW_BROKER_URL="") as service:
         log = service.log()

@@ -20,7 +20,7 @@ from app.services.trials import lifecycle, reconciliation, requests
 from tests.support import expire_lease
 from tests.worker.support import TINY
 
-pytestmark = pytest.mark.databases("sqlite", "postgresql")
+pytestmark = pytest.mark.databases("sqlite", pytest.param("postgresql", marks=pytest.mark.exhaustive))
 
 # For each number n that it reads, a child process claims, reports and finishes. It kills itself before its nth
 # statement, or prints how many statements there were. Its exit code follows.

@@ -87,6 +87,7 @@ def observations(service: RunningService, said: str) -> list[dict]:
     return httpx.get(f"{service.url}/v1/studies/{study[1]}/observations").raise_for_status().json()["items"]
 
 
+@pytest.mark.exhaustive
 def test_ask_tell_example_reports_its_trainings(service: RunningService) -> None:
     said = run(service, "ask_tell.py", "--trainings", "8", "--epochs", "1")
 

@@ -14,7 +14,7 @@ from app.core.settings import Settings
 from app.db.tables import IdempotencyRow
 from app.db.unit_of_work import UnitOfWork
 
-pytestmark = pytest.mark.databases("sqlite", "postgresql")
+pytestmark = pytest.mark.databases("sqlite", pytest.param("postgresql", marks=pytest.mark.exhaustive))
 
 # For each n, creates a study in a process that kills itself before its nth statement; prints how many statements there
 # were.

@@ -67,6 +67,7 @@ def test_trial_resumes_from_checkpoint_after_worker_kill(service: Service, trial
     assert reported == sorted(set(reported)), "no epoch that had ended was trained again"
 
 
+@pytest.mark.exhaustive
 def test_stopped_worker_hands_its_trial_back(service: Service, trial: str) -> None:
     (worker,) = service.children("celery")
 
@@ -97,6 +98,7 @@ def test_cancelled_trial_is_retried_from_checkpoint(service: Service, trial: str
     assert reported == list(range(1, RECIPE["epochs"] + 1)), "no epoch that had ended was trained again"
 
 
+@pytest.mark.exhaustive
 def test_trial_that_kills_workers_fails_after_others_ran(service: Service, trial: str) -> None:
     healthy = request_trial(service)
 

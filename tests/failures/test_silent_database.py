@@ -47,6 +47,7 @@ def test_trial_and_requests_survive_a_vanished_primary(tmp_path: Path, postgres:
         assert counted == 1
 
 
+@pytest.mark.exhaustive
 def test_requests_are_refused_in_time_while_no_primary_answers(tmp_path: Path, postgres: str) -> None:
     upgrade(postgres)
     engine_for(postgres).dispose()

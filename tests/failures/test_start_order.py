@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.failures.gate import Gate
 from tests.failures.service import Service, wait_for
 from tests.support import SMALL
 
 
+@pytest.mark.exhaustive
 def test_service_waits_for_its_servers(tmp_path: Path, postgres: str, redis: str) -> None:
     where, _, name = postgres.rpartition("/")
     before, _, port = where.rpartition(":")

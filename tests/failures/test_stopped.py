@@ -26,6 +26,7 @@ def settings(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
         yield settings
 
 
+@pytest.mark.exhaustive
 def test_killed_service_leaves_no_process_and_resumes(tmp_path: Path, settings: dict[str, str]) -> None:
     first = Service(tmp_path, **settings)
     try:

@@ -33,7 +33,7 @@ from app.services.trials import lifecycle as trial_lifecycle
 from app.services.trials import requests
 from tests.support import SMALL, example_count
 
-pytestmark = pytest.mark.databases("sqlite", "postgresql")
+pytestmark = pytest.mark.databases(pytest.param("sqlite", marks=pytest.mark.exhaustive), "postgresql")
 
 Open = Callable[[], UnitOfWork]
 ARCHITECTURE = Architecture.from_json(SMALL)

@@ -205,6 +205,7 @@ json.dump(networks, sys.stdout)
 """
 
 
+@pytest.mark.exhaustive
 def test_example_rebuilds_every_family_without_rdw(tmp_path: Path) -> None:
     configs = list(random_configs())
     file = tmp_path / "configs.json"

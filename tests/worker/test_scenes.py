@@ -58,6 +58,7 @@ def test_boxes_are_inside_and_hardly_overlap() -> None:
             assert ((common / smaller).fill_diagonal_(0) <= 0.15).all()
 
 
+@pytest.mark.exhaustive
 def test_composing_twice_gives_same_scenes() -> None:
     once = articles_on_photos()
 

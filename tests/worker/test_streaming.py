@@ -68,7 +68,11 @@ def test_small_selection_of_large_set_is_in_memory(dataset: Dataset, data_dir: P
     assert load(dataset, data_dir, limit=20, memory_limit=3 * 20 * 20 * 50).train.is_in_memory
 
 
-@pytest.mark.parametrize(("recipe", "loaders"), [(PLAIN, 0), (PAPER, 2)], ids=["by the batch", "the paper's"])
+@pytest.mark.parametrize(
+    ("recipe", "loaders"),
+    [(PLAIN, 0), pytest.param(PAPER, 2, marks=pytest.mark.exhaustive)],
+    ids=["by the batch", "the paper's"],
+)
 def test_streamed_training_is_bit_identical(
     recipe: Recipe, loaders: int, dataset: Dataset, data_dir: Path, tmp_path: Path
 ) -> None:

@@ -95,7 +95,9 @@ def start(work: Open, settings: Settings) -> Iterator[Callable[..., StuckWorker]
     queue.close()
 
 
-@pytest.mark.parametrize(("max_attempts", "state"), [("2", "queued"), ("1", "failed")])
+@pytest.mark.parametrize(
+    ("max_attempts", "state"), [pytest.param("2", "queued", marks=pytest.mark.exhaustive), ("1", "failed")]
+)
 def test_stalled_loader_ends_attempt_with_stack_and_advice(
     start: Callable[..., StuckWorker], work: Open, max_attempts: str, state: str
 ) -> None:
@@ -116,7 +118,7 @@ def test_stalled_loader_ends_attempt_with_stack_and_advice(
     wait_for(lambda: not any(map(is_alive, loaders)))
 
 
-@pytest.mark.parametrize("place", ["loader", "main thread"])
+@pytest.mark.parametrize("place", [pytest.param("loader", marks=pytest.mark.exhaustive), "main thread"])
 def test_cancel_ends_stuck_training_in_time(start: Callable[..., StuckWorker], place: str) -> None:
     worker = start(place)
     wait_for(worker.hangs)
@@ -127,6 +129,7 @@ def test_cancel_ends_stuck_training_in_time(start: Callable[..., StuckWorker], p
     assert worker.trial().state == "cancelled"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("place", ["loader", "main thread"])
 def test_term_releases_stuck_training_in_time(start: Callable[..., StuckWorker], place: str) -> None:
     worker = start(place)

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core.core_schema import CoreSchema, chain_schema
 
+from app.core.json_scalars import JsonScalarsModel
 from app.data.preset_names import PresetName
 from app.data.recipes import Recipe
 from app.services.changes import Changes
@@ -73,8 +74,8 @@ Priority = Annotated[
 ]
 
 
-class RequestModel(BaseModel):
-    """Base class of request bodies: unknown fields, NaN and infinity are rejected."""
+class RequestModel(JsonScalarsModel):
+    """Base class of request bodies: unknown fields, NaN, infinity and values of another type are rejected."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
