@@ -14,7 +14,7 @@ from app.data.recipes import recipe_for
 from app.db.tables import EventRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.http import openapi_examples
-from app.http.auth import ADMIN, COUNTS_AS_TRAINING, READ, TRAIN
+from app.http.auth import COUNTS_AS_TRAINING, READ, TRAIN
 from app.http.conditional import check_if_match
 from app.http.deletion import PREVIEW, deletion_response
 from app.http.dependencies import (
@@ -164,7 +164,7 @@ def update_trial(id: Id, body: ResourceUpdate, work: WriteUow, if_match: IfMatch
     summary="Delete a trial",
     response_class=Response,
     responses=PREVIEW,
-    dependencies=[ADMIN],
+    dependencies=[TRAIN],
 )
 def delete_trial(
     id: Id, work: WriteUow, settings: SettingsDep, force: Force = False, dry_run: DryRun = False
