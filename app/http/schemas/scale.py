@@ -401,11 +401,7 @@ class ScaleResponse(ResponseModel):
         """Return the response, validated as a whole: a model for each part of it would take longer."""
         recommendation, predictor = result.recommendation, result.predictor
         m, rule_target, moved = recommendation.multipliers, recommendation.rule_target, recommendation.displacement
-        baseline, config, accuracy = (
-            recommendation.architecture.baseline,
-            recommendation.config,
-            recommendation.accuracy,
-        )
+        config, accuracy = recommendation.config, recommendation.accuracy
         return cls.model_validate(
             {
                 "architecture": recommendation.architecture.name,
