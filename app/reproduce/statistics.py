@@ -450,9 +450,7 @@ def _contrast(
         adjusted_p=adjusted_p,
         verdict=decide(float(estimate.mean), adjusted_p, equivalence),
         wins=float((np.sign(differences.by_budget) + 1).mean() / 2),
-        thirds=tuple(
-            _third(differences.at(list(part))) for part in np.array_split(differences.budgets, 3) if part.size
-        ),
+        thirds=tuple(_third(differences.at(part.tolist())) for part in parts if part.size),
     )
 
 
