@@ -39,7 +39,9 @@ class Classification:
         self.provenance = splits.provenance()
         normalisation = Normalisation.from_images(splits.train)
         self._parts = {
-            name: NetworkInputs(part, config.in_chans, config.resolution, normalisation)
+            name: NetworkInputs(
+                part, config.in_chans, config.resolution, normalisation, 1.0 if name == "train" else recipe.crop_pct
+            )
             for name, part in splits.parts.items()
         }
         augmentation = Augmentation(self._parts["train"], recipe)
