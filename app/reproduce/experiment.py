@@ -305,7 +305,7 @@ def _study_record(trial: Trial, number: int) -> Record:
         study=number,
         rule=None,
         budget=None,
-        config=config,
+        config={name: value for name, value in config.items() if name != "timm"},  # timm's call follows from the rest
         multipliers={name: value for name, value in (trial.multipliers or {}).items() if name in "rdw"},
         flops=trial.flops,
         params=trial.params,
