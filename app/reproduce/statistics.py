@@ -10,8 +10,9 @@ in which budget[b] holds the deviation and the seed noise of the shared network,
 network of the study. The variance of the mean is (MS_study + MS_budget - MS_interaction) / (S B), by the expected mean
 squares of the two-way layout (Searle, Casella and McCulloch, Variance Components, 1992, section 4.3), components
 estimated below zero taken as zero. Student's t then has Satterthwaite's degrees of freedom (Biometrics Bulletin 2,
-1946, 110-114). A percentile bootstrap over two or three studies has too short intervals as soon as studies differ; it
-is reported beside this interval, for comparison. `bench/experiment_coverage.py` measures the coverage of both.
+1946, 110-114). A percentile bootstrap over two or three studies has too short intervals if studies differ much (a
+shift of a point or more); it is reported beside this interval, for comparison. `bench/experiment_coverage.py` measures
+the coverage of both.
 """
 
 from __future__ import annotations
