@@ -22,12 +22,11 @@ from typing import Any
 
 import httpx
 import psycopg
-import uvicorn
 
 from app.core.settings import Settings
 from app.db.migrate import upgrade
 from app.http.app import create_app
-from app.http.server import options
+from app.http.server import serve as serve_app
 from app.services.studies import ask_tell
 from bench.ask_tell import temporary_database
 
@@ -123,7 +122,7 @@ def serve(folder: Path, port: int, url: str) -> None:
         return found
 
     app.add_api_route("/cpu", largest)
-    uvicorn.run(app, **options(app.state.settings))
+    serve_app(app, app.state.settings)
 
 
 def run(url: str, folder: Path, args: argparse.Namespace) -> bool:

@@ -26,12 +26,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
-import uvicorn
 
 from app.core.settings import Settings
 from app.db.migrate import upgrade
-from app.http.app import create_app
-from app.http.server import options
+from app.http.server import run
 
 Request = tuple[str, str, Any]  # method, path, body
 
@@ -192,7 +190,7 @@ def serve(folder: Path, port: int) -> None:
     """Serve the API until the process is stopped."""
     settings = Settings(database_url=f"sqlite:///{folder / 'rdw.sqlite3'}", broker_url="", data_dir=folder, port=port)
     upgrade(settings.database)
-    uvicorn.run(create_app(settings), **options(settings))
+    run(settings)
 
 
 def main() -> int:

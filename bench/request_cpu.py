@@ -29,7 +29,6 @@ from uuid import uuid4
 
 import psutil
 import psycopg
-import uvicorn
 from sqlalchemy import insert, select
 
 from app.core.predictions import PredictedAccuracy
@@ -39,7 +38,7 @@ from app.db.migrate import upgrade
 from app.db.tables import StudyTrialRow, SuggestionRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.http.app import create_app
-from app.http.server import options
+from app.http.server import serve as serve_app
 from bench.ask_tell import create_rows, temporary_database
 from bench.heavy_requests import EXHAUSTIVE, LIMITS, baseline, encode
 
@@ -84,7 +83,7 @@ def serve(folder: Path, port: int, url: str) -> None:
     """Serve the API until the process is stopped."""
     limits = {"rate_limit": 0, "train_rate_limit": 0, "reconcile_seconds": 600}  # the maintenance loop waits
     settings = Settings(database_url=url, broker_url="", data_dir=folder, port=port, **limits)
-    uvicorn.run(Gauge(create_app(settings)), **options(settings))
+    serve_app(Gauge(create_app(settings)), settings)
 
 
 class Client:

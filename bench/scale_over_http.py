@@ -22,14 +22,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI
 
 from app.core.settings import Settings
 from app.db.migrate import upgrade
 from app.http.app import create_app
 from app.http.schemas.scale import ScaleRequest, ScaleResponse
-from app.http.server import options
+from app.http.server import serve as serve_app
 
 PATH = "/v1/scale"
 ANSWER = "answer.json"
@@ -64,7 +63,7 @@ def serve(kind: str, folder: Path, port: int) -> None:
         app = create_app(settings)
     else:
         app = create_bare_app(ScaleResponse.model_validate_json((folder / ANSWER).read_bytes()))
-    uvicorn.run(app, **options(settings))
+    serve_app(app, settings)
 
 
 @contextmanager

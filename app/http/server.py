@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from app.core.settings import Settings
 
 _MAX_HEADER_BYTES = 32 * 1024  # of a request's line and headers, if they arrive in several pieces
@@ -31,11 +33,16 @@ def options(settings: Settings) -> dict[str, Any]:
 
 
 def run(settings: Settings) -> None:
-    import uvicorn
-
+    """Serve the API until the process is stopped."""
     from app.http.app import create_app
 
-    app = create_app(settings)
+    serve(create_app(settings), settings)
+
+
+def serve(app: ASGIApp, settings: Settings) -> None:
+    """Serve an application with these options until the process is stopped."""
+    import uvicorn
+
     gc.collect()
     gc.freeze()  # what was imported stays: to look through it again and again would hold up requests for 0.2 s each
     uvicorn.run(app, **options(settings))
