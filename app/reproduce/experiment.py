@@ -273,11 +273,12 @@ class Experiment:
     def _record(self, trial: Trial, create: Any, about: Any) -> None:
         if trial.state != TrialState.COMPLETED or trial.result is None:
             return
+        header = create_header(trial, self._baseline)
         if self._file is None:
-            header = create_header(trial, self._baseline)
             name = f"{self._baseline['name']}.{self._design.dataset}.{_recipe_digest(header.recipe)}{SUFFIX}"
             self.path = self._folder / name
             self._file = RecordFile(self.path, header)
+        self._file.check(header)
         self._file.append(create(trial, about))
 
 

@@ -123,7 +123,7 @@ class RecordFile:
         Raises: InvalidRecords if it contains trainings that must not be mixed with those of the header.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
+        self._path, self._header = path, header
         _drop_incomplete_line(path)
         existing = read_records([path]) if path.exists() and path.stat().st_size else None
         if existing is not None:
@@ -134,6 +134,10 @@ class RecordFile:
 
     def __contains__(self, record: Record) -> bool:
         return record.key in self._keys
+
+    def check(self, header: Header) -> None:
+        """Raises: InvalidRecords if trainings of this header must not be mixed with those of the file."""
+        _require_same(self._path, self._header, header)
 
     def append(self, record: Record) -> None:
         """Append a training unless the file contains it already."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +16,7 @@ import pytest
 from app.reproduce.design import STUDY_RULES
 from app.reproduce.experiment import Design, Experiment, InvalidDesign
 from app.reproduce.progress import ProgressLine
-from app.reproduce.records import find_files, read_records
+from app.reproduce.records import InvalidRecords, find_files, read_records
 from rdw_client import Client, NotFound
 
 DESIGN = Design("typefaces", {"epochs": 1}, budgets=(0.2, 0.4, 0.8), studies=2, networks=4, seeds=2)
@@ -23,7 +25,8 @@ DESIGN = Design("typefaces", {"epochs": 1}, budgets=(0.2, 0.4, 0.8), studies=2, 
 class FakeClient:
     """Answers as the client does; `dwr` has no network at the smallest budget."""
 
-    def __init__(self) -> None:
+    def __init__(self, devices: Sequence[str] = ("cpu",)) -> None:
+        self._devices = itertools.cycle(devices)
         self.finished: dict[str, Any] = {}
         self.studies: dict[str, Any] = {}
         self.requested: list[str] = []
@@ -76,7 +79,7 @@ class FakeClient:
 
     def _train(self, id: str, config: Any, seed: int, study: str | None = None) -> Any:
         self.requested.append(id)
-        environment = {"data_digest": "abc", "device": "cpu", "threads": 1, "torch": "2"}
+        environment = {"data_digest": "abc", "device": next(self._devices), "threads": 1, "torch": "2"}
         result = {"accuracy": 0.7, "test_accuracy": 0.71, "seconds": 20.0, "environment": environment,
                   "history": [{"validation_accuracy": 0.7}]}  # fmt: skip
         self.finished[id] = SimpleNamespace(
@@ -131,6 +134,13 @@ def test_second_run_appends_nothing(tmp_path: Path) -> None:
     run(client, tmp_path)
 
     assert file.read_text() == before
+
+
+def test_trainings_of_different_devices_are_not_mixed(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRecords, match="another device"):
+        run(FakeClient(devices=["cpu", "cuda"]), tmp_path)
+
+    assert {record.kind for record in read_records(find_files(tmp_path)).items} == {"study"}
 
 
 @pytest.mark.parametrize("change", [{"rules": ("compound", "best")}, {"budgets": (0.5,)}, {"budgets": (0.5, 1.5)}])
