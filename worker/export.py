@@ -254,12 +254,12 @@ def _walk_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 
 
 def _metadata(config: Config, normalisation: Normalisation, task: Task, classes: tuple[str, ...]) -> dict[str, str]:
-    """Describe how to use the weights; `normalisation` applies to pixels from 0 to 255 in all channels."""
+    """Describe how to use the weights; `normalisation` is by channel, for pixels from 0 to 255."""
     return {
         "format": "pt",
         "task": task,
         "config": json.dumps({**config.to_json(), "timm": families.rebuild_recipe(config)}),
-        "normalisation": json.dumps({"mean": normalisation.mean, "sd": normalisation.sd}),
+        "normalisation": json.dumps(normalisation.to_json()),
         **({"classes": json.dumps(classes)} if classes else {}),
         **{name: version(name) for name in ("rdw", "torch", "timm")},
     }

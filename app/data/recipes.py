@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from app.core.errors import InvalidRequest
 from app.core.json_scalars import JsonScalarsModel
-from app.data.builtin_datasets import Task
+from app.data.builtin_datasets import Dataset, Task
 from app.data.preset_names import PresetName, is_for_detection
 
 
@@ -140,13 +140,20 @@ PRESETS: dict[PresetName, Recipe] = {
 which replaces colour jitter as it does in timm."""
 
 
-def recipe_for(task: Task, recipe: Recipe | PresetName | None, pointer: str) -> Recipe:
-    """Return the recipe, or the preset of that name (None: the task's quick one), checked for a task.
+def recipe_for(dataset: Dataset, recipe: Recipe | PresetName | None, pointer: str) -> Recipe:
+    """Return the recipe, or the preset of that name (None: the task's quick one), checked for a data set.
 
     `pointer` is its position in the request. Detectors do not support the options for classification: they are turned
     off, and rejected if they were set explicitly.
     Raises: InvalidRequest.
     """
+    found = _recipe_for(dataset.task, recipe, pointer)
+    if dataset.channels == 4 and (found.colour_jitter or found.randaugment is not None):
+        raise InvalidRequest(pointer, "Colour jitter and RandAugment take 1 or 3 channels; the images have 4.")
+    return found
+
+
+def _recipe_for(task: Task, recipe: Recipe | PresetName | None, pointer: str) -> Recipe:
     if recipe is None:
         return PRESETS["detection-quick" if task == "detection" else "quick"]
     if isinstance(recipe, str):

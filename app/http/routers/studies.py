@@ -94,7 +94,7 @@ def create_study(
         name=body.name,
         architecture=resolve_architecture(body.architecture, catalog.architecture),
         dataset=dataset,
-        recipe=recipe_for(dataset.task, body.recipe, "/recipe"),
+        recipe=recipe_for(dataset, body.recipe, "/recipe"),
         space=body.space.to_space(),
         size=body.trials,
         seed=body.seed,

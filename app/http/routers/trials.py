@@ -228,12 +228,12 @@ def _data(event: EventRow) -> dict[str, Any]:
 
 def _plan(work: UnitOfWork, catalog: CatalogCache, body: NewTrial) -> requests.TrialPlan:
     dataset = datasets.find(work, body.dataset)
-    recipe = recipe_for(dataset.task, body.recipe, "/recipe")
+    recipe = recipe_for(dataset, body.recipe, "/recipe")
     if body.config is not None:
         return requests.TrialPlan(body.config.family, body.config.to_config("/config"), dataset, recipe, body.seed)
     assert body.architecture is not None
     architecture = resolve_architecture(body.architecture, catalog.architecture)
     if isinstance(body.architecture, str):
         architectures.require_trainable(work, architecture)
-    architecture = architecture.with_num_classes(dataset.num_classes)
+    architecture = architecture.adapt(dataset.num_classes, dataset.in_chans)
     return recommendations.plan_training_at(architecture, body.to_multipliers(), dataset, recipe, body.seed)
