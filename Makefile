@@ -25,7 +25,7 @@ reproduce: setup  ## the paper's steps on typefaces in 20 minutes on two cores; 
 	@$(BIN)/rdw reproduce --dataset typefaces --out var/reproduce --minutes 20
 
 test: setup  ## the tests, in random order: at most ten minutes on two cores
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 test-exhaustive: setup  ## the tests that `test` leaves out, and every property on many more examples
 	$(BIN)/pytest -n 2 --dist worksteal -m "exhaustive or property" --hypothesis-profile ci

@@ -14,6 +14,9 @@ import yaml
 from fastapi.testclient import TestClient
 
 from app.core.settings import Settings
+from app.http.app import create_app
+from app.http.body_limit import body_limit_of
+from app.http.route import ApiRoute
 from tests.contract.spec import committed
 from tests.support import skip_without
 
@@ -212,14 +215,6 @@ def test_workers_have_shared_memory_for_loaders() -> None:
 
 
 def test_the_ingress_leads_to_all_but_the_metrics() -> None:
-    (ingress,) = select_kinds("Ingress")
-    (rule,) = ingress["spec"]["rules"]
-
-    def led(path: str) -> bool:
-        exact = {p["path"] for p in rule["http"]["paths"] if p["pathType"] == "Exact"}
-        prefixes = [p["path"] for p in rule["http"]["paths"] if p["pathType"] == "Prefix"]
-        return path in exact or any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
-
     pages = {
         "/",
         "/docs",
@@ -229,4 +224,29 @@ def test_the_ingress_leads_to_all_but_the_metrics() -> None:
         "/dashboard/main.js",
         "/assets/docs.js",
     }
-    assert {path for path in {*pages, *committed()["paths"]} if not led(path)} == {"/metrics"}
+    assert {path for path in {*pages, *committed()["paths"]} if find_ingress(path) is None} == {"/metrics"}
+
+
+def find_ingress(path: str) -> dict[str, Any] | None:
+    """Return the Ingress with the longest rule for the path; None if there is none."""
+    found = ("", None)
+    for ingress in select_kinds("Ingress"):
+        (rule,) = ingress["spec"]["rules"]
+        for each in rule["http"]["paths"]:
+            leads = path == each["path"] or (each["pathType"] == "Prefix" and path.startswith(f"{each['path']}/"))
+            if leads and len(each["path"]) > len(found[0]):
+                found = each["path"], ingress
+    return found[1]
+
+
+def test_the_ingress_bounds_bodies_as_the_api_does(settings: Settings) -> None:
+    limits: dict[str, list[int]] = {}
+    for route in create_app(settings).routes:
+        if isinstance(route, ApiRoute) and (ingress := find_ingress(route.path)) is not None:
+            size = ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"]
+            limits.setdefault(size, []).append(body_limit_of(route.endpoint))
+
+    units = {"k": 2**10, "m": 2**20}
+    assert len(limits) == 2
+    for size, of_routes in limits.items():
+        assert max(of_routes) < int(size[:-1]) * units[size[-1]] <= 2 * max(of_routes)

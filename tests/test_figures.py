@@ -104,13 +104,14 @@ def test_these_tests_cover_every_figure() -> None:
 
 
 @pytest.mark.parametrize("name", WITH_DATA)
-@pytest.mark.parametrize("format", ["svg", "png", "csv"])
+@pytest.mark.parametrize("format", ["svg", *(pytest.param(f, marks=pytest.mark.exhaustive) for f in ("png", "csv"))])
 def test_same_values_give_the_same_bytes(name: str, format: FigureFormat) -> None:
     draw = figures.FIGURES[name]
 
     assert draw(*WITH_DATA[name]).render(format) == draw(*WITH_DATA[name]).render(format)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", [n for n in WITH_DATA if n != "predictor-curve"])
 def test_figure_does_not_depend_on_others_drawn_before(name: str) -> None:
     alone = figures.FIGURES[name](*WITH_DATA[name]).svg()

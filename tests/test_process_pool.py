@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.core.process_pool import ComputationFailed, PoolIsFull, ProcessPool
+from app.core.errors import ServiceBusy
+from app.core.process_pool import ComputationFailed, ProcessPool
 from app.scaling import bounded_cache
 
 LIMIT = 2**20
@@ -163,7 +164,7 @@ def test_more_computations_than_may_wait_are_refused(tmp_path: Path) -> None:
             await started(tmp_path / "a")
             second = asyncio.create_task(pool.run(echo, 2, is_long=True, seconds=5, caller="a"))
             await asyncio.sleep(0)
-            with pytest.raises(PoolIsFull, match=r"Retry in 12 s\.") as refusal:
+            with pytest.raises(ServiceBusy, match=r"Retry in 12 s\.") as refusal:
                 await pool.run(echo, 3, is_long=True, seconds=5, caller="b")
             assert refusal.value.seconds == 12
             (tmp_path / "a").touch()
@@ -185,7 +186,7 @@ def test_caller_takes_half_of_the_places(tmp_path: Path) -> None:
             ]
             await asyncio.sleep(0)
             for caller in ("a", "b", "c"):
-                with pytest.raises(PoolIsFull):
+                with pytest.raises(ServiceBusy):
                     await pool.run(echo, is_long=True, seconds=1, caller=caller)
             (tmp_path / "a").touch()
             assert await asyncio.gather(*waiting) == [["a"], ["a"], ["b"], ["b"], [None]]

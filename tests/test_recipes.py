@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -54,12 +56,20 @@ def test_unused_newer_options_do_not_determine_recipe() -> None:
         "crop",
         "colour_jitter",
         "randaugment",
+        "crop_pct",
     }
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("label_smoothing", 0.1), ("dropout", 0.2), ("crop", 0.5), ("colour_jitter", 0.4), ("randaugment", 9)],
+    [
+        ("label_smoothing", 0.1),
+        ("dropout", 0.2),
+        ("crop", 0.5),
+        ("colour_jitter", 0.4),
+        ("randaugment", 9),
+        ("crop_pct", 0.9),
+    ],
 )
 def test_classification_options_are_refused_for_detection(option: str, value: float) -> None:
     asked = Recipe(**{option: value})
@@ -77,6 +87,32 @@ def test_classification_options_default_to_off_for_detection() -> None:
     assert (plain.label_smoothing, plain.dropout, plain.epochs, plain.flip, plain.drop_path) == (0, 0, 2, True, 0.1)
     assert recipe_for(ARTICLES_ON_PHOTOS, plain, "/recipe") == plain  # as a study keeps it
     assert recipe_for(ARTICLES_ON_PHOTOS, Recipe(**plain.model_dump()), "/recipe") == plain
+
+
+@pytest.mark.parametrize(
+    ("recipe", "architecture", "crop_pct"),
+    [
+        (None, "tinynet_e", 0.875),
+        ("tinynet", "tinynet_mine", 0.875),
+        (Recipe(epochs=2), "tinynet_a", 0.875),
+        (Recipe(epochs=2, crop_pct=1), "tinynet_a", 1),
+        (Recipe(crop_pct=0.6), "tinynet_a", 0.6),
+        ("tinynet", "efficientnet_b0", 1),
+        (None, "", 1),
+    ],
+)
+def test_tinynets_are_evaluated_as_published_unless_set(recipe: Any, architecture: str, crop_pct: float) -> None:
+    assert recipe_for(DIGITS, recipe, "/recipe", architecture).crop_pct == crop_pct
+
+
+def test_detectors_are_evaluated_on_the_whole_image() -> None:
+    assert recipe_for(ARTICLES_ON_PHOTOS, None, "/recipe", "tinynet_e").crop_pct == 1
+
+
+@pytest.mark.parametrize("crop_pct", [0.49, 1.01])
+def test_crop_pct_out_of_bounds_is_refused(crop_pct: float) -> None:
+    with pytest.raises(ValidationError, match="crop_pct"):
+        Recipe(crop_pct=crop_pct)
 
 
 def test_each_preset_is_for_one_task() -> None:

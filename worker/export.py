@@ -27,7 +27,7 @@ from app.data.builtin_datasets import Task
 from app.scaling import families
 from app.scaling.network import Config
 from worker.atomic_files import replace_atomically
-from worker.data.preprocessing import Normalisation
+from worker.data.preprocessing import Normalisation, resize_px
 from worker.networks import build
 from worker.training.ssdlite import DecodedSSDLite, SSDLite
 
@@ -78,18 +78,19 @@ def export(
     folder: Path,
     task: Task = "classification",
     classes: tuple[str, ...] = (),
+    crop_pct: float = 1.0,
 ) -> ExportResult:
     """Write `weights.safetensors`, `log.csv`, `labels.txt` and, if it passes its checks, `model.onnx` to the folder.
 
     `state` is the trained network's state_dict; `history` has one row per epoch; `classes` has the names of the
-    outputs, one of which is in each line of `labels.txt` and which are a JSON list in the metadata. Each file is
-    complete or absent.
+    outputs, one of which is in each line of `labels.txt` and which are a JSON list in the metadata; `crop_pct` is that
+    of the evaluation. Each file is complete or absent.
     Raises: ExportError if ONNX's outputs differ from PyTorch's, or an operator is not in the ONNX standard.
     """
     network = _FORMATS[task].build(config)
     network.load_state_dict(state)
     network.eval()
-    metadata = _metadata(config, normalisation, task, classes)
+    metadata = _metadata(config, normalisation, task, classes, crop_pct)
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     _write(folder / "weights.safetensors", save(tensors, metadata))
     _write(folder / "log.csv", _to_csv(history))
@@ -253,13 +254,20 @@ def _walk_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
                 yield from _walk_nodes(graph.node)
 
 
-def _metadata(config: Config, normalisation: Normalisation, task: Task, classes: tuple[str, ...]) -> dict[str, str]:
-    """Describe how to use the weights; `normalisation` is by channel, for pixels from 0 to 255."""
+def _metadata(
+    config: Config, normalisation: Normalisation, task: Task, classes: tuple[str, ...], crop_pct: float
+) -> dict[str, str]:
+    """Describe how to use the weights; `normalisation` is by channel, for pixels from 0 to 255.
+
+    `evaluation` says how images were fed: resized to a square of `resize_px`, of which the centre of `px` was cropped.
+    """
+    px = config.resolution
     return {
         "format": "pt",
         "task": task,
         "config": json.dumps({**config.to_json(), "timm": families.rebuild_recipe(config)}),
         "normalisation": json.dumps(normalisation.to_json()),
+        "evaluation": json.dumps({"crop_pct": crop_pct, "resize_px": resize_px(px, crop_pct), "px": px}),
         **({"classes": json.dumps(classes)} if classes else {}),
         **{name: version(name) for name in ("rdw", "torch", "timm")},
     }

@@ -174,10 +174,13 @@ def _export(settings: Settings, claim: lifecycle.Claim, dataset: Dataset, result
     try:
         folder = _artifact_folder(settings, claim)
         state = torch.load(folder / _WEIGHTS, weights_only=True)
-        data = _get_data(settings, dataset, Recipe(**trial.recipe).train_images, lambda done, of: None)
+        recipe = Recipe(**trial.recipe)
+        data = _get_data(settings, dataset, recipe.train_images, lambda done, of: None)
         train_images = data.train.images if isinstance(data, SceneSplits) else data.train
         normalisation = Normalisation.from_images(train_images, config.in_chans)
-        exported = export(config, state, normalisation, result.history, folder, dataset.task, data.classes)
+        exported = export(
+            config, state, normalisation, result.history, folder, dataset.task, data.classes, recipe.crop_pct
+        )
         detector = _count_detector(config) if dataset.task == "detection" else None
         return replace(result, latency=exported.latency, operators=exported.operators, detector=detector)
     except ExportError as error:

@@ -19,10 +19,15 @@ def option(
     complete: Callable[..., Any] | None = None,
     minimum: float | None = None,
     panel: str | None = None,
+    names: tuple[str, ...] = (),
 ) -> Any:
-    """Return an option with a value; `default` is REQUIRED if it has no default."""
+    """Return an option with a value; `default` is REQUIRED if it has no default.
+
+    `names` are needed only for an option that has several.
+    """
     return typer.Option(
         default,
+        *names,
         help=help,
         metavar=metavar,
         parser=parse,

@@ -1,7 +1,7 @@
 """`rdw reproduce`: the experiments of the paper."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -9,7 +9,9 @@ from app.cli.completion_values import complete_dataset
 from app.cli.local_command import local_command
 from app.cli.parameters import REQUIRED, option
 from app.data.preset_names import PRESET_NAMES
-from app.reproduce.options import Options
+from app.reproduce.design import COMPARED_RULES as RULES
+from app.reproduce.design import log_even_budgets
+from app.reproduce.options import ExperimentOptions, Options
 from app.reproduce.plan import Sizes
 
 if TYPE_CHECKING:
@@ -18,6 +20,21 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 _DEFAULTS = Sizes()
+_STUDY_NETWORKS, _STUDY_SEEDS = 60, 2
+_PANEL = "Compare rules"
+
+
+def _split(names: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (names or "").split(",") if name.strip())
+
+
+def _parse_budgets(text: str) -> tuple[float, ...]:
+    """Parse ratios, or the number of log-even budgets over the default range."""
+    try:
+        ratios = tuple(float(part) for part in _split(text))
+        return log_even_budgets(int(text)) if len(ratios) == 1 else ratios
+    except ValueError as error:
+        raise typer.BadParameter("must be a number of budgets, or ratios separated by commas") from error
 
 
 @app.command("reproduce")
@@ -25,7 +42,8 @@ _DEFAULTS = Sizes()
 def reproduce(
     settings: "Settings",
     dataset: str = option(
-        "typefaces, fashion-mnist, digits, or a data set that is registered at --url.",
+        "typefaces, fashion-mnist, digits, or a data set that is registered at --url; with --studies also several, "
+        "separated by commas.",
         "NAME",
         default=REQUIRED,
         complete=complete_dataset,
@@ -34,22 +52,53 @@ def reproduce(
     minutes: float | None = option(
         "Maximum working time of all runs together; fewer networks are trained to fit.", "N", minimum=0.1
     ),
-    networks: int = option("Number of random networks over the range.", "N", default=_DEFAULTS.networks, minimum=1),
+    networks: int | None = option(
+        f"Number of random networks over the range (default: {_DEFAULTS.networks}; of each study: {_STUDY_NETWORKS}).",
+        "N",
+        minimum=1,
+    ),
     at_one_budget: int = option(
         "Number of random networks at one budget.", "N", default=_DEFAULTS.at_one_budget, minimum=1
     ),
     compound: int = option(
         "Number of networks from compound scaling over the range.", "N", default=_DEFAULTS.compound, minimum=0
     ),
-    seeds: int = option("Number of seeds of each network of the family.", "N", default=_DEFAULTS.seeds, minimum=1),
+    seeds: int | None = option(
+        f"Number of seeds of each network of the family (default: {_DEFAULTS.seeds}; with --studies: {_STUDY_SEEDS}).",
+        "N",
+        minimum=1,
+    ),
     architecture: str | None = option(
-        "A baseline, or a .json file with one (default: a small MBConv network).", "NAME|FILE"
+        "A baseline, or a .json file with one (default: a small MBConv network).",
+        "NAME|FILE",
+        names=("--architecture", "--baseline"),
     ),
     recipe: str | None = option(
         "A preset, or a .json file with a recipe (default: 6 short epochs).", "NAME|FILE", complete=lambda: PRESET_NAMES
     ),
     url: str | None = option(
         "A running service, with its key in RDW_API_KEY (default: start one with its data in --out).", "URL"
+    ),
+    studies: int | None = option(
+        "Compare rules instead, learning from this number of random studies.", "N", minimum=1, panel=_PANEL
+    ),
+    from_study: list[str] | None = option(
+        "Compare rules instead, learning from this study at --url. Repeat it for several.", "ID", panel=_PANEL
+    ),
+    budgets: Any = option(
+        "Ratios to the baseline's multiply-adds, separated by commas, or their number from .1 to .85 (default: 24).",
+        "N|RATIOS",
+        parse=_parse_budgets,
+        panel=_PANEL,
+    ),
+    rules: str | None = option(f"Rules, separated by commas (default: {','.join(RULES)}).", "RULES", panel=_PANEL),
+    recipes: str | None = option(
+        "Presets or .json files, separated by commas; an experiment for each (default: 9 short epochs).",
+        "NAMES|FILES",
+        panel=_PANEL,
+    ),
+    records: Path | None = option(
+        "Folder for the recorded trainings (default: records in --out).", "FOLDER", panel=_PANEL
     ),
 ) -> int:
     """Run the experiments of the paper on a data set, through the HTTP API, and write a report.
@@ -67,10 +116,30 @@ def reproduce(
 
     6. Compare predicted with measured accuracy.
 
+    With --studies it compares rules: each learns from one study alone, and its networks for many budgets are trained
+    with seeds that no study used. It prints the trainings, the hours and the power first, and records each training.
+
     After an interruption, the same command resumes; completed trainings are not repeated. The service that it starts
     reads its settings from environment variables (RDW_WORKERS, RDW_THREADS, …).
     """
-    from app.reproduce.run import run  # here, since matplotlib takes long to import
+    from app.reproduce.run import run, run_experiment  # here, since matplotlib takes long to import
 
-    sizes = Sizes(at_one_budget, networks, compound, seeds)
+    if studies or from_study:
+        return run_experiment(
+            ExperimentOptions(
+                _split(dataset),
+                out,
+                records or out / "records",
+                tuple(budgets or ()),
+                _split(rules),
+                _split(recipes or recipe),
+                studies or 0,
+                networks or _STUDY_NETWORKS,
+                seeds or _STUDY_SEEDS,
+                tuple(from_study or ()),
+                architecture,
+                url,
+            )
+        )
+    sizes = Sizes(at_one_budget, networks or _DEFAULTS.networks, compound, seeds or _DEFAULTS.seeds)
     return run(Options(dataset, out, sizes, minutes, architecture, recipe, url))

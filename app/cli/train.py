@@ -1,6 +1,6 @@
 """`rdw train`: trains a network for a budget, or a given one."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -20,6 +20,7 @@ from app.cli.progress import watch_trial
 from app.cli.results import print_trial
 from app.cli.service_command import service_command
 from app.cli.units import format_duration
+from app.data.preset_names import PRESET_NAMES
 from app.scaling.rules.names import SolvedOrAuto
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ def train(
     data: DataOptions,
     options: ScaleOptions,
     rule: SolvedOrAuto | None = RULE,
+    crop_pct: float | None = option(
+        "Share of the images' side that is evaluated, .5 to 1, in place of the recipe's (default: .875 for tinynet*, "
+        "else 1).",
+        "SHARE",
+    ),
     seed: int = option("Seed of the weights and batches.", "N", default=0),
     study: str | None = option("Count the trial as one of this study.", "ID", complete=complete_study),
     priority: int = option("-10 to 10; trials of a higher priority are trained first.", "N", default=0),
@@ -46,7 +52,7 @@ def train(
     dry_run: bool = flag("--dry-run", "Validate the request and estimate the duration; start nothing."),
 ) -> None:
     """Train the network for a budget (--flops, --ratio), or the one of --config or --r, --d and --w."""
-    training = {"recipe": data.recipe, "seed": seed}
+    training = {"recipe": _with_crop_pct(data.recipe, crop_pct), "seed": seed}
     exact = {"multipliers": multipliers.to_request(), "config": network.config, "dataset": data.dataset}
     trial: Trial | None = None
     estimate: Estimate | None = None
@@ -80,6 +86,20 @@ def train(
         print_trial(trial)
         if not trial.ended:
             note(f"Watch: rdw trials watch {trial.id}")
+
+
+def _with_crop_pct(recipe: Any, crop_pct: float | None) -> Any:
+    """Return the recipe, or the preset of that name (None: `quick`), with that `crop_pct` unless it is None."""
+    if crop_pct is None:
+        return recipe
+    if not isinstance(recipe, dict):
+        name = recipe or "quick"
+        if name not in PRESET_NAMES:
+            raise ValueError(f"--recipe: {name!r} is no preset; use {', '.join(PRESET_NAMES)}, or a .json file")
+        from app.data.recipes import PRESETS  # needs the server's packages, unlike other commands
+
+        recipe = PRESETS[name].to_json()
+    return {**recipe, "crop_pct": crop_pct}
 
 
 def _print_estimate(estimate: "Estimate") -> None:

@@ -7,27 +7,18 @@ processes do not. They have a lower priority than this one, start when they are 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
+from app.core.lanes import Lane
+
 _MAX_JOBS = 500  # of a process, which is then replaced, so that its memory cannot grow forever
-
-
-class PoolIsFull(Exception):
-    """As many computations wait as may wait; there may be room in `seconds`."""
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__(f"Too many computations wait. Retry in {seconds} s.")
-        self.seconds = seconds
 
 
 class ComputationFailed(Exception):
@@ -44,10 +35,9 @@ class ProcessPool:
 
     def __init__(self, processes: int, *, max_waiting: int, timeout: float, cache_bytes: int) -> None:
         self.processes = processes
-        self._max_waiting = max_waiting
         self._timeout = timeout
         self._cache_bytes = cache_bytes
-        self._lanes = {"short": _Lane(processes), "long": _Lane(max(1, processes - 1))}
+        self._lanes = {"short": Lane(processes, max_waiting), "long": Lane(max(1, processes - 1), max_waiting)}
         self._idle: list[_Process] = []
         self._free = asyncio.Semaphore(processes)
         self._running: set[_Process] = set()
@@ -70,14 +60,10 @@ class ProcessPool:
 
         The function has to be importable; its arguments, results and exceptions are pickled. If this call is cancelled,
         so is the computation. Without a caller it is the service's own, which may always wait.
-        Raises: PoolIsFull; ComputationFailed; whatever the function raises.
+        Raises: ServiceBusy if too many computations wait; ComputationFailed; whatever the function raises.
         """
         lane = self._lanes["long" if is_long else "short"]
-        if caller is not None and (
-            lane.waiting >= self._max_waiting or lane.waiting_by_caller[caller] >= math.ceil(self._max_waiting / 2)
-        ):
-            raise PoolIsFull(max(1, math.ceil(lane.seconds / lane.width)))
-        async with lane.entered(seconds, caller), self._free:
+        async with lane.place(caller, seconds), self._free:
             if self._is_closed:
                 raise ComputationFailed("The service is ending.")
             return await self._compute(function, arguments)
@@ -120,36 +106,6 @@ class ProcessPool:
 
     def _create_threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(max(1, self.processes), "process-pool")
-
-
-class _Lane:
-    """The computations of a lane: how many may run at once, how many wait, and how long all of them may take."""
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        self.waiting_by_caller: Counter[str | None] = Counter()
-        self.seconds = 0.0
-        self._places = asyncio.Semaphore(width)
-
-    @property
-    def waiting(self) -> int:
-        return self.waiting_by_caller.total()
-
-    @asynccontextmanager
-    async def entered(self, seconds: float, caller: str | None) -> AsyncIterator[None]:
-        self.seconds += seconds
-        self.waiting_by_caller[caller] += 1
-        try:
-            try:
-                await self._places.acquire()
-            finally:
-                self.waiting_by_caller += Counter({caller: -1})  # without those that have none
-            try:
-                yield
-            finally:
-                self._places.release()
-        finally:
-            self.seconds -= seconds
 
 
 class _Process:

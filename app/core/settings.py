@@ -56,6 +56,13 @@ class Settings(BaseSettings):
         description="Memory for cached cost tables and predictors, in each process of the API.",
     )
 
+    idempotency_bytes: int = Field(
+        64 * 2**20,
+        ge=2**16,
+        le=2**40,
+        description="Size of the responses stored under idempotency keys, per API key; the oldest are deleted first.",
+    )
+
     quota_trials: int = Field(25_000, ge=0, le=10**9, description="Queued trials per key; 0: no limit.")
     quota_studies: int = Field(2_000, ge=0, le=10**9, description="Studies per key; 0: no limit.")
     quota_observations: int = Field(

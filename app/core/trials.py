@@ -146,6 +146,7 @@ class TrialResult:
     detector: dict[str, int] | None = None  # cost of the whole detector
     export_error: str | None = None
     estimate: EstimateError | None = None
+    crop_pct: float | None = None  # of the evaluation; None in results from before it was recorded
 
     def to_json(self) -> dict[str, Any]:
         """Convert to a flat object: keys of the test part start with `test_`; missing optional values are left out."""

@@ -12,6 +12,11 @@ from app.data.builtin_datasets import Dataset, Task
 from app.data.preset_names import PresetName, is_for_detection
 
 
+def _remove_default(schema: dict[str, Any]) -> None:
+    """Remove a default from the OpenAPI document that depends on the baseline, so that no client sends it."""
+    del schema["default"]
+
+
 class Recipe(JsonScalarsModel):
     """All settings of a training except network, data and seed."""
 
@@ -60,6 +65,14 @@ class Recipe(JsonScalarsModel):
         le=10,
         description="Magnitude of RandAugment: two operations per image, varied by 0.5 (timm); null: off.",
     )
+    crop_pct: float = Field(
+        1.0,
+        ge=0.5,
+        le=1,
+        description="Share of the side that is evaluated: images are resized to px / `crop_pct`, rounded down, and the "
+        "centre px are cropped (timm). If it is not given, it is 0.875 for baselines named `tinynet…`, else 1.",
+        json_schema_extra=_remove_default,
+    )
     train_images: int | None = Field(
         None, ge=20, le=10_000_000, description="Number of training images, a fixed balanced subset; null: all."
     )
@@ -94,7 +107,7 @@ class Recipe(JsonScalarsModel):
         }
 
 
-_ADDED_LATER = ("lr_batch", "schedule", "decay", "decay_epochs", "crop", "colour_jitter", "randaugment")
+_ADDED_LATER = ("lr_batch", "schedule", "decay", "decay_epochs", "crop", "colour_jitter", "randaugment", "crop_pct")
 
 _TINYNET = Recipe(
     epochs=450,
@@ -121,7 +134,10 @@ _CLASSIFICATION_OPTIONS_OFF = {
     "crop": None,
     "colour_jitter": 0.0,
     "randaugment": None,
+    "crop_pct": 1.0,
 }  # options that detectors do not support, with the values that turn them off
+
+_TINYNET_CROP_PCT = 0.875  # that of the published TinyNets, also in timm
 
 PRESETS: dict[PresetName, Recipe] = {
     "quick": Recipe(epochs=4, batch_size=64, shift=0.08, train_images=10_000),
@@ -140,20 +156,24 @@ PRESETS: dict[PresetName, Recipe] = {
 which replaces colour jitter as it does in timm."""
 
 
-def recipe_for(dataset: Dataset, recipe: Recipe | PresetName | None, pointer: str) -> Recipe:
+def recipe_for(dataset: Dataset, recipe: Recipe | PresetName | None, pointer: str, architecture: str = "") -> Recipe:
     """Return the recipe, or the preset of that name (None: the task's quick one), checked for a data set.
 
     `pointer` is its position in the request. Detectors do not support the options for classification: they are turned
-    off, and rejected if they were set explicitly.
+    off, and rejected if they were set explicitly. Classifiers scaled from an `architecture` named `tinynet…` are
+    evaluated with `crop_pct` .875 unless it was set explicitly.
     Raises: InvalidRequest.
     """
-    found = _recipe_for(dataset.task, recipe, pointer)
+    found = _recipe_of_task(dataset.task, recipe, pointer)
     if dataset.channels == 4 and (found.colour_jitter or found.randaugment is not None):
         raise InvalidRequest(pointer, "Colour jitter and RandAugment take 1 or 3 channels; the images have 4.")
+    is_set = isinstance(recipe, Recipe) and "crop_pct" in recipe.model_fields_set
+    if dataset.task == "classification" and architecture.startswith("tinynet") and not is_set:
+        return found.model_copy(update={"crop_pct": _TINYNET_CROP_PCT})
     return found
 
 
-def _recipe_for(task: Task, recipe: Recipe | PresetName | None, pointer: str) -> Recipe:
+def _recipe_of_task(task: Task, recipe: Recipe | PresetName | None, pointer: str) -> Recipe:
     if recipe is None:
         return PRESETS["detection-quick" if task == "detection" else "quick"]
     if isinstance(recipe, str):

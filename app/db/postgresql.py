@@ -20,6 +20,9 @@ from sqlalchemy.exc import InvalidatePoolError
 STATEMENT_SECONDS = 10
 """The server ends a statement after this time."""
 
+IDLE_SECONDS = 30
+"""The server ends a transaction, with its connection, that gets no statement for this time: its process hangs."""
+
 _RESPONSE_MARGIN_SECONDS = 2.0  # the server's own error should arrive first
 _POOL_RECYCLE_SECONDS = 600
 _POOL_WAIT_SECONDS = 10
@@ -34,7 +37,9 @@ _DEFAULTS: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
     "prepare_threshold": None,  # PgBouncer gives each transaction any of its connections to the server
 }
-_STATEMENT_TIMEOUT = re.compile(r"statement_timeout\s*=\s*'?(\d+)\s*(ms|s|min)?")
+_STATEMENT_TIMEOUT = re.compile(r"\bstatement_timeout\s*=\s*'?(\d+)\s*(ms|s|min)?")
+_IDLE_TIMEOUT = re.compile(r"\bidle_in_transaction_session_timeout\s*=")
+_UNLIMITED = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 _UNITS = {"": 0.001, "ms": 0.001, "s": 1.0, "min": 60.0}
 
 
@@ -59,7 +64,8 @@ class BoundedConnection(psycopg.Connection[Any]):
 def create_postgresql_engine(url: URL) -> Engine:
     """Create an engine; parameters in the URL's query take precedence over the defaults here.
 
-    A `statement_timeout` in the parameter `options` replaces `STATEMENT_SECONDS`.
+    A `statement_timeout` in the parameter `options` replaces `STATEMENT_SECONDS`, and an
+    `idle_in_transaction_session_timeout` there replaces `IDLE_SECONDS`.
     """
     engine = create_engine(
         url,
@@ -74,7 +80,7 @@ def create_postgresql_engine(url: URL) -> Engine:
     event.listen(engine, "do_connect", _Connector().connect)
     event.listen(engine, "connect", _configure)
     event.listen(engine, "checkout", _refuse_closed)
-    event.listen(engine, "begin", _Begin(_timeout_of_url(url)).begin)
+    event.listen(engine, "begin", _Begin(url).begin)
     return engine
 
 
@@ -117,21 +123,25 @@ def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
 
 
 class _Begin:
-    """Begins transactions, in one round trip with their limit on the time of statements.
+    """Begins transactions, in one round trip with their limits on the time of statements and between them.
 
-    With the execution option `unlimited`, which migrations need, statements may take any time.
+    The limits end with the transaction, so that PgBouncer gives them to no other client. With the execution option
+    `unlimited`, which migrations need, a transaction may take any time.
     """
 
-    def __init__(self, seconds_of_url: float | None) -> None:
+    def __init__(self, url: URL) -> None:
+        seconds_of_url = _timeout_of_url(url)
         seconds = STATEMENT_SECONDS if seconds_of_url is None else seconds_of_url
         self._response_seconds = seconds + _RESPONSE_MARGIN_SECONDS if seconds else None
         self._limited = "BEGIN"
         if seconds_of_url is None:
             self._limited += f"; SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'"
+        if not _IDLE_TIMEOUT.search(str(url.query.get("options", ""))):
+            self._limited += f"; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
 
     def begin(self, connection: Connection) -> None:
         is_unlimited = connection.get_execution_options().get("unlimited", False)
         driver: Any = connection.connection.driver_connection
         driver.response_seconds = None if is_unlimited else self._response_seconds
-        statement = "BEGIN; SET LOCAL statement_timeout = 0" if is_unlimited else self._limited
+        statement = _UNLIMITED if is_unlimited else self._limited
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})

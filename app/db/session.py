@@ -96,7 +96,8 @@ def classify_error(error: BaseException | None) -> DatabaseUnavailable | None:
         return None
     if getattr(error.orig, "sqlstate", None) in _UNDEFINED or _UNKNOWN_TO_SQLITE.match(str(error.orig)):
         return SchemaMismatch()
-    return DatabaseUnavailable() if isinstance(error, OperationalError | InterfaceError) else None
+    is_away = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+    return DatabaseUnavailable() if is_away else None
 
 
 def database_clock(session: Session) -> float:

@@ -413,6 +413,7 @@ COUNTERS = {
     "trial_attempts": "Attempts by workers to train a trial.",
     "expired_leases": "Leases of trials that expired because the worker stopped sending heartbeats.",
     "redeliveries": "Messages sent again for trials that no worker had claimed.",
+    "evicted_responses": "Stored responses that were deleted before their time, since a key had too many.",
     "epochs": "",
     "epoch_seconds": "",
 }

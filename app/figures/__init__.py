@@ -7,6 +7,7 @@ from collections.abc import Callable
 from app.core.figures import FigureName
 from app.figures.accuracy import accuracy_against_flops, accuracy_against_latency
 from app.figures.drawing import Drawing
+from app.figures.experiment import ContrastMarks, Span, accuracy_by_rule, differences_by_budget
 from app.figures.family import Member, family
 from app.figures.multipliers import accuracy_against_multipliers, multipliers_against_flops
 from app.figures.prediction import predicted_against_measured
@@ -15,12 +16,16 @@ from app.figures.progress import FinishedTraining, hypervolume
 
 __all__ = [
     "FIGURES",
+    "ContrastMarks",
     "Drawing",
     "FinishedTraining",
     "Member",
+    "Span",
     "accuracy_against_flops",
     "accuracy_against_latency",
     "accuracy_against_multipliers",
+    "accuracy_by_rule",
+    "differences_by_budget",
     "family",
     "hypervolume",
     "multipliers_against_flops",

@@ -21,10 +21,9 @@ from starlette.routing import BaseRoute
 
 from app.core.process_pool import ProcessPool
 from app.core.settings import Settings, get_settings
-from app.http import problems
+from app.http import long_requests, problems
 from app.http.auth import READ, AuthMiddleware
 from app.http.conditional import file_response
-from app.http.long_requests import LongRequests
 from app.http.metrics import Metrics
 from app.http.middleware.request_context import RequestContextMiddleware
 from app.http.middleware.request_target import RequestTargetMiddleware
@@ -112,7 +111,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.keys = KeyCache(settings)
     app.state.limits = RateLimits(settings)
     app.state.pool = ProcessPool(settings.solvers, cache_bytes=settings.cache_bytes, **_POOL)
-    app.state.long_requests = LongRequests()
+    app.state.long_requests = long_requests.create_lane()
     bounded_cache.set_limit(settings.cache_bytes)
     app.state.metrics = Metrics(settings, lambda: len(app.state.event_poller), app.state.pool)
     app.router.routes.extend(_build_routes(settings.metrics_open))

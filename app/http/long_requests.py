@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from app.core.errors import ServiceBusy
+from app.core.lanes import Lane
+
+SECONDS = 2.0  # that such a request takes in this process at the most
 
 _AT_ONCE = 2
-_MAX_WAITING = 64  # half as many of one caller
-_RETRY_SECONDS = 5
+_MAX_WAITING = 64
 _ATTRIBUTE = "__takes_long__"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -27,27 +25,6 @@ def does_take_long(endpoint: Callable[..., Any]) -> bool:
     return getattr(endpoint, _ATTRIBUTE, False)
 
 
-class LongRequests:
-    """The requests of one application that run for long."""
-
-    def __init__(self) -> None:
-        self._places = asyncio.Semaphore(_AT_ONCE)
-        self._waiting: Counter[str] = Counter()
-
-    @asynccontextmanager
-    async def place(self, caller: str) -> AsyncIterator[None]:
-        """Wait for a place.
-
-        Raises: ServiceBusy if too many requests wait.
-        """
-        if self._waiting.total() >= _MAX_WAITING or self._waiting[caller] >= _MAX_WAITING / 2:
-            raise ServiceBusy(f"Too many requests wait. Retry in {_RETRY_SECONDS} s.", _RETRY_SECONDS)
-        self._waiting[caller] += 1
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting += Counter({caller: -1})  # without those that have none
-        try:
-            yield
-        finally:
-            self._places.release()
+def create_lane() -> Lane:
+    """Return the lane of an application's requests that take long."""
+    return Lane(_AT_ONCE, _MAX_WAITING)

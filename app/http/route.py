@@ -23,7 +23,7 @@ from app.http.auth import caller_of, check_scope, require_scope
 from app.http.body_limit import body_limit_of, read_body
 from app.http.conditional import IF_NONE_MATCH, add_etag
 from app.http.idempotency import IDEMPOTENCY_KEY, check_key, respond_once
-from app.http.long_requests import does_take_long
+from app.http.long_requests import SECONDS, does_take_long
 from app.http.openapi import with_scope
 from app.http.problems import BUSY, CONFLICT, REFUSED, UNSUPPORTED_MEDIA_TYPE, invalid_body
 
@@ -140,7 +140,7 @@ def _in_turn(handler: Callable[[Request], Coroutine[Any, Any, Response]]) -> Cal
     """Wrap the handler so that few requests that take long run at once."""
 
     async def wait_and_handle(request: Request) -> Response:
-        async with request.app.state.long_requests.place(caller_of(request).id):
+        async with request.app.state.long_requests.place(caller_of(request).id, SECONDS):
             return await handler(request)
 
     return wait_and_handle

@@ -17,7 +17,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from app.core.errors import ServiceBusy
-from app.core.process_pool import ComputationFailed, PoolIsFull, ProcessPool, call
+from app.core.process_pool import ComputationFailed, ProcessPool, call
 from app.db.tables import StudyRow
 from app.db.unit_of_work import UnitOfWork
 from app.http.auth import caller_of, count_computation
@@ -26,11 +26,10 @@ from app.scaling.solver.search_work import REQUEST_WORK, TARGET_WORK
 from app.services import recommendations
 from app.services.predictors.store import ResolvedPredictor
 from app.services.recommendations import RuleOutcome
-from app.services.studies.in_process import call_with_study
+from app.services.studies.in_process import MAX_QUICK_OBSERVATIONS, call_with_study
 
 _TRY_WORK = 100_000_000  # ns
 _SECOND = 1_000_000_000  # ns
-_MAX_QUICK_OBSERVATIONS = 2000
 _STUDY_SECONDS = 4.0
 
 Result = TypeVar("Result")
@@ -78,8 +77,6 @@ async def _run(
     caller = caller_of(request).id
     try:
         return await pool.run(function, *arguments, is_long=is_long, seconds=seconds, caller=caller)
-    except PoolIsFull as error:
-        raise ServiceBusy(str(error), error.seconds) from None
     except ComputationFailed as error:
         raise ServiceBusy(f"{error} Retry with a smaller request.", 1) from None
 
@@ -122,7 +119,7 @@ def compute_over_study(
     Raises: ServiceBusy; whatever the function raises.
     """
     pool: ProcessPool = request.app.state.pool
-    if not pool.processes or work.observations.tally(study.id)[0] <= _MAX_QUICK_OBSERVATIONS:
+    if not pool.processes or work.observations.tally(study.id)[0] <= MAX_QUICK_OBSERVATIONS:
         return function(work, study, *arguments)
     in_study = (work.database, study.id, function, *arguments)
     work.release()

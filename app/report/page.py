@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -61,6 +62,11 @@ def render_html(results: Results, drawings: dict[str, Drawing] | None = None) ->
         random_at_one_budget=_count_random(one_budget),
         random_over_range=_count_random(over_range),
     )  # fmt: skip
+
+
+def render_experiment(values: Mapping[str, Any], drawings: Mapping[str, Drawing]) -> str:
+    """Render the report of an experiment; `values` are the text and tables that its template names."""
+    return _environment().get_template("experiment.html.jinja").render(**values, drawings=drawings)
 
 
 def _environment() -> Environment:

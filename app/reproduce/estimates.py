@@ -28,6 +28,11 @@ def estimate_training_seconds(client: Client, **study: Any) -> TrainingSeconds:
     return TrainingSeconds(estimate(ONE_BUDGET_SPACE), estimate(RANGE_SPACE), tuple(map(estimate, family)))
 
 
+def estimate_mean_seconds(client: Client, **study: Any) -> float:
+    """Estimate the mean seconds of training a network of the range, with validation and export."""
+    return _estimate_mean(client, RANGE_SPACE, study) + _measure_overhead(client, study["architecture"])
+
+
 def _estimate_mean(client: Client, space: dict[str, list[float]], study: dict[str, Any]) -> float:
     """Estimate the mean seconds of training a random network of the space."""
     try:

@@ -23,3 +23,24 @@ class Options:
     architecture: str | None = None
     recipe: str | None = None
     url: str | None = None
+
+
+@dataclass(frozen=True)
+class ExperimentOptions:
+    """The options of an experiment: an experiment for each data set and recipe, with its own file of records.
+
+    `architecture` and `recipes` as in `Options`. An empty `budgets`, `rules` or `recipes` stands for the default.
+    """
+
+    datasets: tuple[str, ...]
+    out: Path
+    records: Path
+    budgets: tuple[float, ...] = ()
+    rules: tuple[str, ...] = ()
+    recipes: tuple[str, ...] = ()
+    studies: int = 3
+    networks: int = 60
+    seeds: int = 2
+    from_studies: tuple[str, ...] = ()
+    architecture: str | None = None
+    url: str | None = None

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from app import report
 from app.report.results import Results
 from app.reproduce.collect import collect_results
-from app.reproduce.design import RECIPE
+from app.reproduce.design import EXPERIMENT_RECIPE, RECIPE
+from app.reproduce.experiment import Design, Experiment, InvalidDesign
+from app.reproduce.experiment_report import write_report
 from app.reproduce.local_service import ServiceNotReady, run_service, wait_until_ready
-from app.reproduce.options import Options
+from app.reproduce.options import ExperimentOptions, Options
 from app.reproduce.progress import ProgressLine
+from app.reproduce.records import InvalidRecords, read_records
 from app.reproduce.state import RunState, load_state
 from app.reproduce.steps import CannotRun, Reproduction
 from rdw_client import Client, RdwError
@@ -27,18 +30,68 @@ _MAX_RETRIES, _MAX_RETRY_SECONDS = 100, 60.0  # the service may restart while ho
 
 def run(options: Options) -> int:
     """Start a reproduction, or resume the one in the folder; return the exit code."""
+
+    def work(progress: ProgressLine) -> None:
+        state = _load_or_create_state(options)
+        with _connect(options.url, options.out) as client:
+            _reproduce(options, state, client, progress)
+
+    return _run(work)
+
+
+def run_experiment(options: ExperimentOptions) -> int:
+    """Run the experiment on each data set with each recipe, or resume it; return the exit code."""
+
+    def work(progress: ProgressLine) -> None:
+        designs = [
+            create_design(options, dataset, _name_or_file(recipe) or EXPERIMENT_RECIPE)
+            for dataset in options.datasets
+            for recipe in options.recipes or (None,)
+        ]
+        with _connect(options.url, options.out) as client:
+            for design in designs:
+                experiment = Experiment(client, design, options.records, progress)
+                experiment.run()
+                if experiment.path is not None:
+                    for path in write_report(
+                        read_records([experiment.path]), options.out / experiment.path.stem, experiment.missing
+                    ):
+                        progress.print(str(path))
+                for sentence in experiment.missing:
+                    progress.print(f"missing: {sentence}")
+
+    return _run(work)
+
+
+def create_design(options: ExperimentOptions, dataset: str, recipe: Any) -> Design:
+    """Create the design of the experiment on a data set with a recipe.
+
+    Raises: InvalidDesign; CannotRun if the baseline's file cannot be read.
+    """
+    design = Design(
+        dataset,
+        recipe,
+        _name_or_file(options.architecture),
+        studies=options.studies,
+        networks=options.networks,
+        seeds=options.seeds,
+        from_studies=options.from_studies,
+    )
+    return replace(design, budgets=options.budgets or design.budgets, rules=options.rules or design.rules)
+
+
+def _run(work: Callable[[ProgressLine], None]) -> int:
+    """Do the work; report an interruption or a known error in a sentence; return the exit code."""
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each request, which would hide the progress
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     progress = ProgressLine()
     try:
-        state = _load_or_create_state(options)
-        with _service_url(options) as url, Client(url, retries=_MAX_RETRIES, patience=_MAX_RETRY_SECONDS) as client:
-            _reproduce(options, state, client, progress)
-            return 0
+        work(progress)
+        return 0
     except KeyboardInterrupt:
         progress.print("Interrupted. Finished trainings are kept: the same command resumes from here.")
         return 130
-    except (CannotRun, ServiceNotReady, RdwError) as error:
+    except (CannotRun, InvalidDesign, InvalidRecords, ServiceNotReady, RdwError) as error:
         progress.print(str(error))
         return 1
 
@@ -76,12 +129,23 @@ def _name_or_file(value: str | None) -> Any:
 
 
 @contextmanager
-def _service_url(options: Options) -> Iterator[str]:
-    if options.url:
-        wait_until_ready(options.url)
-        yield options.url
+def _connect(url: str | None, out: Path) -> Iterator[Client]:
+    """Connect to the service at the URL, or to one that is started with its data in the folder."""
+    with (
+        _service_url(url, out) as address,
+        Client(address, retries=_MAX_RETRIES, patience=_MAX_RETRY_SECONDS) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def _service_url(url: str | None, out: Path) -> Iterator[str]:
+    if url:
+        wait_until_ready(url)
+        yield url
     else:
-        with run_service(options.out / "data") as service:
+        out.mkdir(parents=True, exist_ok=True)
+        with run_service(out / "data") as service:
             yield service.url
 
 

@@ -1,10 +1,15 @@
-"""Responses stored under clients' idempotency keys, so that a retry gets the first response."""
+"""Responses stored under clients' idempotency keys, so that a retry gets the first response.
+
+They are kept for a day, and those of one API key up to a number of bytes: the oldest make room for new ones.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Lock
 
 from app.core.errors import IdempotencyKeyReused, RequestInProgress
 from app.core.settings import Settings
@@ -13,6 +18,11 @@ from app.db.unit_of_work import IdempotentRequest, UnitOfWork
 
 RETENTION = timedelta(hours=24)
 _RESERVED_SECONDS = 30.0  # the process of a request that takes longer has died
+_ROW_BYTES = 1024  # that a stored response takes beside its body, indexes included
+_CHECKS = 16  # per limit: the bytes in between are left free
+
+_unchecked: Counter[tuple[str, str]] = Counter()  # bytes stored since the last check, by database and caller
+_lock = Lock()
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,33 @@ def store_response(settings: Settings, request: IdempotentRequest, response: Sto
         if row is not None:
             row.status, row.headers, row.body = response.status, response.headers, response.body
             work.commit()
+    if _is_check_due(settings, request.caller, len(response.body)):
+        _delete_oldest(settings, request.caller)
+
+
+def _is_check_due(settings: Settings, caller: str, size: int) -> bool:
+    """Count a stored response; return whether the caller has stored so much that its limit has to be checked."""
+    key = settings.database, caller
+    with _lock:
+        is_first = key not in _unchecked
+        _unchecked[key] += size + _ROW_BYTES
+        if not is_first and _unchecked[key] < settings.idempotency_bytes // _CHECKS:
+            return False
+        _unchecked[key] = 0
+        return True
+
+
+def _delete_oldest(settings: Settings, caller: str) -> None:
+    """Delete the caller's oldest responses beyond its limit, and a little more, so that there is room until the next
+    check."""
+    limit = settings.idempotency_bytes - settings.idempotency_bytes // _CHECKS
+    with UnitOfWork(settings.database, writes=False) as work:
+        until = work.idempotency_records.newest_beyond(caller, limit, _ROW_BYTES)
+    if until is None:
+        return
+    with UnitOfWork(settings.database) as work:
+        work.count("evicted_responses", work.idempotency_records.delete_responses(caller, until))
+        work.commit()
 
 
 def release(settings: Settings, request: IdempotentRequest) -> None:

@@ -29,7 +29,7 @@ from app.scaling.network import Architecture, Multipliers
 from app.scaling.search.observations import Observation, Role
 from app.scaling.solver.width_grid import MAX_WIDTH, get_width_grid
 from app.services.auth import quotas
-from app.services.auth.ownership import require_owner
+from app.services.auth.ownership import require_admin, require_owner, require_unshared
 
 _IMPORTED_COLUMNS = (
     "r", "d", "w", "accuracy", "seconds", "latency_ms", "role", "retracted_at", "retraction_reason",
@@ -319,7 +319,8 @@ def _check_inputs(resolutions: list[int], min_px: int) -> None:
 def retract(work: UnitOfWork, study: StudyRow, observation_id: int, reason: str) -> StudyObservation:
     """Retract an observation: it stays readable, with the reason, but every study ignores it from now on.
 
-    Raises: NotFound; Conflict if it was retracted before for another reason.
+    Raises: NotFound; Conflict if it was retracted before for another reason; NotOwner or Forbidden if it is of another
+    key's trial, or the predictor of one of its studies may become active by itself.
     """
     observation = next(iter(work.observations.of_study(study.id, after=observation_id - 1, limit=1)), None)
     if observation is None or observation.row.id != observation_id:
@@ -329,9 +330,15 @@ def retract(work: UnitOfWork, study: StudyRow, observation_id: int, reason: str)
         if row.retraction_reason != reason:
             raise Conflict(f"The observation was retracted before: {row.retraction_reason}")
         return observation
+    trial = None if row.trial_id is None else work.trials.get(row.trial_id)
+    if trial is not None:
+        require_owner(work.caller, trial)
+        require_unshared(work.caller, trial)
     row.retracted_at, row.retraction_reason = utc_now(), reason
     why = f"Observation {row.id} was retracted: {reason}"
     for affected in work.studies.of_observation(row):
+        if affected.options.refit.promote:  # the refit that follows is compared with no other version
+            require_admin(work.caller, "Retracting an observation of a study whose predictors answer everybody")
         affected.refit_reason = why
         work.studies.record_change(affected.id)
     work.commit()

@@ -364,6 +364,8 @@ class Client:
     ) -> Trial:
         """Train a network and return its trial. If it was requested before, that trial may be running or completed.
 
+        `recipe` is the name of a preset, or a dict of options such as `epochs` and `crop_pct`, the centre crop of the
+        evaluation.
         `wait` waits for the trial.
         """
         body = {

@@ -195,23 +195,25 @@ def test_searches_beyond_the_queue_are_refused_and_those_of_gone_clients_end(set
         assert again.status_code == 200
 
 
-def test_front_and_figures_of_a_large_study_are_computed_in_another_process(pooled: TestClient) -> None:
+def test_views_and_proposals_of_a_large_study_are_computed_in_another_process(pooled: TestClient) -> None:
     study = {"name": "large", "architecture": "efficientnet_b0", "dataset": "digits", "trials": 1, "space": {},
              "refit": {"every": None}}  # fmt: skip
     path = f"/v1/studies/{pooled.post('/v1/studies', json=study).raise_for_status().json()['id']}"
     rows = [
-        {"r": 0.5 + i / 5000, "d": 1.0, "w": 0.5 + i % 7 / 10, "accuracy": 0.3 + i % 101 / 200} for i in range(2500)
+        {"r": 0.5 + i / 5000, "d": 1.0, "w": 0.5 + i % 7 / 10, "accuracy": 0.3 + i % 101 / 200} for i in range(1000)
     ]
     views = ("/front", "/correlations", "/figures/accuracy-against-flops.csv")
-    for i in range(0, 1500, 500):
-        body = {"source": "test", "observations": rows[i : i + 500]}
-        pooled.post(f"{path}/observations", json=body).raise_for_status()
+    pooled.post(f"{path}/observations", json={"source": "test", "observations": rows[:250]}).raise_for_status()
     small = [pooled.get(f"{path}{view}").raise_for_status() for view in views]
+    pooled.post(f"{path}/ask", json={"client": "a"}).raise_for_status()
     assert not processes()
-    pooled.post(f"{path}/observations", json={"source": "test", "observations": rows[1500:]}).raise_for_status()
+    for part in (rows[250:600], rows[600:]):
+        pooled.post(f"{path}/observations", json={"source": "test", "observations": part}).raise_for_status()
+    asked = pooled.post(f"{path}/ask", json={"client": "b", "n": 2}).raise_for_status()
+    assert processes()
     large = [pooled.get(f"{path}{view}").raise_for_status() for view in views]
 
-    assert processes()
+    assert all(item["predicted_accuracy"] for item in asked.json()["items"])
     assert [response.headers["content-type"] for response in small] == [r.headers["content-type"] for r in large]
     assert large[0].json()["hypervolume"] >= small[0].json()["hypervolume"] > 0
     assert len(large[2].text.splitlines()) > len(small[2].text.splitlines())
@@ -245,3 +247,22 @@ def test_large_imports_and_refits_are_computed_in_another_process(pooled: TestCl
     assert [imported for _, imported, *_ in answers[1][:3]] == [1200, 1200, 0]
     assert answers[0] == answers[1]
     assert processes()
+
+
+def test_large_export_is_made_in_another_process_and_is_whole(pooled: TestClient, client: TestClient) -> None:
+    study = {"name": "large", "architecture": "efficientnet_b0", "dataset": "digits", "trials": 1, "space": {},
+             "refit": {"every": None}}  # fmt: skip
+    rows = [f"{0.5 + i / 10_000},1,{0.5 + i % 7 / 10},0.5" for i in range(5000)]
+    tables = []
+    for one in (pooled, client):
+        path = f"/v1/studies/{one.post('/v1/studies', json=study).raise_for_status().json()['id']}/observations"
+        csv = {"Content-Type": "text/csv"}
+        one.post(path, content="\n".join(["r,d,w,accuracy", *rows]), headers=csv).raise_for_status()
+        tables.append(one.get(path, headers={"Accept": "text/csv"}).raise_for_status().text.splitlines())
+        [first] = one.get(f"{path}?limit=1").raise_for_status().json()["items"]
+        assert tables[-1][1].startswith(f"{first['id']},,import,0.5,1.0,0.5,")
+
+    assert processes()
+    assert [len(table) for table in tables] == [5001, 5001]
+    assert [line.split(",")[3:13] for line in tables[0]] == [line.split(",")[3:13] for line in tables[1]]
+    assert len({line.split(",")[0] for line in tables[0]}) == 5001

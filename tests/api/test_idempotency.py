@@ -244,3 +244,19 @@ def test_retry_after_grows_with_waiting_time(client: TestClient, work: Open, sec
 
     assert answer.status_code == 409
     assert abs(int(answer.headers["retry-after"]) - wait) <= 1
+
+
+def test_oldest_responses_of_a_key_make_room_for_new_ones(settings: Settings, work: Open) -> None:
+    limit, n = 2**16, 80
+    with LocalClient(create_app(settings.model_copy(update={"idempotency_bytes": limit}))) as client:
+        first = [client.post("/v1/studies", json=STUDY, headers=keyed(str(i))) for i in range(n)]
+        with work() as unit:
+            kept = unit.session.scalar(select(func.sum(func.length(IdempotencyRow.body) + 1024)))
+        newest, oldest = (client.post("/v1/studies", json=STUDY, headers=keyed(str(i))) for i in (n - 1, 0))
+        metrics = client.get("/metrics").text
+
+    assert limit / 2 < kept <= limit
+    assert newest.json()["id"] == first[-1].json()["id"]
+    assert oldest.status_code == 201 and oldest.json()["id"] != first[0].json()["id"]
+    [evicted] = [line for line in metrics.splitlines() if line.startswith("rdw_evicted_responses_total")]
+    assert float(evicted.split()[1]) >= n - limit / 1024

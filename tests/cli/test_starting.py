@@ -72,7 +72,9 @@ def test_unavailable_database_is_reported_with_its_address(tmp_path: Path) -> No
     assert "The database does not answer: " in line and str(port) in line and line.endswith("(RDW_DATABASE_URL)")
 
 
-@pytest.mark.parametrize("command", ["serve", "api", "worker", "migrate"])
+@pytest.mark.parametrize(
+    "command", ["serve", *(pytest.param(c, marks=pytest.mark.exhaustive) for c in ("api", "worker", "migrate"))]
+)
 @pytest.mark.parametrize("below", ["", "below"], ids=["a file", "below a file"])
 def test_invalid_data_directory_is_reported_before_start(command: str, below: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()

@@ -112,6 +112,7 @@ def test_downgrade_lists_all_that_would_be_lost(empty_database: str) -> None:
     assert schema_revisions(empty_database)[0] == "0001"
 
 
+@pytest.mark.exhaustive
 def test_command_refuses_and_can_be_forced(sqlite: str, tmp_path: Path) -> None:
     def migrate(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "app.cli", "migrate", *arguments]

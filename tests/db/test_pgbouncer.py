@@ -110,7 +110,8 @@ def assert_nothing_is_left_in_sessions(pooled: str, postgres: str) -> None:
     """Check that the connections of PgBouncer hold no setting, prepared statement or lock of a client."""
     with psycopg.connect(pooled, autocommit=True, prepare_threshold=None) as client:
         for _ in range(4 * SERVER_CONNECTIONS):
-            assert client.execute("SHOW statement_timeout").fetchone() == ("0",)
+            for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+                assert client.execute(f"SHOW {limit}").fetchone() == ("0",)
             assert client.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
     with psycopg.connect(postgres) as direct:
         held = "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database WHERE locktype = 'advisory'"

@@ -18,6 +18,7 @@ from tests.failures.service import Service, gate_before, running, start_trial, w
 
 LEASE = 20
 BOUND = 60  # seconds for a response; the limits of the service itself add up to less than 20
+IMPATIENT = "?options=-c%20idle_in_transaction_session_timeout%3D200ms"
 SHORT = "?options=-c%20statement_timeout%3D1s"
 
 
@@ -105,3 +106,19 @@ def test_slow_statement_is_an_unavailable_database(postgres: str) -> None:
     with pytest.raises(DatabaseUnavailable), UnitOfWork(postgres + SHORT) as work:
         work.session.connection().exec_driver_sql("SELECT pg_sleep(60)")
     engine_for(postgres + SHORT).dispose()
+
+
+def test_transaction_of_a_process_that_hangs_is_ended_by_the_server(postgres: str) -> None:
+    with UnitOfWork(postgres) as work:
+        limit = work.session.connection().exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar()
+    engine_for(postgres).dispose()
+
+    with pytest.raises(DatabaseUnavailable), UnitOfWork(postgres + IMPATIENT) as work:
+        work.session.connection().exec_driver_sql("SELECT 1")
+        time.sleep(1)  # as one that was stopped
+        work.session.connection().exec_driver_sql("SELECT 1")
+    with UnitOfWork(postgres + IMPATIENT) as work:
+        assert work.session.connection().exec_driver_sql("SELECT 1").scalar() == 1
+    engine_for(postgres + IMPATIENT).dispose()
+
+    assert limit == "30s"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from app.scaling.families import flops_of
 from app.scaling.network import Architecture, Multipliers, ScalingRules
 from app.scaling.predictors.predictor import Point, Predictor
 from app.scaling.predictors.published_tinynets import published_predictor
+from app.scaling.rules.names import SOLVED_RULES, SolvedRule
 from app.scaling.rules.recommend import Budget, recommend
 from app.scaling.rules.scaling_curves import COMPOUND, CURVES, solve_curve, tiny_formula
+from app.scaling.solver.constraints import Constraints
 from app.scaling.solver.width_solver import TargetOutOfRange
 from tests.scaling.baselines import ARCHITECTURES, B0, SMALL
 from tests.support import example_count
@@ -92,11 +95,11 @@ def test_phi_one_is_efficientnets_first_step() -> None:
 
 @given(st.floats(0.05, 1.0))
 def test_tiny_formula_is_predictors_mean_and_sd(c: float) -> None:
-    predictor = published_predictor()
-    wanted = tiny_formula(predictor, c)
+    predictor, target = published_predictor(), round(c * flops_of(B0))
+    wanted = tiny_formula(predictor, B0, target)
 
-    assert (wanted.r, wanted.r_sd) == predictor.r.predict_one(math.log(c))
-    assert (wanted.d, wanted.d_sd) == predictor.d.predict_one(math.log(c))
+    assert (wanted.r, wanted.r_sd) == predictor.r.predict_one(math.log(target / flops_of(B0)))
+    assert (wanted.d, wanted.d_sd) == predictor.d.predict_one(math.log(target / flops_of(B0)))
     assert wanted.phi is None
 
 
@@ -105,9 +108,23 @@ def test_tiny_formula_is_clipped_to_the_minimum_multipliers() -> None:
     small = Predictor.fit(points, are_exact=True)
     assert max(small.r.predict_one(math.log(0.02))[0], small.d.predict_one(math.log(0.02))[0]) < 0.02
 
-    wanted = tiny_formula(small, 0.02)
+    wanted = tiny_formula(small, B0, flops_of(B0) // 50)
 
     assert (wanted.r, wanted.d) == (0.02, 0.02)
+
+
+def test_curve_without_skill_is_that_of_dwr_at_the_exact_cost() -> None:
+    noise = np.random.default_rng(1).uniform(0.4, 0.8, 20).tolist()
+    costs = np.geomspace(0.05, 1, 20).tolist()
+    predictor = Predictor.fit([Point(c, c ** (1 / 4), d, 1.0) for c, d in zip(costs, noise, strict=True)])
+    assert (predictor.has_skill("r"), predictor.has_skill("d")) == (True, False)
+
+    for architecture in SCANNED:
+        target = flops_of(architecture) // 5
+        wanted = tiny_formula(predictor, architecture, target)
+
+        assert (wanted.d, wanted.d_sd) == (solve_curve(architecture, target, "dwr").d, None)
+        assert wanted.r == pytest.approx(0.2**0.25, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -126,17 +143,34 @@ def test_curve_splits_cost_ratio_as_published(rule: str, r: float, d: float, w: 
     assert (quarter.r, quarter.d, quarter.w) == pytest.approx((0.25**r, 0.25**d, 0.25**w))
 
 
-@pytest.mark.parametrize("budget", [Budget(), Budget(tolerance=None), Budget(mode="at_most")])
-@pytest.mark.parametrize("rule", CURVES)
-def test_every_curve_returns_every_baseline_at_its_cost(rule: str, budget: Budget) -> None:
-    for baseline in families.baselines().values():
-        found = recommend(baseline, flops_of(baseline), rule, budget=budget)
+@lru_cache(maxsize=1)
+def fitted_predictor() -> Predictor:
+    """A predictor with a surrogate; its networks are worse than any baseline is expected to be."""
+    costs = np.geomspace(0.1, 0.9, 12).tolist()
+    points = [Point(c, c ** (1 / 5), 0.9 * c ** (1 / 4), c**0.3, 0.7 + 0.1 * math.log(c)) for c in costs]
+    return Predictor.fit(points, points)
 
-        assert found.config == baseline.baseline
-        assert found.multipliers == Multipliers(1, 1, 1)
-        assert found.displacement is not None
-        assert (found.displacement.px, found.displacement.depth, found.displacement.blocks) == (0, 0, 0)
-        assert found.warnings == []
+
+@pytest.mark.parametrize("budget", [Budget(), Budget(tolerance=None), Budget(mode="at_most")])
+@pytest.mark.parametrize("rule", SOLVED_RULES)
+def test_every_rule_returns_every_baseline_at_its_cost(rule: SolvedRule, budget: Budget) -> None:
+    for predictor in (published_predictor(), fitted_predictor()) if rule == "tiny_formula" else (fitted_predictor(),):
+        for baseline in families.baselines().values():
+            found = recommend(baseline, flops_of(baseline), rule, predictor=predictor, budget=budget)
+
+            assert found.config == baseline.baseline
+            assert found.multipliers == Multipliers(1, 1, 1)
+            assert found.displacement is not None
+            assert (found.displacement.px, found.displacement.depth, found.displacement.blocks) == (0, 0, 0)
+            assert found.warnings == []
+
+
+def test_constraint_that_excludes_the_baseline_leaves_the_rule_to_answer() -> None:
+    constraints = Constraints(multiple_of=32, max_resolution=192)
+    found = recommend(B0, flops_of(B0), "tiny_formula", predictor=published_predictor(), constraints=constraints)
+
+    assert found.config.resolution == 192
+    assert found.rule_target.r_sd is not None
 
 
 @pytest.mark.parametrize("rule", ["compound", "dwr", "fast"])

@@ -10,7 +10,7 @@ import pytest
 
 from app.core.settings import Settings
 from app.core.studies import Sampler
-from app.core.trials import TrialResult
+from app.core.trials import TrialResult, TrialState
 from app.data.builtin_datasets import DIGITS
 from app.data.recipes import Recipe
 from app.db.tables import PredictorRow, TrialRow
@@ -176,7 +176,7 @@ def test_compound_networks_keep_their_own_role(create: Callable[..., str], work:
     with work() as unit:
         row = studies.find(unit, study)
         seen = observations.load_for_study(unit, row)
-        trials = unit.trials.completed_of_study(study)
+        trials = unit.trials.page(200, None, state=TrialState.COMPLETED, study_id=study).items
     assert sorted(o.role for o in seen) == ["compound"] * 6 + ["random"] * 12
     assert {trial.seed for trial in trials} == {0, 1}
     compound = sorted({o.flops for o in seen if o.role == "compound"})
@@ -199,7 +199,7 @@ def test_active_study_trains_the_requested_number_of_networks(
     state, trials, proposed = study_of(work, study)
     assert (state, trials, proposed) == ("completed", {"completed": 14}, 14)
     with work() as unit:
-        found = unit.trials.completed_of_study(study)
+        found = unit.trials.page(200, None, state=TrialState.COMPLETED, study_id=study).items
     assert len({(t.config["resolution"], t.flops, t.params) for t in found}) == 14
     assert sum(t.predicted is not None for t in found) >= 4
 
@@ -237,7 +237,7 @@ def test_halving_promotes_the_best_and_stops_the_rest(
     assert trials["completed"] >= 1
     assert epochs < 9 * 9 / 2
     with work() as unit:
-        stopped = unit.trials.of_study_in_states(study, "cancelled")
+        stopped = unit.trials.page(200, None, state=TrialState.CANCELLED, study_id=study).items
     assert all("of 9 epochs" in (trial.error or "") for trial in stopped)
     assert [trial.rungs[0].epoch for trial in stopped if trial.rungs] == [1] * len(stopped)
 
@@ -248,7 +248,8 @@ def test_request_for_all_epochs_releases_a_held_trial(
     study = create(trials=3, halving={"eta": 3, "min_epochs": 1})
     run_trials(work, settings, 1)
     with work() as unit:
-        (held,) = [trial for trial in unit.trials.of_study_in_states(study, "queued") if trial.awaiting_promotion]
+        queued = unit.trials.page(200, None, state=TrialState.QUEUED, study_id=study).items
+        (held,) = [trial for trial in queued if trial.awaiting_promotion]
         again = training.enqueue(
             unit, studies.find(unit, study), [_network(held)], Role.RECOMMENDED, recipe=Recipe(**held.recipe)
         )

@@ -8,7 +8,7 @@ from app.services.observation_tables import InvalidTable, read_table
 
 ROWS = [("1.0", "1.0", "1.0", "0.86"), ("0.8", "1.0", "0.7", "0.79")]
 PLAIN = "r,d,w,accuracy\n" + "".join(f"{','.join(row)}\n" for row in ROWS)
-EXPECTED = [dict(zip(("r", "d", "w", "accuracy"), row, strict=True)) for row in ROWS]
+EXPECTED = [dict(zip(("r", "d", "w", "accuracy"), map(float, row), strict=True)) for row in ROWS]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_unfinished_trainings_are_skipped_and_durations_read() -> None:
     )
 
     assert (table.skipped_rows, table.lines, table.ignored_columns) == (1, [2], ["number", "datetime_start"])
-    assert table.rows == [{**EXPECTED[0], "seconds": "300.5"}]
+    assert table.rows == [{**EXPECTED[0], "seconds": 300.5}]
     assert table.columns["accuracy"] == "value"
 
 

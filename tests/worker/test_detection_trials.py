@@ -168,6 +168,7 @@ def test_data_sets_are_listed_with_task_and_missing_packages(
         ("quick", "", "'quick' is not a recipe for detection; use detection-quick"),
         ({"epochs": 2, "label_smoothing": 0.1}, "/label_smoothing", "label_smoothing does not apply to detection"),
         ({"randaugment": 9}, "/randaugment", "randaugment does not apply to detection"),
+        ({"crop_pct": 0.875}, "/crop_pct", "crop_pct does not apply to detection"),
     ],
 )
 def test_classification_recipe_for_detection_is_rejected_at_its_pointer(
@@ -193,6 +194,20 @@ def test_default_recipe_is_quick_preset_of_task(client: TestClient, dataset: str
 
     assert response.status_code == 202
     assert response.json()["recipe"] == PRESETS[preset].model_dump()
+
+
+def test_trainings_of_tinynets_are_evaluated_as_published(client: TestClient) -> None:
+    body = {"architecture": "tinynet_e", "dataset": "digits", "recipe": "digits-smoke"}
+    train = {"dataset": "digits", "recipe": "digits-smoke"}
+    trial = client.post("/v1/trials", json=body).json()
+    again = client.post("/v1/trials", json={**body, "recipe": trial["recipe"]}).json()
+    whole = client.post("/v1/trials", json={**body, "recipe": {**trial["recipe"], "crop_pct": 1}}).json()
+    scaled = client.post("/v1/scale", json={"architecture": "tinynet_e", "target": {"ratio": 0.5}, "train": train})
+    scaled = client.get(f"/v1/trials/{scaled.json()['trial']['id']}").json()
+    study = client.post("/v1/studies", json={**body, "name": "a study", "trials": 2}).json()
+
+    assert [item["recipe"]["crop_pct"] for item in (trial, whole, scaled, study)] == [0.875, 1, 0.875, 0.875]
+    assert again["id"] == trial["id"] != whole["id"]
 
 
 def test_detection_recipe_for_classification_is_rejected(client: TestClient) -> None:

@@ -187,6 +187,7 @@ def test_metadata_have_config_and_normalisation(tmp_path: Path) -> None:
     config = json.loads(metadata["config"])
     assert (Config.from_json(config), config["timm"]) == (TINY, families.rebuild_recipe(TINY))
     assert json.loads(metadata["normalisation"]) == {"mean": [72.5], "sd": [90.25]}
+    assert json.loads(metadata["evaluation"]) == {"crop_pct": 1.0, "resize_px": TINY.resolution, "px": TINY.resolution}
     assert metadata["torch"] == torch.__version__.partition("+")[0]
     assert metadata["rdw"]
     assert of_model == metadata
@@ -339,7 +340,8 @@ def trained_trial(work: Callable[[], UnitOfWork], settings: Settings) -> Callabl
 
     def train() -> dict[str, Any]:
         with work() as unit:
-            trial = requests.get_or_create(unit, requests.TrialPlan("tiny", TINY, DIGITS, PRESETS["digits-smoke"], 0))
+            recipe = PRESETS["digits-smoke"].model_copy(update={"crop_pct": 0.75})
+            trial = requests.get_or_create(unit, requests.TrialPlan("tiny", TINY, DIGITS, recipe, 0))
             unit.commit()
             trial_id = trial.id
         run_trial.train_next_trial(settings, Heartbeat(settings, "a test"), trial_id)
@@ -366,6 +368,8 @@ def test_completed_trial_has_artifacts_and_latency(
     kept = torch.load(folder / "weights.pt", weights_only=True)
     read = export.load(folder / "weights.safetensors").state_dict()
     assert all(torch.equal(read[name], tensor) for name, tensor in kept.items())
+    model = {p.key: p.value for p in onnx.load(folder / "model.onnx").metadata_props}
+    assert json.loads(model["evaluation"])["crop_pct"] == result["crop_pct"] == 0.75
     assert len((folder / "log.csv").read_text().splitlines()) == 1 + len(result["history"])
     assert {"confusion.csv", "labels.txt"} <= set(done["trial"].artifacts.files)
     assert result["better_than_chance"] is True

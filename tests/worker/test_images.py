@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from timm.data import create_transform
 from torch import Tensor
+from torch.nn import functional
 
 import worker.data.preprocessing
 from app.data.recipes import Recipe
 from tests.worker.support import images
-from worker.data.preprocessing import NetworkInputs, Normalisation, augment
+from worker.data.preprocessing import NetworkInputs, Normalisation, augment, resize_px
 
 IDENTITY = Normalisation((0.0,), (1.0,))
 
@@ -62,6 +64,20 @@ def test_opacity_is_left_out_for_three_channels() -> None:
     part = images(5, channels=4)
 
     assert torch.equal(everything(NetworkInputs(part, 3, 8, IDENTITY)), part.pixels[:, :3].float())
+
+
+@pytest.mark.parametrize(("px", "crop_pct", "resized"), [(8, 0.875, 9), (10, 0.875, 11), (12, 0.5, 24), (7, 1.0, 7)])
+def test_evaluation_resizes_and_crops_as_timm(px: int, crop_pct: float, resized: int) -> None:
+    part = images(5, channels=3)
+    theirs = create_transform((3, px, px), crop_pct=crop_pct).transforms
+    assert theirs[0].size == resized == resize_px(px, crop_pct)
+    size = (resized, resized)
+    whole = functional.interpolate(part.pixels.float(), size, mode="bilinear", antialias=True, align_corners=False)
+
+    inputs = NetworkInputs(part, 3, px, IDENTITY, crop_pct)
+
+    assert torch.equal(everything(inputs), theirs[1](whole))
+    assert torch.equal(everything(inputs.prepare()), theirs[1](whole))
 
 
 @pytest.mark.parametrize("px", [4, 13, 16])

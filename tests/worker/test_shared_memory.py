@@ -47,6 +47,7 @@ def test_batches_too_large_for_shared_memory_are_reported(one_megabyte: Path) ->
     assert "--shm-size" in str(error.value)
 
 
+@pytest.mark.exhaustive
 def test_batches_that_fit_are_loaded() -> None:
     loader = make_loader(512)
 

@@ -371,8 +371,25 @@ def test_every_schedule_option_changes_the_weights(option: str, tmp_path: Path) 
     assert not equal_weights(load_weights(tmp_path / "one"), load_weights(tmp_path / "other"))
 
 
+def test_crop_pct_changes_the_evaluation_alone(tmp_path: Path) -> None:
+    recipe, splits = QUICK.model_copy(update={"crop_pct": 0.6}), digits(200)
+    train_small(tmp_path / "whole", QUICK, splits=splits)
+
+    result = train_small(tmp_path / "cropped", recipe, splits=splits)
+
+    assert equal_weights(load_weights(tmp_path / "whole"), load_weights(tmp_path / "cropped"))
+    network = build(TINY)
+    network.load_state_dict(load_weights(tmp_path / "cropped"))
+    normalisation = Normalisation.from_images(splits.train, 1)
+    for part, score in ((splits.validation, result.score), (splits.test, result.test)):
+        inputs = NetworkInputs(part, 1, TINY.resolution, normalisation, 0.6)
+        assert score["accuracy"] == evaluate(network, [(inputs[:], part.labels)]).top1
+    assert result.history[-1]["validation_accuracy"] == result.accuracy
+    assert result.to_json()["crop_pct"] == 0.6
+
+
 def test_every_recipe_option_is_tested() -> None:
-    assert {*OTHER_VALUES, "decay", "decay_epochs", "ema_decay"} == set(Recipe.model_fields)
+    assert {*OTHER_VALUES, "decay", "decay_epochs", "ema_decay", "crop_pct"} == set(Recipe.model_fields)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])

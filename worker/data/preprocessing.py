@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -51,11 +52,25 @@ def adapt_channels(batch: Tensor, channels: int) -> Tensor:
     raise ValueError(f"images of {batch.shape[1]} channels cannot have {channels}")
 
 
-class NetworkInputs:
-    """Images as a network takes them, float32 [n, channels, px, px], converted in advance or batch by batch."""
+def resize_px(px: int, crop_pct: float) -> int:
+    """Return the side to which images are resized before their centre of `px` is cropped: px / crop_pct, rounded down.
 
-    def __init__(self, images: Images, channels: int, px: int, normalisation: Normalisation) -> None:
-        self.labels, self.px = images.labels, px
+    This is timm's rule (`transforms_imagenet_eval`).
+    """
+    return math.floor(px / crop_pct)
+
+
+class NetworkInputs:
+    """Images as a network takes them, float32 [n, channels, px, px], converted in advance or batch by batch.
+
+    With a `crop_pct` below 1, images are resized to a larger side (`resize_px`) and cropped to the centre, as timm
+    evaluates networks.
+    """
+
+    def __init__(
+        self, images: Images, channels: int, px: int, normalisation: Normalisation, crop_pct: float = 1.0
+    ) -> None:
+        self.labels, self.px, self._resize_px = images.labels, px, resize_px(px, crop_pct)
         self._images, self._channels, self._normalisation = images, channels, normalisation
         self._mean, self._sd = (torch.tensor(v)[:, None, None] for v in (normalisation.mean, normalisation.sd))
         self._prepared: Tensor | None = None
@@ -78,7 +93,7 @@ class NetworkInputs:
     @property
     def batch_size(self) -> int:
         """The number of images per batch of `batches`."""
-        side = max(self.px, self._images.px)
+        side = max(self._resize_px, self._images.px)
         return min(_MAX_BATCH_IMAGES, max(1, _MAX_BATCH_PIXELS // side**2))
 
     def prepare(self) -> NetworkInputs:
@@ -97,11 +112,13 @@ class NetworkInputs:
         return self._images.pixels[indices]
 
     def convert(self, pixels: Tensor) -> Tensor:
-        """Convert uint8 images: adapt the channels, normalise each, and resize."""
+        """Convert uint8 images: adapt the channels, normalise each, resize and crop."""
         batch = (adapt_channels(pixels.float(), self._channels) - self._mean) / self._sd
-        if batch.shape[-1] != self.px:
-            size = (self.px, self.px)
+        if batch.shape[-1] != self._resize_px:
+            size = (self._resize_px, self._resize_px)
             batch = functional.interpolate(batch, size, mode="bilinear", antialias=True, align_corners=False)
+        start = round((self._resize_px - self.px) / 2)  # half to even, as torchvision's CenterCrop
+        batch = batch[..., start : start + self.px, start : start + self.px]
         return batch.contiguous(memory_format=torch.channels_last)
 
     def batches(self) -> Iterator[slice]:

@@ -39,7 +39,9 @@ class Classification:
         normalisation = Normalisation.from_images(splits.train, config.in_chans)
         self.provenance = {**splits.provenance(), "normalisation": normalisation.to_json()}
         self._parts = {
-            name: NetworkInputs(part, config.in_chans, config.resolution, normalisation)
+            name: NetworkInputs(
+                part, config.in_chans, config.resolution, normalisation, 1.0 if name == "train" else recipe.crop_pct
+            )
             for name, part in splits.parts.items()
         }
         augmentation = Augmentation(self._parts["train"], recipe)

@@ -313,6 +313,7 @@ def _finish(run: TrainingRun, task: Task, weights_file: Path, check_stop: Callab
         peak_memory_bytes=run.device.peak_memory(),
         seconds=run.seconds,
         history=run.history,
+        crop_pct=run.recipe.crop_pct,
         environment={**run.environment, **previous},
     )
 

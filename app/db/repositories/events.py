@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, column, delete, func, select, values
+from sqlalchemy import and_, column, delete, func, insert, select, values
 
 from app.core.trials import EventKind, TrialState
 from app.db.repositories.base import Repository
@@ -23,6 +23,12 @@ class Events(Repository):
         trial = select(TrialRow.id).where(TrialRow.id == trial_id)
         self.session.execute(trial.with_for_update(key_share=True))
         self.add(EventRow(trial_id=trial_id, kind=kind, data=data))
+
+    def record_for_each(self, trial_ids: Iterable[str], kind: EventKind, data: dict[str, Any]) -> None:
+        """Add an event of each trial, whose row this transaction has changed and thereby locked."""
+        events = [{"trial_id": trial_id, "kind": kind, "data": data} for trial_id in trial_ids]
+        if events:
+            self.session.execute(insert(EventRow), events)
 
     def estimated_seconds(self, trial_id: str) -> float | None:
         """Return the training time estimated when the trial was queued, in seconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
 
 from app.core.deletion import Listed
 from app.core.studies import StudyState
@@ -87,12 +87,12 @@ class Studies(Repository):
         )
         return {trial: ({"r": r, "d": d, "w": w}, ratio) for trial, r, d, w, ratio in self.session.execute(query)}
 
-    def network_keys(self, study_id: str) -> set[tuple[int, int, int]]:
-        """Return px, multiply-adds and parameters of each network that a trial of the study trains."""
+    def network_keys(self, study_id: str, flops: Collection[int]) -> set[tuple[int, int, int]]:
+        """Return px, multiply-adds and parameters of each network of these multiply-adds that the study trains."""
         query = (
             select(TrialRow.config["resolution"].as_integer(), TrialRow.flops, TrialRow.params)
             .join(StudyTrialRow, StudyTrialRow.trial_id == TrialRow.id)
-            .where(StudyTrialRow.study_id == study_id)
+            .where(StudyTrialRow.study_id == study_id, TrialRow.flops.in_(flops))
         )
         return {(resolution, flops, params) for resolution, flops, params in self.session.execute(query)}
 
@@ -135,6 +135,10 @@ class Studies(Repository):
         """List the studies around a baseline, oldest first."""
         query = select(StudyRow.id).where(StudyRow.architecture == architecture)
         return self.list_ids(query.order_by(StudyRow.created_at, StudyRow.id))
+
+    def any_of_others(self, owner: str | None, condition: ColumnElement[bool]) -> bool:
+        """Whether the condition holds for a study that does not belong to this owner."""
+        return bool(self.session.scalar(select(exists().where(condition, StudyRow.owner.is_distinct_from(owner)))))
 
     def ids_of_trial(self, trial_id: str) -> Listed:
         """List the studies that the trial belongs to."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import ColumnElement, Row, func, select
 
 from app.core.deletion import Listed
 from app.core.studies import SuggestionState
@@ -41,9 +41,12 @@ class Suggestions(Repository):
         query = select(s.network, s.state, s.r, s.d, s.w, s.ratio, s.flops, s.params, s.interim)
         return self.session.execute(query.where(s.study_id == study_id)).all()
 
-    def networks(self, study_id: str) -> list[str]:
-        """Return the networks of all suggestions of the study, by their keys."""
-        return list(self.session.scalars(select(SuggestionRow.network).where(SuggestionRow.study_id == study_id)))
+    def existing(self, study_id: str, networks: Collection[str]) -> set[str]:
+        """Return those of the networks, by their keys, that the study has suggested."""
+        query = select(SuggestionRow.network).where(
+            SuggestionRow.study_id == study_id, SuggestionRow.network.in_(networks)
+        )
+        return set(self.session.scalars(query))
 
     def count_by_state(self, study_ids: Collection[str]) -> dict[tuple[str, SuggestionState], int]:
         """Return the number of suggestions of each study by state."""
@@ -57,9 +60,23 @@ class Suggestions(Repository):
         query = select(s.id, s.r, s.d, s.w, s.ratio, s.flops, s.params, s.interim)
         return self.session.execute(query.where(s.study_id == study_id, s.interim.is_not(None))).all()
 
-    def reported(self, study_id: str) -> list[SuggestionRow]:
-        """Return the suggestions with a reported accuracy, oldest first."""
-        query = select(SuggestionRow).where(
-            SuggestionRow.study_id == study_id, SuggestionRow.state == SuggestionState.REPORTED
-        )
-        return list(self.session.scalars(query.order_by(SuggestionRow.created_at, SuggestionRow.id)))
+    def latest_curves(self, study_id: str, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Return multipliers, ratio, flops, params and interim results of the latest suggestions with a result."""
+        s = SuggestionRow
+        return self._latest(study_id, limit, s.r, s.d, s.w, s.ratio, s.flops, s.params, s.interim)
+
+    def latest_outcomes(self, study_id: str, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Return mean and sd of the predicted accuracy, and the reported one, of the latest suggestions with both."""
+        predicted, reported = SuggestionRow.predicted, SuggestionRow.reported
+        columns = predicted["mean"].as_float(), predicted["sd"].as_float(), reported["accuracy"].as_float()
+        return self._latest(study_id, limit, *columns, where=predicted.is_not(None))
+
+    def _latest(
+        self, study_id: str, limit: int, *columns: Any, where: ColumnElement[bool] | None = None
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Return columns of the latest suggestions with a reported accuracy, oldest first."""
+        s = SuggestionRow
+        query = select(*columns).where(s.study_id == study_id, s.state == SuggestionState.REPORTED)
+        if where is not None:
+            query = query.where(where)
+        return self.session.execute(query.order_by(s.created_at.desc(), s.id.desc()).limit(limit)).all()[::-1]

@@ -5,7 +5,7 @@ The rules of a trial's life cycle are in `services/trials/lifecycle.py`; states 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    bindparam,
     case,
     delete,
     exists,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
 
 from app.core.deletion import Listed
 from app.core.studies import StudyState
@@ -34,6 +36,7 @@ from app.db.pagination import Page, id_begins_with, page_by_creation, where_arch
 from app.db.repositories.base import Repository
 from app.db.tables import EventRow, ObservationRow, PredictorRow, StudyRow, StudyTrialRow, TrialRow
 
+_MAX_PARAMETERS = 5000  # of a statement
 _QUEUE_ORDER = (TrialRow.priority.desc(), TrialRow.queued_at, TrialRow.id)  # the index ix_trials_queue has the same
 
 
@@ -56,7 +59,8 @@ class QueueRule:
         return and_(not_(TrialRow.awaiting_promotion), or_(TrialRow.on_demand, not_(paused), running))
 
     def queue(self, limit: int) -> Select[TrialRow]:
-        return select(TrialRow).where(TrialRow.state == self.queued, self.may_run).order_by(*_QUEUE_ORDER).limit(limit)
+        is_queued = TrialRow.state == bindparam("queued", self.queued, TrialRow.state.type, literal_execute=True)
+        return select(TrialRow).where(is_queued, self.may_run).order_by(*_QUEUE_ORDER).limit(limit)
 
 
 def _belongs_to_a_study(state: StudyState) -> ColumnElement[bool]:
@@ -75,7 +79,7 @@ class Trials(Repository):
         return self.reload(query).first()
 
     def by_fingerprint(self, fingerprint: str, states: Collection[TrialState]) -> TrialRow | None:
-        query = select(TrialRow).where(TrialRow.fingerprint == fingerprint, TrialRow.state.in_(states))
+        query = select(TrialRow).where(TrialRow.fingerprint == fingerprint, _is_in(states))
         return self.session.scalars(query).first()
 
     def add_unless_exists(self, trial: TrialRow, states: Collection[TrialState]) -> tuple[TrialRow, bool]:
@@ -115,10 +119,25 @@ class Trials(Repository):
         query = where_archived(query, TrialRow, archived)
         return page_by_creation(self.session, query, TrialRow, limit, cursor)
 
-    def of_study_in_states(self, study_id: str, *states: TrialState) -> list[TrialRow]:
-        """Return the study's trials in these states, always in the same order, so that transactions cannot deadlock."""
-        query = self._of_study(study_id).where(TrialRow.state.in_(states)).order_by(TrialRow.id)
-        return list(self.session.scalars(query))
+    def waiting_of_study(self, study_id: str, states: Collection[TrialState], limit: int) -> list[TrialRow]:
+        """Return some of the study's trials in these states, without those that await a promotion."""
+        query = self._of_study(study_id).where(TrialRow.state.in_(states), not_(TrialRow.awaiting_promotion))
+        return list(self.session.scalars(query.order_by(TrialRow.id).limit(limit)))
+
+    def ids_of_study_alone(self, study_id: str, states: Collection[TrialState], *, lock: bool = False) -> list[str]:
+        """Return the study's trials in these states that neither another study nor a client needs, by id.
+
+        With `lock` they are locked until the commit, always in the same order, so that transactions cannot deadlock.
+        """
+        other = aliased(StudyTrialRow)
+        query = (
+            select(TrialRow.id)
+            .join(StudyTrialRow, StudyTrialRow.trial_id == TrialRow.id)
+            .where(StudyTrialRow.study_id == study_id, TrialRow.state.in_(states), not_(TrialRow.on_demand))
+            .where(not_(exists().where(other.trial_id == TrialRow.id, other.study_id != study_id)))
+            .order_by(TrialRow.id)
+        )
+        return list(self.session.scalars(query.with_for_update(key_share=True, of=TrialRow) if lock else query))
 
     def by_ids(self, ids: Iterable[str]) -> dict[str, TrialRow]:
         return {trial.id: trial for trial in self.session.scalars(select(TrialRow).where(TrialRow.id.in_(list(ids))))}
@@ -163,18 +182,19 @@ class Trials(Repository):
             for trial_id, epochs in self.session.execute(query)
         ]
 
-    def predicted_by(self, predictor: PredictorRow, limit: int) -> list[TrialRow]:
-        """Return completed trials whose accuracy this version predicted before training, newest first."""
-        query = (
-            select(TrialRow)
-            .where(TrialRow.architecture == predictor.architecture, TrialRow.state == TrialState.COMPLETED)
-            .where(TrialRow.predicted["predictor"].as_string() == predictor.id)
+    def outcomes_of_predictor(self, predictor: PredictorRow, limit: int) -> Sequence[Row[Any]]:
+        """Return `_OUTCOME` of completed trials whose accuracy this version predicted, newest first."""
+        query = _select_outcomes().where(
+            TrialRow.architecture == predictor.architecture,
+            TrialRow.predicted["predictor"].as_string() == predictor.id,
         )
-        return list(self.session.scalars(query.order_by(TrialRow.created_at.desc(), TrialRow.id.desc()).limit(limit)))
+        return self.session.execute(query.order_by(TrialRow.created_at.desc(), TrialRow.id.desc()).limit(limit)).all()
 
-    def completed_of_study(self, study_id: str) -> list[TrialRow]:
-        query = self._of_study(study_id).where(TrialRow.state == TrialState.COMPLETED)
-        return list(self.session.scalars(query.order_by(TrialRow.finished_at)))
+    def outcomes_of_study(self, study_id: str, limit: int) -> Sequence[Row[Any]]:
+        """Return `_OUTCOME` of the completed trials of a study whose accuracy was predicted, the latest first."""
+        query = _select_outcomes().join(StudyTrialRow, StudyTrialRow.trial_id == TrialRow.id)
+        query = query.where(StudyTrialRow.study_id == study_id)
+        return self.session.execute(query.order_by(TrialRow.finished_at.desc(), TrialRow.id).limit(limit)).all()
 
     def count_by_state(self) -> dict[TrialState, int]:
         """Return the number of trials by state."""
@@ -198,13 +218,6 @@ class Trials(Repository):
             query = query.where(TrialRow.dataset.in_(datasets))
         query = query.order_by(TrialRow.created_at.desc(), TrialRow.id.desc()).limit(limit)
         return [(flops, rate) for flops, rate in self.session.execute(query)]
-
-    def is_shared(self, trial_id: str, study_id: str) -> bool:
-        """Whether the trial belongs to another study as well."""
-        query = select(StudyTrialRow.study_id).where(
-            StudyTrialRow.trial_id == trial_id, StudyTrialRow.study_id != study_id
-        )
-        return self.session.execute(query).first() is not None
 
     def first_in_queue(self, rule: QueueRule, limit: int) -> list[TrialRow]:
         return list(self.session.scalars(rule.queue(limit)))
@@ -248,6 +261,17 @@ class Trials(Repository):
             query = query.where(TrialRow.awaiting_promotion == awaiting_promotion)
         return self.execute_update(query.values(**values))
 
+    def update_all_if(
+        self, trial_ids: Sequence[str], states: Collection[TrialState], values: Mapping[str, Any]
+    ) -> list[str]:
+        """Change those of the trials that are in `states`; return their ids. Rows in the session are not refreshed."""
+        changed: list[str] = []
+        for part in _batched(trial_ids):
+            query = update(TrialRow).where(TrialRow.id.in_(part), TrialRow.state.in_(states)).values(**values)
+            options = {"synchronize_session": False}
+            changed += self.session.scalars(query.returning(TrialRow.id), execution_options=options)
+        return changed
+
     def update_if_unique(self, trial_id: str, states: Collection[TrialState], values: Mapping[str, Any]) -> bool:
         """Call `update_if`, and return False as well if the new state would duplicate another trial's fingerprint."""
         try:
@@ -290,3 +314,25 @@ class Trials(Repository):
             .join(StudyTrialRow, StudyTrialRow.trial_id == TrialRow.id)
             .where(StudyTrialRow.study_id == study_id)
         )
+
+
+_OUTCOME = (
+    TrialRow.id,
+    TrialRow.predicted["mean"].as_float(),
+    TrialRow.predicted["sd"].as_float(),
+    TrialRow.result["accuracy"].as_float(),
+)
+"""A trial, the mean and standard deviation of its predicted accuracy, and the measured one."""
+
+
+def _select_outcomes() -> Select[Any]:
+    return select(*_OUTCOME).where(TrialRow.state == TrialState.COMPLETED, TrialRow.predicted.is_not(None))
+
+
+def _is_in(states: Collection[TrialState]) -> ColumnElement[bool]:
+    """Return the condition with its states in the text, since SQLite takes no partial index for parameters."""
+    return TrialRow.state.in_(bindparam("states", states, expanding=True, literal_execute=True))
+
+
+def _batched(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[begin : begin + _MAX_PARAMETERS] for begin in range(0, len(ids), _MAX_PARAMETERS))

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 
 from app.db.repositories.base import Repository
 from app.db.session import database_clock
-from app.db.tables import CounterRow, WorkerRow
+from app.db.tables import COUNTERS, CounterRow, WorkerRow
 
 
 class Workers(Repository):
@@ -47,9 +47,10 @@ class Counters(Repository):
     def increment(self, counts: dict[str, float]) -> None:
         """Increment counters, always in the same order, so that two transactions cannot deadlock."""
         for name, amount in sorted(counts.items()):
-            self.session.execute(
-                update(CounterRow).where(CounterRow.name == name).values(value=CounterRow.value + amount)
-            )
+            increment = update(CounterRow).where(CounterRow.name == name).values(value=CounterRow.value + amount)
+            if not self.execute_update(increment):  # it has never been incremented
+                self.add_if_new(CounterRow(name=name, value=0.0))
+                self.execute_update(increment)
 
     def totals(self) -> dict[str, float]:
-        return {row.name: row.value for row in self.session.scalars(select(CounterRow))}
+        return dict.fromkeys(COUNTERS, 0.0) | {row.name: row.value for row in self.session.scalars(select(CounterRow))}

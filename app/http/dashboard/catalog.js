@@ -31,7 +31,6 @@ export async function catalog(page) {
       title,
       resource: item,
       subject: item.name,
-      isReadable: collection !== "datasets",
       changed: (now) => say(now.name === item.name ? `${item.name} is changed.` : `${item.name} is ${now.name} now.`),
       deleted: () => say(`${item.name} is deleted.`),
       fail,

@@ -8,15 +8,14 @@ import { integer } from "./format.js";
 const MAX_LISTED = 5; // ids of a kind
 
 // resource: { name, description, archived_at }; `title`: what it is, such as "study"; `changed` and `deleted` are called
-// after a change, `fail` with an error. `subject` tells apart the buttons of several resources on a page. `isReadable`:
-// the path can be read, so that a change by another client is noticed.
-export function manageButtons({ path, title, resource, subject = null, isReadable = true, changed, deleted, fail }) {
+// after a change, `fail` with an error. `subject` tells apart the buttons of several resources on a page.
+export function manageButtons({ path, title, resource, subject = null, changed, deleted, fail }) {
   const button = (text, act) =>
     h("button", { type: "button", "aria-label": subject && `${text} ${subject}`, onclick: () => act().catch(fail) }, text);
   const update = async (values, headers) => changed(await change(path, values, headers, "PATCH"));
 
   async function rename() {
-    const headers = isReadable ? await readTag(path) : {};
+    const headers = await readTag(path);
     const name = h("input", { name: "name", value: resource.name ?? "", maxlength: 200, required: true, autocomplete: "off" });
     const description = h("input", { name: "description", value: resource.description ?? "", maxlength: 5000, autocomplete: "off" });
     const values = await askForValues(`Rename the ${title}`, [["Name", name], ["Description", description]], "Save");

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from app.db.tables import ArchitectureRow
 from app.http import openapi_examples
-from app.http.auth import ADMIN, READ
+from app.http.auth import ADMIN, READ, TRAIN
 from app.http.conditional import check_if_match
 from app.http.deletion import PREVIEW, deletion_response
 from app.http.dependencies import ArchitectureName, Archived, CatalogDep, DryRun, Force, IfMatch, ReadUow, WriteUow
@@ -64,7 +64,7 @@ def register_architecture(body: NewArchitecture, work: WriteUow, response: Respo
     summary="Change a baseline",
     responses=STALE,
     openapi_extra=openapi_examples.UPDATE_CATALOG,
-    dependencies=[ADMIN],
+    dependencies=[TRAIN],
 )
 def update_architecture(
     name: ArchitectureName, body: CatalogUpdate, work: WriteUow, catalog: CatalogDep, if_match: IfMatch = None
@@ -90,7 +90,7 @@ def update_architecture(
     summary="Delete a baseline",
     response_class=Response,
     responses=PREVIEW,
-    dependencies=[ADMIN],
+    dependencies=[TRAIN],
 )
 def delete_architecture(
     name: ArchitectureName, work: WriteUow, catalog: CatalogDep, force: Force = False, dry_run: DryRun = False

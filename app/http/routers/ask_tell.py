@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 from fastapi import APIRouter, Request
 
@@ -15,6 +16,7 @@ from app.http.long_requests import takes_long
 from app.http.problems import RESPONSES
 from app.http.route import ApiRoute
 from app.http.schemas.ask_tell import AskRequest, AskResponse, SuggestionItem, TellRequest, TellResponse
+from app.http.solving import compute_over_study
 from app.scaling.network import Multipliers
 from app.services.studies import ask_tell
 
@@ -31,7 +33,8 @@ def ask(id: Id, request: Request, body: AskRequest = _DEFAULT_ASK) -> AskRespons
     The unanswered suggestions of the client are returned first, then new ones up to `n`. No network is suggested twice.
     There are fewer if the space has no more networks; if it has none, the problem is `space-exhausted`.
     """
-    rows = ask_tell.ask(open_read(request), open_write(request), id, body.client, body.n, body.lease_seconds)
+    opened, compute = (open_read(request), open_write(request)), partial(compute_over_study, request)
+    rows = ask_tell.ask(*opened, id, body.client, body.n, body.lease_seconds, compute)
     return AskResponse(items=[_item(row) for row in rows])
 
 

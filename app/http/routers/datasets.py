@@ -12,7 +12,7 @@ from app.data.builtin_datasets import BUILT_IN_NAMES, Dataset
 from app.data.image_folders import MAX_LISTED_CLASSES
 from app.db.tables import DatasetRow
 from app.http import openapi_examples
-from app.http.auth import ADMIN, READ
+from app.http.auth import ADMIN, READ, TRAIN
 from app.http.conditional import check_if_match
 from app.http.deletion import PREVIEW, deletion_response
 from app.http.dependencies import Archived, DatasetName, DryRun, Force, IfMatch, ReadUow, SettingsDep, WriteUow
@@ -83,7 +83,7 @@ def register_dataset(body: NewDataset, work: WriteUow, settings: SettingsDep, re
     summary="Change a data set",
     responses=STALE,
     openapi_extra=openapi_examples.UPDATE_CATALOG,
-    dependencies=[ADMIN],
+    dependencies=[TRAIN],
 )
 def update_dataset(
     name: DatasetName, body: CatalogUpdate, work: WriteUow, settings: SettingsDep, if_match: IfMatch = None
@@ -94,12 +94,13 @@ def update_dataset(
     set and is given to no other one. An archived data set is not trained on; what was queued before goes on.
     """
     row = dataset_life.find_row(work, name)
-    check_if_match(_item(Registered(Dataset.from_json(row.spec)), settings.data_dir, row), if_match)
+    before = Registered(Dataset.from_json(row.spec), report=row.report)
+    check_if_match(_detail(before, settings.data_dir, row), if_match)
     dataset = dataset_life.update(work, row, body.to_changes())
     return _item(Registered(dataset), settings.data_dir, row)
 
 
-@router.post("/{name}/refresh", summary="Read a data set again", dependencies=[ADMIN])
+@router.post("/{name}/refresh", summary="Read a data set again", dependencies=[TRAIN])
 def refresh_dataset(name: DatasetName, work: WriteUow, settings: SettingsDep) -> DatasetItem:
     """Read the images of a registered data set again, after they have changed.
 
@@ -116,7 +117,7 @@ def refresh_dataset(name: DatasetName, work: WriteUow, settings: SettingsDep) ->
     summary="Delete a data set",
     response_class=Response,
     responses=PREVIEW,
-    dependencies=[ADMIN],
+    dependencies=[TRAIN],
 )
 def delete_dataset(name: DatasetName, work: WriteUow, force: Force = False, dry_run: DryRun = False) -> Response:
     """Delete a registered data set. Its files, and what was trained on it, remain.

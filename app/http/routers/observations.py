@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.core.csv_cells import escape
 from app.db.pagination import invalid_cursor
 from app.db.repositories.observations import StudyObservation
-from app.db.unit_of_work import UnitOfWork
 from app.http import openapi_examples
-from app.http.auth import ADMIN, READ, TRAIN
+from app.http.auth import READ, TRAIN
 from app.http.body_limit import max_body_bytes
-from app.http.dependencies import Cursor, Id, ReadUow, SettingsDep, WriteUow, open_read, open_write
+from app.http.dependencies import Cursor, Id, ReadUow, WriteUow, open_read, open_write
 from app.http.long_requests import takes_long
+from app.http.observation_exports import COLUMNS, IN_STUDY, stream_table
 from app.http.observation_imports import import_body
 from app.http.openapi import identifies
 from app.http.problems import RESPONSES
@@ -36,12 +32,6 @@ from app.services.studies import studies
 
 router = APIRouter(prefix="/v1/studies", tags=["ask and tell"], responses=RESPONSES, route_class=ApiRoute)
 
-_COLUMNS = (
-    "id", "trial_id", "role", "r", "d", "w", "ratio", "resolution", "flops", "params", "accuracy", "seconds",
-    "latency_ms", "retracted_at", "retraction_reason", "created_at",
-)  # fmt: skip
-_IN_STUDY = ("role", "r", "d", "w", "ratio")
-_BLOCK = 5000
 _MAX_IMPORT_BYTES = 24 * 2**20  # 100,000 observations as JSON, with room
 _MAX_QUICK_IMPORT_BYTES = 64 * 1024  # larger bodies are imported in another process
 _IMPORT_BYTES_PER_SECOND = 3e6
@@ -87,7 +77,7 @@ _IMPORT = {
 def read_observations(
     id: Id,
     work: ReadUow,
-    settings: SettingsDep,
+    request: Request,
     response: Response,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     cursor: Cursor = None,
@@ -101,9 +91,8 @@ def read_observations(
     study = studies.find(work, id)
     response.headers["Vary"] = "Accept"
     if accept.lower().startswith("text/csv"):
-        return StreamingResponse(
-            _generate_csv(settings.database, study.id), media_type="text/csv", headers={"Vary": "Accept"}
-        )
+        work.release()
+        return StreamingResponse(stream_table(request, study.id), media_type="text/csv", headers={"Vary": "Accept"})
     rows = work.observations.of_study(study.id, after=_parse_cursor(cursor), limit=limit + 1)
     items = [_item(row) for row in rows[:limit]]
     return Page(items=items, next=str(items[-1].id) if len(rows) > limit else None)
@@ -132,24 +121,25 @@ def import_observations(id: Id, body: Annotated[bytes, Depends(read_import)], re
     "/{id}/observations/{observation}/retract",
     summary="Retract an observation",
     openapi_extra=openapi_examples.RETRACT,
-    dependencies=[ADMIN],
+    dependencies=[TRAIN],
 )
 def retract_observation(
     id: Id, observation: Annotated[int, Path(ge=1, le=2**63 - 1)], body: RetractRequest, work: WriteUow
 ) -> ObservationItem:
     """Exclude an observation from the front and from fits. It stays readable, with the reason.
 
-    Predictors that were fitted on it are refitted.
+    Predictors that were fitted on it are refitted. If other keys use the observation, or the study's predictors answer
+    everybody, this needs an API key with scope `admin`.
     """
     return _item(observations.retract(work, studies.find_own(work, id), observation, body.reason))
 
 
 def _item(observation: StudyObservation) -> ObservationItem:
-    return ObservationItem(**{name: _value(observation, name) for name in (*_COLUMNS, "provenance")})
+    return ObservationItem(**{name: _value(observation, name) for name in (*COLUMNS, "provenance")})
 
 
 def _value(observation: StudyObservation, name: str) -> Any:
-    return getattr(observation if name in _IN_STUDY else observation.row, name)
+    return getattr(observation if name in IN_STUDY else observation.row, name)
 
 
 def _parse_cursor(cursor: str | None) -> int:
@@ -162,27 +152,3 @@ def _parse_cursor(cursor: str | None) -> int:
     if not cursor.isascii() or not cursor.isdigit() or int(cursor) >= 2**63:
         raise invalid_cursor()
     return int(cursor)
-
-
-def _generate_csv(database: str, study_id: str) -> Iterator[str]:
-    """Yield the table in blocks, since it may be large; the transaction stays open until the last block."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
-    yield _take_text(text)
-    after = 0
-    with UnitOfWork(database, writes=False) as work:
-        own = [column for column in _COLUMNS if column not in _IN_STUDY]
-        while rows := work.observations.table_of_study(study_id, own, after=after, limit=_BLOCK):
-            after = rows[-1].id
-            in_order = (map(row._mapping.__getitem__, _COLUMNS) for row in rows)
-            writer.writerows(map(escape, cells) for cells in in_order)
-            yield _take_text(text)
-
-
-def _take_text(text: io.StringIO) -> str:
-    """Return the written text, and empty the buffer."""
-    content = text.getvalue()
-    text.seek(0)
-    text.truncate()
-    return content

@@ -186,7 +186,7 @@ def _prepare_training(
 
 
 def _train(result: ScalingResult, dataset: Dataset, body: ScaleRequest, train: TrainSpec, request: Request) -> Response:
-    recipe = recipe_for(dataset, train.recipe, "/train/recipe")
+    recipe = recipe_for(dataset, train.recipe, "/train/recipe", result.recommendation.architecture.name)
     plan = recommendations.plan_training(result, dataset, recipe, train.seed)
     answer = ScaleResponse.of(result)
     with open_write(request)(send=request.app.state.jobs.send) as work:

@@ -13,7 +13,7 @@ from app.db.repositories.observations import StudyObservation
 from app.db.tables import StudyRow
 from app.db.unit_of_work import UnitOfWork
 from app.http import openapi_examples
-from app.http.auth import ADMIN, COUNTS_AS_TRAINING, READ, TRAIN
+from app.http.auth import COUNTS_AS_TRAINING, READ, TRAIN
 from app.http.conditional import check_if_match
 from app.http.deletion import PREVIEW, deletion_response
 from app.http.dependencies import (
@@ -90,11 +90,12 @@ def create_study(
     estimate of all trainings, one after the other.
     """
     dataset = datasets.find(work, body.dataset)
+    architecture = resolve_architecture(body.architecture, catalog.architecture)
     plan = studies.StudyPlan(
         name=body.name,
-        architecture=resolve_architecture(body.architecture, catalog.architecture),
+        architecture=architecture,
         dataset=dataset,
-        recipe=recipe_for(dataset, body.recipe, "/recipe"),
+        recipe=recipe_for(dataset, body.recipe, "/recipe", architecture.name),
         space=body.space.to_space(),
         size=body.trials,
         seed=body.seed,
@@ -158,7 +159,7 @@ def update_study(id: Id, body: StudyUpdate, work: WriteUow, if_match: IfMatch = 
     summary="Delete a study",
     response_class=Response,
     responses=PREVIEW,
-    dependencies=[ADMIN],
+    dependencies=[TRAIN],
 )
 def delete_study(id: Id, work: WriteUow, force: Force = False, dry_run: DryRun = False) -> Response:
     """Delete a study with its suggestions and its imported and reported observations.
@@ -223,7 +224,7 @@ def read_correlations(id: Id, work: ReadUow, request: Request, k: K = RefitPolic
 
 @router.get("/{id}/calibration", summary="Read the calibration", dependencies=[READ])
 def read_study_calibration(id: Id, work: ReadUow) -> CalibrationResponse:
-    """Compare predictions with measurements, over networks that were predicted before they were trained."""
+    """Compare predictions with measurements, over the latest 1,000 trials and suggestions with both."""
     return CalibrationResponse.model_validate(fronts.study_calibration(work, studies.find(work, id)))
 
 

@@ -14,7 +14,7 @@ from app.data.recipes import recipe_for
 from app.db.tables import EventRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.http import openapi_examples
-from app.http.auth import ADMIN, COUNTS_AS_TRAINING, READ, TRAIN
+from app.http.auth import COUNTS_AS_TRAINING, READ, TRAIN
 from app.http.conditional import check_if_match
 from app.http.deletion import PREVIEW, deletion_response
 from app.http.dependencies import (
@@ -164,7 +164,7 @@ def update_trial(id: Id, body: ResourceUpdate, work: WriteUow, if_match: IfMatch
     summary="Delete a trial",
     response_class=Response,
     responses=PREVIEW,
-    dependencies=[ADMIN],
+    dependencies=[TRAIN],
 )
 def delete_trial(
     id: Id, work: WriteUow, settings: SettingsDep, force: Force = False, dry_run: DryRun = False
@@ -228,12 +228,13 @@ def _data(event: EventRow) -> dict[str, Any]:
 
 def _plan(work: UnitOfWork, catalog: CatalogCache, body: NewTrial) -> requests.TrialPlan:
     dataset = datasets.find(work, body.dataset)
-    recipe = recipe_for(dataset, body.recipe, "/recipe")
     if body.config is not None:
+        recipe = recipe_for(dataset, body.recipe, "/recipe")
         return requests.TrialPlan(body.config.family, body.config.to_config("/config"), dataset, recipe, body.seed)
     assert body.architecture is not None
     architecture = resolve_architecture(body.architecture, catalog.architecture)
     if isinstance(body.architecture, str):
         architectures.require_trainable(work, architecture)
+    recipe = recipe_for(dataset, body.recipe, "/recipe", architecture.name)
     architecture = architecture.adapt(dataset.num_classes, dataset.in_chans)
     return recommendations.plan_training_at(architecture, body.to_multipliers(), dataset, recipe, body.seed)

@@ -30,7 +30,6 @@ from app.scaling.rules.scaling_curves import RuleTarget
 from app.scaling.solver.constraints import Constraints
 from app.scaling.solver.range_scan import Mode
 from app.services.predictors.lookup_cache import PredictorQuery
-from app.services.predictors.store import ResolvedPredictor
 from app.services.recommendations import RuleOutcome, ScalingResult
 
 PredictorId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.\-]{0,239}$")]
@@ -361,17 +360,6 @@ class PredictorRef(ResponseModel):
     observations: int = Field(description="Number of networks that it was fitted on.")
     provenance: str = Field(description="Where its observations come from.")
 
-    @classmethod
-    def of(cls, predictor: ResolvedPredictor) -> PredictorRef:
-        return cls(
-            id=predictor.id,
-            version=predictor.version,
-            dataset=predictor.dataset,
-            study_id=predictor.study_id,
-            observations=len(predictor.predictor.points),
-            provenance=predictor.provenance,
-        )
-
 
 class WarningItem(ResponseModel):
     """A warning about a recommendation."""
@@ -410,45 +398,53 @@ class ScaleResponse(ResponseModel):
 
     @classmethod
     def of(cls, result: ScalingResult) -> ScaleResponse:
+        """Return the response, validated as a whole: a model for each part of it would take longer."""
         recommendation, predictor = result.recommendation, result.predictor
-        m, rule_target = recommendation.multipliers, recommendation.rule_target
-        accuracy = None
-        if recommendation.accuracy is not None and predictor is not None:
-            accuracy = PredictedAccuracy(
-                mean=recommendation.accuracy[0], sd=recommendation.accuracy[1], dataset=predictor.dataset
-            )
-        return cls(
-            architecture=recommendation.architecture.name,
-            num_classes=recommendation.config.num_classes,
-            in_chans=recommendation.config.in_chans,
-            rule=recommendation.rule,
-            rule_reason=result.rule_reason,
-            target_flops=recommendation.target,
-            multipliers=SolvedMultipliers(
-                r=m.r,
-                d=m.d,
-                w=m.w,
-                r_sd=rule_target.r_sd,
-                d_sd=rule_target.d_sd,
-                w_interval=recommendation.w_interval,
-                w_stages=m.w_stages,
-            ),
-            moved=None
-            if recommendation.displacement is None
-            else Displacement(
-                resolution=recommendation.displacement.px,
-                r=recommendation.displacement.px / recommendation.architecture.baseline.resolution,
-                d=recommendation.displacement.depth,
-                blocks=recommendation.displacement.blocks,
-                w=recommendation.displacement.w,
-            ),
-            config=config_json(recommendation.config),
-            cost=CostSummary.of(recommendation.cost),
-            budget_error=recommendation.budget_error,
-            predicted_accuracy=accuracy,
-            predictor=None if predictor is None else PredictorRef.of(predictor),
-            warnings=[WarningItem(code=w.code, detail=w.detail) for w in recommendation.warnings],
-            search_truncated=recommendation.is_truncated,
+        m, rule_target, moved = recommendation.multipliers, recommendation.rule_target, recommendation.displacement
+        config, accuracy = recommendation.config, recommendation.accuracy
+        return cls.model_validate(
+            {
+                "architecture": recommendation.architecture.name,
+                "num_classes": config.num_classes,
+                "in_chans": config.in_chans,
+                "rule": recommendation.rule,
+                "rule_reason": result.rule_reason,
+                "target_flops": recommendation.target,
+                "multipliers": {
+                    "r": m.r,
+                    "d": m.d,
+                    "w": m.w,
+                    "r_sd": rule_target.r_sd,
+                    "d_sd": rule_target.d_sd,
+                    "w_interval": recommendation.w_interval,
+                    "w_stages": m.w_stages,
+                },
+                "moved": moved
+                and {
+                    "resolution": moved.px,
+                    "r": moved.px / recommendation.architecture.baseline.resolution,
+                    "d": moved.depth,
+                    "blocks": moved.blocks,
+                    "w": moved.w,
+                },
+                "config": config_json(config),
+                "cost": recommendation.cost.to_json(),
+                "budget_error": recommendation.budget_error,
+                "predicted_accuracy": predictor
+                and accuracy
+                and {"mean": accuracy[0], "sd": accuracy[1], "dataset": predictor.dataset},
+                "predictor": predictor
+                and {
+                    "id": predictor.id,
+                    "version": predictor.version,
+                    "dataset": predictor.dataset,
+                    "study_id": predictor.study_id,
+                    "observations": len(predictor.predictor.points),
+                    "provenance": predictor.provenance,
+                },
+                "warnings": [{"code": w.code, "detail": w.detail} for w in recommendation.warnings],
+                "search_truncated": recommendation.is_truncated,
+            }
         )
 
 

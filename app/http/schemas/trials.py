@@ -117,6 +117,7 @@ class TrialResultItem(ResponseModel):
     detector: dict[str, int] | None = Field(None, description="Cost of the whole detector.")
     export_error: str | None = Field(None, description="Why the export failed.")
     estimate: EstimateErrorItem | None = Field(None, description="The estimate before the training.")
+    crop_pct: float | None = Field(None, description="Share of the images' side that was evaluated: see the recipe.")
 
 
 _FromValue = BeforeValidator(_plain)  # converts a domain value to JSON

@@ -89,7 +89,10 @@ class Predictor(SentByFields):
         return [dict(zip(columns, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def multiplier(self, name: Literal["r", "d"], log_c: float) -> tuple[float, float | None]:
-        """Return r or d at log c with its standard deviation; without proven skill that of `dwr`, which has none."""
+        """Return r or d at log c with its standard deviation.
+
+        Without proven skill it is that of `dwr` for costs in proportion to d w² r², and has no standard deviation.
+        """
         if self.has_skill(name):
             return (self.r if name == "r" else self.d).predict_one(log_c)
         return math.exp(PRIORS[name].slope * log_c), None

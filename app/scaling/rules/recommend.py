@@ -31,6 +31,10 @@ _EXTRAPOLATION_SLACK = (
 )
 
 
+_BASELINE = RuleTarget(1.0, 1.0, curve_w=1.0)
+"""What rules with a predictor ask for at the baseline's own cost: nothing is to be scaled, so nothing is predicted."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """How to meet a target (`nearest`, or `at_most`: never above), and how far the network may move.
@@ -108,13 +112,15 @@ def recommend(
 ) -> Recommendation:
     """Return the rule's network for `target` multiply-adds, with its width solved.
 
-    The rules `tiny_formula` and `surrogate` use the predictor. Its surrogate predicts the accuracy for all rules.
+    The rules `tiny_formula` and `surrogate` use the predictor. Its surrogate predicts the accuracy for all rules. At
+    the baseline's own cost every rule returns the baseline.
     `work` bounds the search (`search_work`).
 
     Raises: TargetOutOfRange; NotEnoughObservations for the rule `surrogate` if the predictor has no surrogate.
     """
     c = target / flops_of(architecture)
     rule_target = _rule_target(architecture, target, rule, predictor, manual, constraints)
+    is_predicted = rule in PREDICTOR_RULES and rule_target is not _BASELINE
     target_flops = target if rule_target.flops is None else rule_target.flops
     radius = _search_radius(architecture, rule_target, rule, budget)
     solution = solve(
@@ -132,11 +138,11 @@ def recommend(
     )
     warnings = []
     accuracy = None
-    if predictor is not None and rule in PREDICTOR_RULES:
+    if predictor is not None and is_predicted:
         warnings = _predictor_warnings(predictor, rule, c, transferred_from)
     if predictor is not None and transferred_from is None:
         accuracy = _surrogate_accuracy(architecture, predictor, solution.config, solution.cost)
-        if accuracy is None and rule == "tiny_formula" and predictor.accuracy is not None:
+        if accuracy is None and rule == "tiny_formula" and is_predicted and predictor.accuracy is not None:
             accuracy = predictor.accuracy.predict_one(log(c))
     recommendation = Recommendation(
         architecture, rule, target, solution.multipliers, rule_target, solution.w_interval, solution.displacement,
@@ -192,12 +198,21 @@ def _rule_target(
                 "The predictor has no surrogate of accuracy: it takes a study, or imported results, of "
                 f"{MIN_NETWORKS} different networks or more, and a refit."
             )
+        if _is_baseline(architecture, target, constraints):
+            return _BASELINE
         return maximize_expected_accuracy(
             architecture, predictor.surrogate, target, flops_of(architecture), constraints
         )
     if rule == "tiny_formula" and predictor is not None:
-        return tiny_formula(predictor, target / flops_of(architecture))
+        if _is_baseline(architecture, target, constraints):
+            return _BASELINE
+        return tiny_formula(predictor, architecture, target)
     raise ValueError(f"{rule} needs a predictor, or the multipliers r and d")
+
+
+def _is_baseline(architecture: Architecture, target: int, constraints: Constraints) -> bool:
+    """Whether the target is the cost of the baseline itself, and no constraint might exclude it."""
+    return target == flops_of(architecture) and not constraints.binds(architecture.baseline.resolution)
 
 
 def _surrogate_accuracy(

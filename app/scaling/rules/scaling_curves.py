@@ -8,6 +8,7 @@ from math import exp, log
 
 import numpy as np
 
+from app.scaling.families import flops_of
 from app.scaling.network import Architecture, Multipliers
 from app.scaling.predictors.predictor import Predictor
 from app.scaling.rounding import PX_NOISE, Floats
@@ -69,9 +70,13 @@ class RuleTarget:
     flops: int | None = None
 
 
-def tiny_formula(predictor: Predictor, c: float) -> RuleTarget:
-    """Return r(c) and d(c) of the predictor (the paper's tiny formula)."""
-    (r, r_sd), (d, d_sd) = predictor.multiplier("r", log(c)), predictor.multiplier("d", log(c))
+def tiny_formula(predictor: Predictor, architecture: Architecture, target: int) -> RuleTarget:
+    """Return r(c) and d(c) of the predictor (the paper's tiny formula); a curve without skill is that of `dwr`."""
+    log_c = log(target / flops_of(architecture))
+    (r, r_sd), (d, d_sd) = predictor.multiplier("r", log_c), predictor.multiplier("d", log_c)
+    if r_sd is None or d_sd is None:
+        dwr = solve_curve(architecture, target, "dwr")
+        r, d = (dwr.r if r_sd is None else r), (dwr.d if d_sd is None else d)
     return RuleTarget(max(r, _MIN_R), max(d, _MIN_D), r_sd, d_sd)
 
 

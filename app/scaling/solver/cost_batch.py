@@ -64,6 +64,7 @@ class BatchCost:
         self._live_parts = np.unique(self._part_of_operator)
         self._flops_cache: dict[Repeats, Floats] = {}
         self._largest_sides_cache: dict[int, Indices] = {}
+        self._runs_cache: dict[Repeats, tuple[Floats, NDArray[np.bool_]]] = {}
         self._flops = self._select_terms(np.isin(self._kind, _FLOPS))
         self._params = self._select_terms(self._kind == _PARAMS)
 
@@ -146,18 +147,28 @@ class BatchCost:
 
     def cost(self, network: int, repeats: Repeats, resolution: int) -> Cost:
         """Return the same as `families.network_cost`, an order of magnitude faster."""
-        runs, pixels = self._runs_by_part(repeats), self.pixels[resolution]
-        terms = self._terms[network] * runs[self._part] * pixels[self._level]
+        (runs, is_run), pixels = self._runs(repeats), self.pixels[resolution]
+        terms = self._terms[network] * runs * pixels.take(self._level)
         *by_operator, bias, activations, params = np.bincount(self._kind, terms, len(_KINDS)).astype(int).tolist()
         live_elements = self._live_channels[network].take(self._column_of_maps)
         elements = np.add.reduceat(live_elements * pixels.take(self._live_levels), self._operator_starts)
-        peak = BYTES_PER_ELEMENT * int(elements[runs[self._part_of_operator] > 0].max())
+        peak = BYTES_PER_ELEMENT * int(elements[is_run].max())
         return Cost(dict(zip(OPERATORS, by_operator, strict=True)), params, activations, peak, bias)
 
     @property
     def terms(self) -> int:
         """The number of terms per network, which the time to compute with a batch is proportional to."""
         return len(self._kind) + len(self._operator)
+
+    def _runs(self, repeats: Repeats) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return how often each term counts, and which operators run, at these repeats, from a cache."""
+        cached = self._runs_cache.get(repeats)
+        if cached is None:
+            runs = self._runs_by_part(repeats)
+            if len(self._runs_cache) >= _MAX_CACHED_DEPTHS:
+                self._runs_cache.clear()
+            cached = self._runs_cache[repeats] = runs[self._part], runs[self._part_of_operator] > 0
+        return cached
 
     def _runs_by_part(self, repeats: Repeats) -> Floats:
         """Return how often each part runs, [part]."""
@@ -191,7 +202,8 @@ class BatchCost:
         per_depth, per_limit = 8 * self.n * int(self.pixels.shape[1]), 8 * self.n * len(self._live_parts)
         depths = _max_cached(per_depth, _MAX_CACHED_DEPTHS) * per_depth
         limits = _max_cached(per_limit, _MAX_CACHED_LIMITS) * per_limit
-        return sum(array.nbytes for array in arrays) + depths + limits
+        runs = _MAX_CACHED_DEPTHS * (8 * len(self._part) + len(self._part_of_operator))
+        return sum(array.nbytes for array in arrays) + depths + limits + runs
 
     def _live_elements(self, networks: slice) -> Floats:
         """Return the elements a pixel of the maps that are live at each operator, [network, maps]."""

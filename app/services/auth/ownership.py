@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from app.core.callers import Caller
 from app.core.errors import Forbidden, NotOwner
-from app.db.tables import ArchitectureRow, DatasetRow, PredictorRow, StudyRow, TrialRow
+from app.db.tables import ArchitectureRow, DatasetCheckRow, DatasetRow, PredictorRow, StudyRow, TrialRow
 
-OwnedRow = ArchitectureRow | DatasetRow | PredictorRow | StudyRow | TrialRow
+OwnedRow = ArchitectureRow | DatasetCheckRow | DatasetRow | PredictorRow | StudyRow | TrialRow
 
 _KINDS: dict[type[OwnedRow], str] = {
     ArchitectureRow: "architecture",
+    DatasetCheckRow: "data set",
     DatasetRow: "data set",
     PredictorRow: "predictor",
     StudyRow: "study",
@@ -24,7 +25,7 @@ def require_owner(caller: Caller, row: OwnedRow) -> None:
     Raises: NotOwner.
     """
     if not caller.is_admin and (row.owner is None or row.owner != caller.owner):
-        name = row.name if isinstance(row, ArchitectureRow | DatasetRow) else row.id
+        name = row.name if isinstance(row, ArchitectureRow | DatasetCheckRow | DatasetRow) else row.id
         raise NotOwner(f"The {_KINDS[type(row)]} {name!r}", row.owner)
 
 
@@ -45,5 +46,5 @@ def require_unshared(caller: Caller, trial: TrialRow) -> None:
     if trial.shared and not caller.is_admin:
         raise Forbidden(
             f"Another key has requested the trial {trial.id!r} as well. Only a key of scope `admin` may cancel or "
-            "delete it."
+            "delete it, or retract its observation."
         )

@@ -31,7 +31,7 @@ def check_trials(work: UnitOfWork) -> None:
             used,
             quotas.stored_bytes,
             f"The artifacts of this key's trials take {used / _GB:.1f} GB; its quota is {quotas.stored_bytes / _GB:g} "
-            "GB. Ask the operator to delete trials whose files are not needed, or for a higher quota.",
+            "GB. Delete trials whose files are not needed, or ask the operator for a higher quota.",
         )
 
 
@@ -43,7 +43,7 @@ def check_studies(work: UnitOfWork) -> None:
     owner = _limited(work.caller)
     if owner is not None and work.quotas.studies:
         work.usage.lock(owner)
-        _check("studies", work.usage.studies(owner), work.quotas.studies, "Have studies deleted that are not needed.")
+        _check("studies", work.usage.studies(owner), work.quotas.studies, "Delete studies that are not needed.")
 
 
 def check_observations(work: UnitOfWork) -> None:
@@ -56,7 +56,7 @@ def check_observations(work: UnitOfWork) -> None:
         return
     work.usage.lock(owner)
     if work.usage.may_exceed_observations(limit):
-        remedy = "Have studies deleted that are not needed."
+        remedy = "Delete studies that are not needed."
         _check("observations", work.usage.observations(owner), limit, remedy)
 
 

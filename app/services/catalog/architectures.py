@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from app.core.deletion import Deletion
 from app.core.errors import Conflict, NotFound
-from app.db.tables import ArchitectureRow
+from app.db.tables import ArchitectureRow, StudyRow
 from app.db.unit_of_work import UnitOfWork
 from app.scaling import families
 from app.scaling.families.names import nearest_names
 from app.scaling.network import Architecture
-from app.services.auth.ownership import require_owner
+from app.services.auth.ownership import require_admin, require_owner
 from app.services.catalog import names
 from app.services.changes import Changes
 
@@ -116,7 +116,8 @@ def delete(work: UnitOfWork, name: str, *, force: bool, dry_run: bool = False) -
     """Delete a registered baseline. Its studies, trials and predictors remain; no predictor of it stays active.
 
     With `dry_run`, only return what depends on it.
-    Raises: NotFound; Conflict if it is built-in; HasDependents without `force`, if it has studies or predictors.
+    Raises: NotFound; NotOwner; Conflict if it is built-in; HasDependents without `force`, if it has studies or
+    predictors; Forbidden if other keys have studies of it, or one of its predictors answers everybody.
     """
     row = find_row(work, name)
     dependents = {
@@ -127,6 +128,8 @@ def delete(work: UnitOfWork, name: str, *, force: bool, dry_run: bool = False) -
     if dry_run:
         return deletion
     deletion.refuse_unless(force)
+    if work.predictors.active(row.name) or work.studies.any_of_others(row.owner, StudyRow.architecture == row.name):
+        require_admin(work.caller, "Deleting a baseline that other keys use")
     work.predictors.deactivate_all(row.name)  # they would answer for another baseline of that name
     work.names.forget("architecture", row.name)
     work.architectures.delete(row)

@@ -12,9 +12,9 @@ from app.core.studies import StudyState
 from app.core.trials import TrialState
 from app.data import fonts
 from app.data.builtin_datasets import BUILT_IN, BUILT_IN_NAMES, Dataset
-from app.db.tables import DatasetRow
+from app.db.tables import DatasetRow, StudyRow
 from app.db.unit_of_work import UnitOfWork
-from app.services.auth.ownership import require_owner
+from app.services.auth.ownership import require_admin, require_owner
 from app.services.catalog import dataset_registration, names
 from app.services.catalog.dataset_registration import FolderRequest
 from app.services.changes import Changes
@@ -123,11 +123,12 @@ def delete(work: UnitOfWork, name: str, *, force: bool, dry_run: bool = False) -
     """Delete a registered data set; its files, and what was trained on it, remain.
 
     With `dry_run`, only return what depends on it.
-    Raises: NotFound; Conflict if it is built-in; HasDependents without `force` if it has studies, and in any case if
-    a trial or a study on it has not ended.
+    Raises: NotFound; NotOwner; Conflict if it is built-in; HasDependents without `force` if it has studies, and in any
+    case if a trial or a study on it has not ended; Forbidden if other keys have studies on it.
     """
     check = work.dataset_checks.get(name)
     if check is not None:
+        require_owner(work.caller, check)
         if not dry_run:
             work.dataset_checks.delete(check)
             work.commit()
@@ -139,6 +140,8 @@ def delete(work: UnitOfWork, name: str, *, force: bool, dry_run: bool = False) -
     if dry_run:
         return deletion
     deletion.refuse_unless(force)
+    if work.studies.any_of_others(row.owner, StudyRow.dataset == row.name):
+        require_admin(work.caller, "Deleting a data set that other keys use")
     work.names.forget("dataset", row.name)
     work.datasets.delete(row)
     work.commit()

@@ -79,7 +79,7 @@ def find(work: UnitOfWork, name: str) -> Registered:
     if check is not None:
         return _of_check(check)
     dataset = datasets.find(work, name)
-    row = work.datasets.get(name)
+    row = work.datasets.get(dataset.name)  # it may have been looked up by a former name
     return Registered(dataset, report=row.report if row else None)
 
 

@@ -24,6 +24,7 @@ from app.services import observations
 from app.services.auth import quotas
 from app.services.observations import TrainedNetwork
 from app.services.studies import lifecycle, proposals, studies
+from app.services.studies.in_process import ComputeOverStudy, compute_here
 
 _MAX_RANKINGS = 8  # a second one is needed only if other clients have got hundreds of networks meanwhile
 _MAX_WAIT_SECONDS = 25.0  # for the other threads of this process that propose for the study
@@ -37,11 +38,13 @@ def ask(
     client: str,
     n: int,
     lease_seconds: float,
+    compute: ComputeOverStudy = compute_here,
 ) -> list[SuggestionRow]:
     """Return `n` networks for the client to train: first those that it has not reported yet, then new ones.
 
     There are fewer only if the space has no more. All of them get a new lease. Networks are ranked before the
-    transaction that stores them, which chooses from the ranking what no other client has got meanwhile.
+    transaction that stores them, which chooses from the ranking what no other client has got meanwhile; `compute` may
+    do so in another process.
     Raises: NotFound; NotOwner; SpaceExhausted if no network is left; Conflict if the study was cancelled or is
     archived, or if other clients got all ranked networks each time.
     """
@@ -51,7 +54,7 @@ def ask(
                 study = studies.find_own(work, study_id)
                 lifecycle.require_takes_work(study)
                 missing = n - len(work.suggestions.pending(study.id, client))
-                ranking = proposals.propose_networks(work, study, missing) if missing > 0 else None
+                ranking = compute(work, study, proposals.propose_networks, missing) if missing > 0 else None
             with open_write() as work:
                 mine = _store_suggestions(work, study_id, client, n, lease_seconds, ranking)
             is_exhausted = ranking is not None and ranking.is_complete

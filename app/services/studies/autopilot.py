@@ -26,6 +26,7 @@ from app.scaling.search.random_sampler import sample
 from app.services import observations
 from app.services.studies import proposals, studies, training
 from app.services.studies import refit as refits
+from app.services.studies.in_process import MAX_QUICK_OBSERVATIONS
 from app.services.trials import lifecycle
 
 log = logging.getLogger("rdw.studies")
@@ -33,7 +34,6 @@ log = logging.getLogger("rdw.studies")
 _MAX_STUDIES = 8
 # Two networks per worker are queued or in training, so that no worker is idle; at least this number.
 _MIN_AHEAD = 2
-_MAX_QUICK_OBSERVATIONS = 300  # of a study whose fits and proposals take less than a fifth of a second
 
 
 def find_pending(work: UnitOfWork) -> list[tuple[str, int]]:
@@ -96,7 +96,7 @@ def _process_study(settings: Settings, send: Send, study_id: str, version: int, 
         study, count = studies.find(read, study_id), read.observations.tally(study_id)[0]
     plan = _Plan(count, study.proposed, None, [], study.size, None)
     if study.state is StudyState.STARTED or _is_refit_due(study, count):
-        make = compute_here if count <= _MAX_QUICK_OBSERVATIONS else compute
+        make = compute_here if count <= MAX_QUICK_OBSERVATIONS else compute
         plan = make(_make_plan, settings.database, settings.lease_seconds, study_id)
     networks, size, refit, counted = plan.networks, plan.size, plan.refit, plan.counted
     with UnitOfWork(settings.database, send) as work:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from app.db.database_cache import DatabaseCache
-from app.db.tables import PredictorRow, StudyRow, TrialRow
+from app.db.tables import PredictorRow, StudyRow
 from app.db.unit_of_work import UnitOfWork
 from app.scaling.predictors.point import BuiltPoint
 from app.scaling.predictors.predictor import Predictor
@@ -15,7 +17,7 @@ from app.scaling.search.observations import Observation, average_repeats, to_poi
 from app.services import observations
 
 _HALF_WIDTH_50, _HALF_WIDTH_90 = 0.674, 1.645  # of a normal distribution, in standard deviations
-_MAX_CALIBRATION_TRIALS = 1000
+_MAX_CALIBRATION = 1000  # trials, and suggestions
 
 
 @dataclass(frozen=True)
@@ -132,23 +134,17 @@ def compute_correlations(
 
 
 def study_calibration(work: UnitOfWork, study: StudyRow) -> Calibration:
-    """Compare predictions and results of the study's trials and suggestions."""
-    reported = [
-        PredictionOutcome(None, row.predicted.mean, row.predicted.sd, row.reported.accuracy)
-        for row in work.suggestions.reported(study.id)
-        if row.predicted and row.reported and row.reported.accuracy is not None
-    ]
-    return Calibration(_outcomes(work.trials.completed_of_study(study.id)) + reported)
+    """Compare predictions and results of the study's latest trials and suggestions."""
+    trials = work.trials.outcomes_of_study(study.id, _MAX_CALIBRATION)
+    suggestions = work.suggestions.latest_outcomes(study.id, _MAX_CALIBRATION)
+    reported = [PredictionOutcome(None, mean, sd, measured) for mean, sd, measured in suggestions]
+    return Calibration(_outcomes(trials)[::-1] + reported)
 
 
 def predictor_calibration(work: UnitOfWork, predictor: PredictorRow) -> Calibration:
     """Compare predictions of this version and results, over its latest trials."""
-    return Calibration(_outcomes(work.trials.predicted_by(predictor, _MAX_CALIBRATION_TRIALS)))
+    return Calibration(_outcomes(work.trials.outcomes_of_predictor(predictor, _MAX_CALIBRATION)))
 
 
-def _outcomes(completed: list[TrialRow]) -> list[PredictionOutcome]:
-    return [
-        PredictionOutcome(trial.id, trial.predicted.mean, trial.predicted.sd, trial.result.accuracy)
-        for trial in completed
-        if trial.predicted and trial.result
-    ]
+def _outcomes(trials: Iterable[Any]) -> list[PredictionOutcome]:
+    return [PredictionOutcome(trial, mean, sd, measured) for trial, mean, sd, measured in trials]

@@ -10,7 +10,7 @@ from app.core.errors import Conflict, IllegalTransition
 from app.core.studies import Sampler, StudyState, StudyStatus, SuggestionState
 from app.core.trials import TrialState
 from app.db.repositories.observations import StudyObservation
-from app.db.tables import StudyRow, TrialRow
+from app.db.tables import StudyRow
 from app.db.unit_of_work import UnitOfWork
 from app.scaling.search.observations import Role
 from app.scaling.search.random_sampler import sample
@@ -107,12 +107,8 @@ def resume(work: UnitOfWork, study_id: str) -> StudyRow:
         require_takes_work(study)
     if _change(work, study, Transition.RESUME):
         work.send(
-            [
-                trial
-                for trial in work.trials.of_study_in_states(study.id, *trial_lifecycle.WAITING)
-                if not trial.awaiting_promotion
-            ]
-        )
+            work.trials.waiting_of_study(study.id, trial_lifecycle.WAITING, training.MAX_TRIALS_AT_ONCE)
+        )  # the maintenance loop sends the others
         work.studies.record_change(study.id)
     elif status is not StudyStatus.RUNNING:
         raise IllegalTransition(f"The study is {status}; only a paused study can be resumed.")
@@ -129,7 +125,7 @@ def cancel(work: UnitOfWork, study_id: str) -> StudyRow:
     if status_of(work, study) is StudyStatus.COMPLETED:
         raise IllegalTransition("The study has completed and cannot be cancelled.")
     _change(work, study, Transition.CANCEL)
-    _cancel_all(work, _unfinished_alone(work, study))
+    _cancel_unfinished_alone(work, study)
     work.commit()
     return study
 
@@ -205,10 +201,10 @@ def delete(work: UnitOfWork, study_id: str, *, force: bool, dry_run: bool = Fals
     suggestions that would be lost.
     """
     study = lock_own(work, study_id)
-    unfinished = _unfinished_alone(work, study)
+    unfinished = work.trials.ids_of_study_alone(study.id, trial_lifecycle.UNFINISHED)
     dependents = {
         "predictors": work.predictors.ids_of_study(study.id),
-        "trials": Listed(len(unfinished), tuple(trial.id for trial in unfinished[:_MAX_LISTED])),
+        "trials": Listed(len(unfinished), tuple(unfinished[:_MAX_LISTED])),
         "suggestions": work.suggestions.ids_pending(study.id),
         "observations": work.observations.ids_from_outside(study.id),
     }
@@ -216,27 +212,19 @@ def delete(work: UnitOfWork, study_id: str, *, force: bool, dry_run: bool = Fals
     if dry_run:
         return deletion
     deletion.refuse_unless(force)
-    _cancel_all(work, unfinished)
+    _cancel_unfinished_alone(work, study)
     # Not before the trials are locked: their completion locks first the trial, then its studies.
     work.studies.lock_for_deletion(study.id)
-    _cancel_all(work, _unfinished_alone(work, study))  # those added meanwhile
+    _cancel_unfinished_alone(work, study)  # those added meanwhile
     work.studies.delete_with_contents(study)
     work.commit()
     return deletion
 
 
-def _unfinished_alone(work: UnitOfWork, study: StudyRow) -> list[TrialRow]:
-    """Return the unfinished trials that neither another study nor a client needs."""
-    return [
-        trial
-        for trial in work.trials.of_study_in_states(study.id, *trial_lifecycle.UNFINISHED)
-        if not trial.on_demand and not work.trials.is_shared(trial.id, study.id)
-    ]
-
-
-def _cancel_all(work: UnitOfWork, trials: list[TrialRow]) -> None:
-    for trial in trials:
-        trial_lifecycle.cancel_if_unfinished(work, trial)
+def _cancel_unfinished_alone(work: UnitOfWork, study: StudyRow) -> None:
+    """Cancel the unfinished trials that neither another study nor a client needs."""
+    ids = work.trials.ids_of_study_alone(study.id, trial_lifecycle.UNFINISHED, lock=True)
+    trial_lifecycle.cancel_all_unfinished(work, ids)
 
 
 def _status(study: StudyRow, counts: dict[TrialState, int]) -> StudyStatus:

@@ -63,7 +63,7 @@ def load_evidence(work: UnitOfWork, study: StudyRow) -> list[BuiltPoint]:
 def _add_curves(work: UnitOfWork, study: StudyRow, observed: list[Observation]) -> list[Observation]:
     """Return the observations with the learning curves of the latest finished trainings."""
     curves: dict[str | tuple[float, ...], Curve] = dict(work.trials.learning_curves(study.id, _MAX_HISTORIES))
-    for row in work.suggestions.reported(study.id)[-_MAX_HISTORIES:]:
+    for row in work.suggestions.latest_curves(study.id, _MAX_HISTORIES):
         curves[row.r, row.d, row.w, row.flops] = observations.from_suggestion(row).curve
     return [
         replace(o, curve=curves.get(o.trial or (o.r, o.d, o.w, o.flops), ())) if o.role.is_sampled or not o.trial else o
@@ -100,8 +100,9 @@ class Ranking:
 
         No other transaction gets them if the study is locked.
         """
-        taken = {_decode_key(network) for network in work.suggestions.networks(study.id)}
-        taken |= work.studies.network_keys(study.id)
+        keys = [p.key for p in self.proposals] + [candidate.key for candidate, _ in self.spares]
+        taken = {_decode_key(network) for network in work.suggestions.existing(study.id, [*map(encode_key, keys)])}
+        taken |= work.studies.network_keys(study.id, {flops for _, flops, _ in keys})
         new = [p for p in self.proposals if p.key not in taken][:n]
         unused = ((candidate, predicted) for candidate, predicted in self.spares if candidate.key not in taken)
         for candidate, predicted in islice(unused, n - len(new)):

@@ -8,6 +8,7 @@ from typing import Literal
 
 from app.db.tables import PredictorRow, StudyRow
 from app.db.unit_of_work import UnitOfWork
+from app.scaling.errors import NotEnoughObservations
 from app.scaling.predictors.predictor import Predictor
 from app.scaling.predictors.promotion_gate import Decision, decide
 from app.services.auth.ownership import require_admin
@@ -43,7 +44,12 @@ def refit_study(
         study = studies.find_own(work, study_id)
         if activate and not (activate == "gate" and study.options.refit.promote):
             require_admin(work.caller, "Activating a predictor, so that it answers everybody,")
-        refit = fit(work, study, k)
+        try:
+            refit = fit(work, study, k)
+        except NotEnoughObservations:
+            with open_read() as latest:
+                studies.find(latest, study_id)  # its observations may be gone because it was deleted meanwhile
+            raise
     with open_write() as work:
         row = add_version(work, refit, activate)
         work.commit()

@@ -11,7 +11,7 @@ other services' use cases and do not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -231,6 +231,15 @@ def cancel_if_unfinished(work: UnitOfWork, trial: TrialRow) -> bool:
     if _move(work, trial.id, Transition.CANCEL, values):
         return True
     return work.trials.update_if(trial.id, (LEASED,), {"cancel_requested": True})
+
+
+def cancel_all_unfinished(work: UnitOfWork, trial_ids: Sequence[str]) -> None:
+    """Cancel those of the trials that have not ended, as `cancel` does, in few statements."""
+    target = Transition.CANCEL.target
+    values = {"state": target, "awaiting_promotion": False, "finished_at": utc_now()}
+    cancelled = work.trials.update_all_if(trial_ids, Transition.CANCEL.sources, values)
+    work.events.record_for_each(cancelled, EventKind.STATE, {"state": target.value})
+    work.trials.update_all_if(trial_ids, (LEASED,), {"cancel_requested": True})
 
 
 def retry(work: UnitOfWork, trial: TrialRow) -> None:

@@ -1,0 +1,333 @@
+"""The report of an experiment, from its records alone: a page of HTML, and its answer as Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app import report
+from app.figures import (
+    ContrastMarks,
+    Drawing,
+    Span,
+    accuracy_by_rule,
+    differences_by_budget,
+    predicted_against_measured,
+)
+from app.reproduce.design import COMPARED_RULES as RULES
+from app.reproduce.experiment import PRIMARY, SECONDARY
+from app.reproduce.records import Record, Records
+from app.reproduce.statistics import (
+    EQUIVALENCE_MARGIN,
+    Contrast,
+    Noise,
+    Verdict,
+    calibrate,
+    compare_rules,
+    estimate_power,
+    measure_noise,
+)
+
+_NAMES = {"compound": "compound scaling", "tiny_formula": "the tiny formula", "surrogate": "the surrogate",
+          "dwr": "dWr scaling", "published": "the published predictor"}  # fmt: skip
+_VERBS = {
+    Verdict.SUPERIOR: "better than",
+    Verdict.INFERIOR: "worse than",
+    Verdict.EQUIVALENT: "equivalent to",
+    Verdict.UNDECIDED: "not shown to differ from",
+}
+
+
+def write_report(records: Records, folder: Path, missing: Sequence[str] = ()) -> list[Path]:
+    """Write the page and the answer; return their paths."""
+    contrasts = compare_rules(records.scores, PRIMARY, SECONDARY)
+    folder.mkdir(parents=True, exist_ok=True)
+    page, answer = folder / "experiment.html", folder / "evidence.md"
+    page.write_text(render_page(records, contrasts, missing), encoding="utf-8")
+    answer.write_text(render_answer(records, contrasts), encoding="utf-8")
+    return [page.resolve(), answer.resolve()]
+
+
+def render_page(records: Records, contrasts: Sequence[Contrast], missing: Sequence[str] = ()) -> str:
+    """Render the self-contained page."""
+    header = records.header
+    values = {
+        "title": f"Which scaling rule is best? {header.baseline.get('name')} on {header.dataset}",
+        "answer": summarize(records, contrasts),
+        "design": _design(records),
+        "missing": [*missing, *_find_missing(records)],
+        "contrasts": [_contrast_cells(contrast) for contrast in contrasts],
+        "margin": _points(EQUIVALENCE_MARGIN),
+        "power": _power(records),
+        "calibration": _calibration(records),
+        "provenance": _provenance(records),
+        "limits": _limits(records),
+    }
+    return report.render_experiment(values, _draw(records, contrasts))
+
+
+def render_answer(records: Records, contrasts: Sequence[Contrast]) -> str:
+    """Render the answer in three sentences, and the table of all contrasts, as Markdown."""
+    lines = [*summarize(records, contrasts), ""]
+    lines += ["| contrast | verdict | difference | 95 % interval | wins |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {_title(c)} | {c.verdict} | {_signed(c.mean)} | {_interval(c.interval)} | {c.wins:.0%} |" for c in contrasts
+    ]
+    return "\n".join([*lines, ""])
+
+
+def summarize(records: Records, contrasts: Sequence[Contrast]) -> list[str]:
+    """Say in three sentences which rule wins, by how much with which interval, and on what."""
+    primary = [contrast for contrast in contrasts if contrast.is_primary]
+    winners = sorted((c for c in primary if c.verdict == Verdict.SUPERIOR), key=lambda c: -c.mean)
+    losers = [c for c in primary if c.verdict == Verdict.INFERIOR]
+    if winners:
+        first = f"{_join([_NAMES[c.rule] for c in winners])} beat{'s' if len(winners) == 1 else ''} compound scaling."
+    elif len(losers) == len(primary) > 0:
+        first = f"Compound scaling beats {_join([_NAMES[c.rule] for c in losers])}."
+    else:
+        first = "No rule has been shown to beat compound scaling."
+    return [_capitalize(first), _describe_differences(primary), _describe_scope(records)]
+
+
+def _describe_differences(primary: Sequence[Contrast]) -> str:
+    if not primary:
+        return "There are too few trainings for an interval."
+    clauses = (
+        f"{_NAMES[c.rule]} is {_VERBS[c.verdict]} {_NAMES[c.reference]} ({_signed(c.mean)} points of test accuracy, "
+        f"95 % interval {_interval(c.interval)})"
+        for c in primary
+    )
+    return _capitalize("; ".join(clauses)) + "."
+
+
+def _describe_scope(records: Records) -> str:
+    header, budgets = records.header, sorted({s.budget for s in records.scores})
+    over = f"{len(budgets)} budgets from {budgets[0]:.2f} to {budgets[-1]:.2f}" if budgets else "no budgets yet"
+    return (
+        f"This holds for the baseline {header.baseline.get('name')} on {header.dataset}, trained for "
+        f"{header.recipe.get('epochs')} epochs: {len(records.items)} trainings, "
+        f"{len(_study_numbers(records))} studies, {over} of the baseline's multiply-adds and "
+        f"{len(_family_seeds(records))} seeds."
+    )
+
+
+# Tables
+
+
+def _contrast_cells(c: Contrast) -> dict[str, Any]:
+    return {
+        "name": _title(c),
+        "is_primary": c.is_primary,
+        "verdict": str(c.verdict),
+        "difference": _signed(c.mean),
+        "interval": _interval(c.interval),
+        "equivalence": _interval(c.equivalence_interval),
+        "p": _p_value(c.p_value),
+        "adjusted_p": _p_value(c.adjusted_p) if c.is_primary else "–",
+        "wins": c.wins,
+        "grid": f"{len(c.differences.studies)} × {len(c.differences.budgets)}",
+        "pairs": c.differences.pairs,
+        "thirds": [
+            f"{_signed(third.mean)} ({_interval(third.interval)})" if third.interval else _signed(third.mean)
+            for third in c.thirds
+        ],
+        "study_sd": "–" if c.estimate.study_sd is None else _points(float(c.estimate.study_sd)),
+        "budget_sd": _points(float(c.estimate.budget_sd)),
+        "interaction_sd": "–" if c.estimate.interaction_sd is None else _points(float(c.estimate.interaction_sd)),
+        "degrees_of_freedom": f"{float(c.estimate.degrees_of_freedom):.1f}",
+        "bootstrap": _interval(c.bootstrap_interval),
+        "these_studies": _interval(c.these_studies_interval),
+    }
+
+
+def _design(records: Records) -> dict[str, str]:
+    header, baseline = records.header, records.header.baseline
+    budgets = sorted({s.budget for s in records.scores})
+    networks: dict[int | None, int] = defaultdict(int)
+    for record in records.studies:
+        networks[record.study] += 1
+    cost = f", {baseline['flops'] / 1e6:.3g}M multiply-adds" if baseline.get("flops") else ""
+    return {
+        "baseline": f"{baseline.get('name')}{cost}",
+        "data set": header.dataset,
+        "studies": ", ".join(f"{n}: {count} networks" for n, count in sorted(networks.items(), key=str)),
+        "rules": ", ".join(_title_rule(rule) for rule in _rules(records)),
+        "budgets": f"{len(budgets)}, from {budgets[0]:.3f} to {budgets[-1]:.3f}" if budgets else "none",
+        "seeds": ", ".join(map(str, _family_seeds(records))),
+        "trainings": str(len(records.items)),
+        "left out": f"{sum(r.off_curve for r in records.family)} trainings of networks off the curve of their rule",
+    }
+
+
+def _find_missing(records: Records) -> list[str]:
+    """Say which trainings each rule lacks, compared to the rule and study with the most budgets and seeds."""
+    cells = {(s.budget, s.seed) for s in records.scores}
+    trained: dict[tuple[str, int | None], int] = defaultdict(int)
+    for score in records.scores:
+        trained[score.rule, score.study] += 1
+    return [
+        f"{_title_rule(rule)}{f' of study {study}' if study else ''}: {len(cells) - count} of {len(cells)} trainings"
+        for (rule, study), count in sorted(trained.items(), key=str)
+        if count < len(cells)
+    ]
+
+
+def _power(records: Records) -> list[str]:
+    studies = max(1, len(_study_numbers(records)))
+    budgets, seeds = len({s.budget for s in records.scores}), len(_family_seeds(records))
+    if budgets < 2:
+        return []
+    measured = measure_noise(records.scores)
+    sentences = [_power_sentence("Expected beforehand", Noise(), studies, budgets, seeds)]
+    if measured is not None:
+        sentences.append(_power_sentence("With the noise measured here", measured, studies, budgets, seeds))
+    return sentences
+
+
+def _power_sentence(when: str, noise: Noise, studies: int, budgets: int, seeds: int) -> str:
+    power = estimate_power(studies, budgets, seeds, noise)
+    return (
+        f"{when} (a network's own scatter {_points(noise.network)}, seeds {_points(noise.seed)}, "
+        f"studies {_points(noise.study)} points): a difference of {_points(power.detectable)} points is found in 80 of "
+        f"100 such experiments, the interval is about ± {_points(power.half_width)} points, and without any difference "
+        f"{power.equivalent:.0%} of them show equivalence."
+    )
+
+
+def _calibration(records: Records) -> list[str]:
+    sentences = []
+    for rule in _rules(records):
+        found = calibrate(_predictions([record for record in records.family if record.rule == rule]))
+        if found is not None:
+            correlation = "not defined" if found.spearman is None else f"{found.spearman:.2f}"
+            sentences.append(
+                f"{_title_rule(rule)}: {found.networks} trainings, predicted − measured {_signed(found.bias)} points "
+                f"on average, root mean square error {_points(found.rmse)}, predicted deviation "
+                f"{_points(found.mean_sd)}; {found.inside_90:.0%} within the 90 % band; rank correlation {correlation}."
+            )
+    return sentences
+
+
+def _provenance(records: Records) -> dict[str, str]:
+    header = records.header
+    seconds = sum({record.trial: record.seconds for record in records.items}.values())
+    return {
+        "dates": ", ".join(sorted({h.date for h in records.headers if h.date})),
+        "device": header.device,
+        "threads": ", ".join(sorted({str(h.threads) for h in records.headers if h.threads})),
+        "versions": "; ".join(
+            sorted({", ".join(f"{name} {version}" for name, version in h.versions.items()) for h in records.headers})
+        ),
+        "data digest": header.digest,
+        "recipe": json.dumps(dict(header.recipe)),
+        "training time": f"{seconds / 3600:.1f} hours for {len({r.trial for r in records.items})} different trainings",
+        "study seeds": ", ".join(sorted({str(r.seed) for r in records.studies})),
+        "family seeds": ", ".join(map(str, _family_seeds(records))),
+        "score": "top-1 on the test part; validation selected the networks",
+        "FLOPs": "multiply-adds of convolutions and linear layers for one image",
+    }
+
+
+def _limits(records: Records) -> list[str]:
+    header, studies = records.header, len(_study_numbers(records))
+    return [
+        f"Other data, baselines or recipes: this is one baseline on {header.dataset} with one recipe.",
+        f"Long trainings: {header.recipe.get('epochs')} epochs are few; what is best after them need not stay best.",
+        f"Much about other studies: {studies} of them leave the spread between studies uncertain; the interval allows "
+        "for that." if studies > 1 else "How much the answer depends on the study: there is only one.",
+        "Single budgets: a network deviates by itself from any smooth curve, so one budget proves nothing.",
+        "Latency or memory: the budget is multiply-adds.",
+        "Other devices: all trainings ran on one kind of device.",
+    ]  # fmt: skip
+
+
+# Figures
+
+
+def _draw(records: Records, contrasts: Sequence[Contrast]) -> dict[str, Drawing]:
+    return {
+        "differences": differences_by_budget([_marks(contrast) for contrast in contrasts if contrast.is_primary]),
+        "accuracy": accuracy_by_rule(_networks(records)),
+        "prediction": predicted_against_measured(_predictions(records.family)),
+    }
+
+
+def _marks(c: Contrast) -> ContrastMarks:
+    budgets = c.differences.budgets
+    return ContrastMarks(
+        _title(c),
+        budgets,
+        tuple(c.differences.by_budget.tolist()),
+        Span(budgets[0], budgets[-1], c.mean, c.interval),
+        tuple(Span(third.budgets[0], third.budgets[-1], third.mean, third.interval) for third in c.thirds),
+    )
+
+
+def _networks(records: Records) -> dict[str, list[tuple[int, float]]]:
+    """Return the multiply-adds and mean test accuracy of each rule's networks."""
+    accuracies: dict[tuple[str, int | None, float, int], list[float]] = defaultdict(list)
+    for r in records.family:
+        if r.rule is not None and r.budget is not None and not r.off_curve:
+            accuracies[r.rule, r.study, r.budget, r.flops].append(r.test_accuracy)
+    return {
+        rule: [(key[-1], float(np.mean(values))) for key, values in accuracies.items() if key[0] == rule]
+        for rule in _rules(records)
+    }
+
+
+def _predictions(family: Sequence[Record]) -> list[tuple[float, float, float]]:
+    return [(r.predicted["mean"], r.predicted["sd"], r.accuracy) for r in family if r.predicted]
+
+
+# Words and numbers
+
+
+def _rules(records: Records) -> list[str]:
+    present = {score.rule for score in records.scores}
+    return [*(rule for rule in RULES if rule in present), *sorted(present - set(RULES))]
+
+
+def _study_numbers(records: Records) -> set[int]:
+    return {record.study for record in records.items if record.study is not None}
+
+
+def _family_seeds(records: Records) -> list[int]:
+    return sorted({record.seed for record in records.family})
+
+
+def _title_rule(rule: str) -> str:
+    return rule.replace("_", " ")
+
+
+def _title(c: Contrast) -> str:
+    return f"{_title_rule(c.rule)} − {_title_rule(c.reference)}"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.2f}"
+
+
+def _interval(bounds: tuple[float, float]) -> str:
+    return f"{_signed(bounds[0])} to {_signed(bounds[1])}"
+
+
+def _p_value(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "< .001"
+
+
+def _join(names: Sequence[str]) -> str:
+    return " and ".join(names)
+
+
+def _capitalize(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.reproduce.experiment import PRIMARY, SECONDARY
+from app.reproduce.experiment_report import render_page, summarize, write_report
+from app.reproduce.records import Records
+from app.reproduce.statistics import compare_rules
+from tests.reproduce.simulated_records import simulate_records
+
+
+def answer(records: Records) -> list[str]:
+    return summarize(records, compare_rules(records.scores, PRIMARY, SECONDARY))
+
+
+def test_report_has_every_part_and_loads_nothing(tmp_path: Path) -> None:
+    page, evidence = write_report(simulate_records(), tmp_path, ["dwr has no network at 0.100."])
+    text = page.read_text()
+
+    headings = re.findall(r"<h2[^>]*>([^<]+)", text)
+    assert headings[0] == "What was compared" and headings[-1] == "What this does not show"
+    assert text.count("<figure") == 3 and text.count("data:text/csv") == 3
+    assert "dwr has no network at 0.100." in text
+    assert not re.search(r'(src|href)="(?!data:|#)', text) and "<script" not in text
+    assert evidence.read_text().count("\n|") == 2 + len(PRIMARY) + len(SECONDARY)
+
+
+@pytest.mark.parametrize(
+    ("effect", "first"),
+    [
+        (0.04, "The surrogate beats compound scaling."),
+        (0.0, "No rule has been shown to beat compound scaling."),
+    ],
+)
+def test_answer_states_wins_and_undecided_results(effect: float, first: str) -> None:
+    sentences = answer(simulate_records(effect))
+
+    assert sentences[0] == first
+    assert "points of test accuracy, 95 % interval" in sentences[1]
+    assert "small-mbconv on typefaces, trained for 9 epochs" in sentences[2]
+    assert "3 studies, 24 budgets from 0.10 to 0.85" in sentences[2]
+
+
+def test_inferior_rule_is_named_as_plainly() -> None:
+    assert "the surrogate is worse than compound scaling" in answer(simulate_records(-0.05))[1].lower()
+
+
+def test_networks_off_the_curve_do_not_count(tmp_path: Path) -> None:
+    records = simulate_records()
+    marked = [replace(r, off_curve=r.rule == "compound" and r.budget == 0.1) for r in records.items]
+    (contrast, *_) = compare_rules(Records(records.headers, tuple(marked)).scores, PRIMARY)
+
+    assert len(contrast.differences.budgets) == 23
+
+
+def test_hardly_begun_experiment_is_reported(tmp_path: Path) -> None:
+    records = Records(simulate_records().headers, simulate_records().items[:1])
+
+    assert "too few trainings" in answer(records)[1]
+    assert "no two rules have been trained" in render_page(records, [])
