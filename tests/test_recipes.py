@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.core.errors import InvalidRequest
+from app.data.builtin_datasets import ARTICLES_ON_PHOTOS, DIGITS
 from app.data.recipes import PRESETS, Recipe, recipe_for
 
 
@@ -74,18 +75,18 @@ def test_classification_options_are_refused_for_detection(option: str, value: fl
     asked = Recipe(**{option: value})
 
     with pytest.raises(InvalidRequest, match=f"{option} does not apply to detection.*detection-quick") as raised:
-        recipe_for("detection", asked, "/train/recipe")
+        recipe_for(ARTICLES_ON_PHOTOS, asked, "/train/recipe")
 
     assert raised.value.pointer == f"/train/recipe/{option}"
-    assert recipe_for("classification", asked, "/recipe") == asked
+    assert recipe_for(DIGITS, asked, "/recipe") == asked
 
 
 def test_classification_options_default_to_off_for_detection() -> None:
-    plain = recipe_for("detection", Recipe(epochs=2, flip=True, drop_path=0.1), "/recipe")
+    plain = recipe_for(ARTICLES_ON_PHOTOS, Recipe(epochs=2, flip=True, drop_path=0.1), "/recipe")
 
     assert (plain.label_smoothing, plain.dropout, plain.epochs, plain.flip, plain.drop_path) == (0, 0, 2, True, 0.1)
-    assert recipe_for("detection", plain, "/recipe") == plain  # as a study keeps it
-    assert recipe_for("detection", Recipe(**plain.model_dump()), "/recipe") == plain
+    assert recipe_for(ARTICLES_ON_PHOTOS, plain, "/recipe") == plain  # as a study keeps it
+    assert recipe_for(ARTICLES_ON_PHOTOS, Recipe(**plain.model_dump()), "/recipe") == plain
 
 
 @pytest.mark.parametrize(
@@ -101,11 +102,11 @@ def test_classification_options_default_to_off_for_detection() -> None:
     ],
 )
 def test_tinynets_are_evaluated_as_published_unless_set(recipe: Any, architecture: str, crop_pct: float) -> None:
-    assert recipe_for("classification", recipe, "/recipe", architecture).crop_pct == crop_pct
+    assert recipe_for(DIGITS, recipe, "/recipe", architecture).crop_pct == crop_pct
 
 
 def test_detectors_are_evaluated_on_the_whole_image() -> None:
-    assert recipe_for("detection", None, "/recipe", "tinynet_e").crop_pct == 1
+    assert recipe_for(ARTICLES_ON_PHOTOS, None, "/recipe", "tinynet_e").crop_pct == 1
 
 
 @pytest.mark.parametrize("crop_pct", [0.49, 1.01])
@@ -116,11 +117,11 @@ def test_crop_pct_out_of_bounds_is_refused(crop_pct: float) -> None:
 
 def test_each_preset_is_for_one_task() -> None:
     for name, preset in PRESETS.items():
-        own, other = ("detection", "classification") if name == "detection-quick" else ("classification", "detection")
+        own, other = (ARTICLES_ON_PHOTOS, DIGITS) if name == "detection-quick" else (DIGITS, ARTICLES_ON_PHOTOS)
         assert recipe_for(own, name, "/recipe") == preset
-        with pytest.raises(InvalidRequest, match=f"'{name}' is not a recipe for {other}; use"):
+        with pytest.raises(InvalidRequest, match=f"'{name}' is not a recipe for {other.task}; use"):
             recipe_for(other, name, "/recipe")
     with pytest.raises(InvalidRequest, match="use detection-quick"):
-        recipe_for("detection", "quick", "/recipe")
+        recipe_for(ARTICLES_ON_PHOTOS, "quick", "/recipe")
     with pytest.raises(InvalidRequest, match="use quick or digits-smoke or tinynet or tinynet-ra"):
-        recipe_for("classification", "detection-quick", "/recipe")
+        recipe_for(DIGITS, "detection-quick", "/recipe")

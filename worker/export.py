@@ -257,7 +257,7 @@ def _walk_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 def _metadata(
     config: Config, normalisation: Normalisation, task: Task, classes: tuple[str, ...], crop_pct: float
 ) -> dict[str, str]:
-    """Describe how to use the weights; `normalisation` applies to pixels from 0 to 255 in all channels.
+    """Describe how to use the weights; `normalisation` is by channel, for pixels from 0 to 255.
 
     `evaluation` says how images were fed: resized to a square of `resize_px`, of which the centre of `px` was cropped.
     """
@@ -266,7 +266,7 @@ def _metadata(
         "format": "pt",
         "task": task,
         "config": json.dumps({**config.to_json(), "timm": families.rebuild_recipe(config)}),
-        "normalisation": json.dumps({"mean": normalisation.mean, "sd": normalisation.sd}),
+        "normalisation": json.dumps(normalisation.to_json()),
         "evaluation": json.dumps({"crop_pct": crop_pct, "resize_px": resize_px(px, crop_pct), "px": px}),
         **({"classes": json.dumps(classes)} if classes else {}),
         **{name: version(name) for name in ("rdw", "torch", "timm")},

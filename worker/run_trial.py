@@ -177,7 +177,7 @@ def _export(settings: Settings, claim: lifecycle.Claim, dataset: Dataset, result
         recipe = Recipe(**trial.recipe)
         data = _get_data(settings, dataset, recipe.train_images, lambda done, of: None)
         train_images = data.train.images if isinstance(data, SceneSplits) else data.train
-        normalisation = Normalisation.from_images(train_images)
+        normalisation = Normalisation.from_images(train_images, config.in_chans)
         exported = export(
             config, state, normalisation, result.history, folder, dataset.task, data.classes, recipe.crop_pct
         )

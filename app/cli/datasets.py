@@ -64,12 +64,19 @@ def add(
     native_px: int | None = option("Side in px that the images are resized to (default: 64).", "PX"),
     layout: Layout | None = option("How the folder is read, if that is ambiguous.", "LAYOUT"),
     background: str | None = option("Colour behind transparent images (default: #ffffff).", "#RRGGBB"),
+    channels: int | None = option("1 (grey), 3 (RGB) or 4 (RGB and opacity); default: 1 if all are grey, else 3.", "N"),
     dry_run: bool = flag("--dry-run", "Say what is understood of the folder; register nothing."),
     no_wait: bool = flag("--no-wait", "Return while a large folder is still being checked."),
 ) -> "Dataset":
     """Register a folder of images of the service as a data set. Every image is decoded once."""
     added = rdw.register_dataset(
-        name, folder, native_px=native_px, layout=layout, background=background, validate_only=dry_run or None
+        name,
+        folder,
+        native_px=native_px,
+        layout=layout,
+        background=background,
+        channels=channels,
+        validate_only=dry_run or None,
     )
     return added if no_wait or added.state != "checking" else watch_check(rdw, added)
 
@@ -84,6 +91,7 @@ def _print_dataset(dataset: "Dataset") -> None:
             ("error", dataset.error),
             ("missing", dataset.missing),
             ("layout", dataset.layout),
+            ("channels", dataset.channels if dataset.num_classes else None),
             ("images", None if None in images else f"{images[0]:,} to train on, {images[1]:,} to test"),
             ("classes", f"{dataset.num_classes}: {_shorten(names, dataset.num_classes)}" if names else None),
             *(("part", f"{part['part']}: {part['images']:,} images, {part['source']}") for part in dataset.splits),

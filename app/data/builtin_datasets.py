@@ -11,6 +11,8 @@ Part = Literal["train", "validation", "test"]
 Task = Literal["classification", "detection"]
 Layout = Literal["classes", "splits", "manifest", "shards"]
 """How an image folder is laid out, see `image_layouts.py`."""
+Channels = Literal[1, 3, 4]
+"""Of stored images: grey, RGB, or RGB and opacity."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Dataset:
     name: str
     kind: Literal["idx", "digits", "folder", "typefaces", "scenes"]
     num_classes: int
-    channels: int
+    channels: Channels
     native_px: int
     train_images: int | None
     test_images: int | None
@@ -39,6 +41,15 @@ class Dataset:
     classes: tuple[str, ...] = ()
     layout: Layout | None = None
     background: str = "#ffffff"
+
+    @property
+    def in_chans(self) -> int | None:
+        """The input channels of networks for it; None: those of the baseline.
+
+        Only image folders in grey or with transparency decide it. Other images are made grey, or grey ones repeated, if
+        a network takes another number: so it was before folders had channels, and studies on them go on.
+        """
+        return self.channels if self.kind == "folder" and self.channels != 3 else None
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Dataset:

@@ -25,7 +25,9 @@ from app.data.image_decoding import (
     FORMATS,
     MAX_FILE_BYTES,
     UNREADABLE,
+    WHITE,
     decode_square,
+    is_grey,
     is_plain,
     require_readable_file,
 )
@@ -61,14 +63,16 @@ class UnreadableImages(FolderError):
 
 @dataclass(frozen=True)
 class ImageHashes:
-    """For each image: the SHA-256 of its content [n, 32], the hash of its pixels, and whether it is plain.
+    """For each image: the SHA-256 of its content [n, 32], the hash of its pixels, whether it is plain, and if grey.
 
-    A plain image has no transparency and at most 8 bits per channel.
+    A plain image has no transparency and at most 8 bits per channel. Pixels are hashed in RGB, or in RGBA if
+    transparency is kept, whatever number of channels networks are trained on.
     """
 
     contents: NDArray[np.uint8]
     pixels: PixelHashes
     is_plain: NDArray[np.bool_]
+    is_grey: NDArray[np.bool_]
 
 
 def read_location(folder: Path, location: str) -> bytes:
@@ -95,10 +99,11 @@ def name_location(location: str) -> str:
 
 
 def check_images(
-    folder: Path, base: Path, paths: Paths, px: int, background: str, readers: int, on_read: OnRead
+    folder: Path, base: Path, paths: Paths, px: int, background: str | None, readers: int, on_read: OnRead
 ) -> ImageHashes:
     """Decode the images of a folder below the data root `base` at `px` with this number of threads.
 
+    Without a background their transparency is kept.
     The hashes of a former check are returned if no name, size or time has changed since.
     Raises: UnreadableImages; FolderError if a file changes meanwhile; what `on_read` raises.
     """
@@ -114,7 +119,7 @@ def check_images(
     return hashes
 
 
-def _stamp(folder: Path, paths: Paths, px: int, background: str, on_read: OnRead) -> str:
+def _stamp(folder: Path, paths: Paths, px: int, background: str | None, on_read: OnRead) -> str:
     """Return the SHA-256 of names, sizes and times of the files that exist."""
     digest = hashlib.sha256(f"{folder}\n{px}\n{background}\n".encode(errors="surrogateescape"))
     last_path, status = "", ""
@@ -141,7 +146,9 @@ def _read_cache(file: Path, stamp: str) -> ImageHashes | None:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             if str(arrays["stamp"]) != stamp:
                 return None
-            return ImageHashes(arrays["contents"], arrays["pixels"], arrays["is_plain"])
+            if "is_grey" not in arrays:  # written by an earlier version
+                return None
+            return ImageHashes(arrays["contents"], arrays["pixels"], arrays["is_plain"], arrays["is_grey"])
     except FileNotFoundError:
         return None
     except Exception as error:  # zipfile, zlib and NumPy raise many kinds of errors
@@ -156,7 +163,14 @@ def _write_cache(file: Path, stamp: str, hashes: ImageHashes) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f"{file.stem}.", delete=False) as opened:
             temporary = Path(opened.name)
-            np.savez(opened, stamp=stamp, contents=hashes.contents, pixels=hashes.pixels, is_plain=hashes.is_plain)
+            np.savez(
+                opened,
+                stamp=stamp,
+                contents=hashes.contents,
+                pixels=hashes.pixels,
+                is_plain=hashes.is_plain,
+                is_grey=hashes.is_grey,
+            )
         temporary.replace(file)
     except OSError as error:
         log.warning("the hashes of the images cannot be kept, so they are read again: %s", error.strerror)
@@ -165,18 +179,19 @@ def _write_cache(file: Path, stamp: str, hashes: ImageHashes) -> None:
 
 
 def _hash_images(
-    folder: Path, base: Path, paths: Paths, px: int, background: str, readers: int, on_read: OnRead
+    folder: Path, base: Path, paths: Paths, px: int, background: str | None, readers: int, on_read: OnRead
 ) -> ImageHashes:
     total = len(paths)
-    hashes = ImageHashes(np.zeros((total, 32), np.uint8), np.zeros(total, "S16"), np.zeros(total, np.bool_))
+    is_plain_image, is_grey_image = np.zeros(total, np.bool_), np.zeros(total, np.bool_)
+    hashes = ImageHashes(np.zeros((total, 32), np.uint8), np.zeros(total, "S16"), is_plain_image, is_grey_image)
 
     def hash_image(index: int) -> bool:
         """Record an image's hashes; return whether it can be read."""
         try:
             content = read_location(folder, paths[index])
             with Image.open(BytesIO(content), formats=FORMATS) as header:
-                hashes.is_plain[index] = is_plain(header)
-            pixels = decode_square(BytesIO(content), px, background)
+                hashes.is_plain[index], hashes.is_grey[index] = is_plain(header), is_grey(header)
+            pixels = decode_square(BytesIO(content), px, background or WHITE, 3 if background else 4)
         except UNREADABLE:
             return False
         hashes.contents[index] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)

@@ -1,11 +1,11 @@
-"""Decodes image files of every mode that Pillow knows into 8-bit grey or colour, and composes them to RGB.
+"""Decodes image files of every mode that Pillow knows into 8-bit grey or colour, with 1, 3 or 4 channels.
 
 What is lost or chosen on the way:
 
 - Greys of 16 or 32 bits and floating-point greys are scaled by the range of the image itself: its smallest value
   becomes 0, its largest 255. Values that are not finite are ignored and become 0; an image of one value becomes 0.
 - Colours of 16 bits are reduced to 8 by Pillow. Embedded colour profiles are ignored.
-- Transparent images are laid on a background.
+- Transparent images are laid on a background, unless transparency is the fourth channel.
 - Of animations, the first frame is taken. Photos are rotated as their EXIF data say.
 """
 
@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
+
+from app.data.builtin_datasets import Channels
 
 SUFFIXES = frozenset(
     {
@@ -71,27 +73,40 @@ def is_plain(image: Image.Image) -> bool:
     return not (is_deep or image.mode in (*_WITH_ALPHA, "La", "LAB") or "transparency" in image.info)
 
 
-def to_rgb(image: Image.Image, background: str = WHITE) -> Image.Image:
-    """Return a decoded image in RGB, laid on the background (`#rrggbb`) where it is transparent.
+def is_grey(image: Image.Image) -> bool:
+    """Whether an opened image is stored in grey, so that decoding it gives the mode `L` or `LA`."""
+    return image.mode in ("1", "L", "LA", "La", *_DEEP) or image.mode.startswith("I;")
 
-    This is the only place that decides that networks are trained on three channels.
+
+def has_grey_background(background: str) -> bool:
+    """Whether the colour `#rrggbb` is a grey, on which transparent greys stay grey."""
+    return background[1:3] == background[3:5] == background[5:7]
+
+
+def to_channels(image: Image.Image, channels: Channels, background: str = WHITE) -> Image.Image:
+    """Return a decoded image as grey (1 channel), RGB (3) or RGBA (4).
+
+    Without a channel for its transparency, it is laid on the background (`#rrggbb`). Colours become their luminance.
     """
-    if image.mode not in ("LA", "RGBA"):
-        return image.convert("RGB")
-    canvas = Image.new("RGBA", image.size, background)
-    return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
+    if channels == 4:
+        return image.convert("RGBA")
+    if image.mode in ("LA", "RGBA"):
+        canvas = Image.new("RGBA", image.size, background)
+        image = Image.alpha_composite(canvas, image.convert("RGBA"))
+    return image.convert("L" if channels == 1 else "RGB")
 
 
-def decode_square(file: Path | BytesIO, px: int, background: str = WHITE) -> NDArray[np.uint8]:
-    """Decode an image as RGB [3, px, px], cropped to the centre square and resized with antialiasing.
+def decode_square(file: Path | BytesIO, px: int, background: str = WHITE, channels: Channels = 3) -> NDArray[np.uint8]:
+    """Decode an image as [channels, px, px], cropped to the centre square and resized with antialiasing.
 
     Raises: `UNREADABLE`.
     """
-    image = to_rgb(decode(file, _DRAFT_FACTOR * px), background)
+    image = to_channels(decode(file, _DRAFT_FACTOR * px), channels, background)
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.crop((left, top, left + side, top + side))
-    return np.asarray(square.resize((px, px), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    pixels = np.asarray(square.resize((px, px), Image.Resampling.BICUBIC))
+    return pixels.reshape(px, px, channels).transpose(2, 0, 1)
 
 
 def _apply_orientation(image: Image.Image) -> Image.Image:

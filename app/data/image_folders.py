@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from app.data.builtin_datasets import Dataset, Layout, Part, held_out
+from app.data.builtin_datasets import Channels, Dataset, Layout, Part, held_out
 from app.data.folder_scan import FolderError
 from app.data.image_checks import ImageHashes, OnRead, check_images, combined_digest, name_location
-from app.data.image_decoding import WHITE
+from app.data.image_decoding import WHITE, has_grey_background
 from app.data.image_layouts import read_layout
 from app.data.labelled_images import PARTS, LabelledImages
 
@@ -93,21 +93,35 @@ def list_images(
 
 
 def check(
-    folder: str, data_dir: Path, images: LabelledImages, px: int, background: str, readers: int, on_read: OnRead
-) -> tuple[str, ImageHashes]:
-    """Decode all images of a folder unless that was done before; return its digest and the hashes.
+    folder: str,
+    data_dir: Path,
+    images: LabelledImages,
+    px: int,
+    background: str,
+    readers: int,
+    on_read: OnRead,
+    channels: Channels | None = None,
+) -> tuple[str, Channels, ImageHashes]:
+    """Decode all images of a folder unless that was done before; return its digest, its channels and the hashes.
 
+    Without `channels` it has 1 if all images are grey, otherwise 3.
     Raises: UnreadableImages, FolderError; what `on_read` raises.
     """
     path = locate(folder, data_dir)
-    hashes = check_images(path, root(data_dir).resolve(), images.paths, px, background, readers, on_read)
+    kept = None if channels == 4 else background
+    hashes = check_images(path, root(data_dir).resolve(), images.paths, px, kept, readers, on_read)
+    if channels is None:
+        stays_grey = has_grey_background(background) or bool(hashes.is_plain.all())
+        channels = 1 if stays_grey and bool(hashes.is_grey.all()) else 3
     notes = [] if bool(hashes.is_plain.all()) else [_DECODING, f"background {background}"]
     if not images.is_simple:
         classes = json.dumps(images.classes).encode()
         order = sorted(range(len(images.paths)), key=images.paths.__getitem__)
         assigned = images.labels[order].tobytes() + images.parts[order].tobytes()
         notes.append(f"labels {hashlib.sha256(classes + assigned).hexdigest()}")
-    return combined_digest(px, notes, images.paths, hashes.contents), hashes
+    if channels != 3:
+        notes.append(f"channels {channels}")
+    return combined_digest(px, notes, images.paths, hashes.contents), channels, hashes
 
 
 def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
@@ -123,6 +137,7 @@ def examine(
     *,
     layout: Layout | None = None,
     background: str = WHITE,
+    channels: Channels | None = None,
     readers: int = 1,
     on_read: OnRead = lambda done, of: None,
 ) -> Examined:
@@ -135,8 +150,8 @@ def examine(
     folder = path.relative_to(root(data_dir).resolve()).as_posix()
     images = list_images(folder, data_dir, layout, lambda: on_read(0, 0))
     _require_classes(images, folder)
-    digest, hashes = check(folder, data_dir, images, native_px, background, readers, on_read)
-    dataset = _to_dataset(name, folder, native_px, background, images, digest)
+    digest, channels, hashes = check(folder, data_dir, images, native_px, background, readers, on_read, channels)
+    dataset = _to_dataset(name, folder, native_px, background, channels, images, digest)
     return Examined(dataset, report(images, hashes))
 
 
@@ -148,6 +163,7 @@ def preview(
     *,
     layout: Layout | None = None,
     background: str = WHITE,
+    channels: Channels | None = None,
     check_stop: Callable[[], None] = lambda: None,
 ) -> Examined:
     """Read how a folder is laid out without opening its images; the data set has no digest.
@@ -156,11 +172,11 @@ def preview(
     """
     images = list_images(folder, data_dir, layout, check_stop)
     _require_classes(images, folder)
-    return Examined(_to_dataset(name, folder, native_px, background, images, ""), report(images))
+    return Examined(_to_dataset(name, folder, native_px, background, channels or 3, images, ""), report(images))
 
 
 def _to_dataset(
-    name: str, folder: str, native_px: int, background: str, images: LabelledImages, digest: str
+    name: str, folder: str, native_px: int, background: str, channels: Channels, images: LabelledImages, digest: str
 ) -> Dataset:
     train_images = len(images.indices("train")) + len(images.indices("validation"))
     test_images = len(images.indices("test")) if images.has_part("test") else held_out(train_images)
@@ -168,7 +184,7 @@ def _to_dataset(
         name=name,
         kind="folder",
         num_classes=len(images.classes),
-        channels=3,
+        channels=channels,
         native_px=native_px,
         train_images=train_images if images.has_part("test") else train_images - test_images,
         test_images=test_images,

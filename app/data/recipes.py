@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from app.core.errors import InvalidRequest
 from app.core.json_scalars import JsonScalarsModel
-from app.data.builtin_datasets import Task
+from app.data.builtin_datasets import Dataset, Task
 from app.data.preset_names import PresetName, is_for_detection
 
 
@@ -156,17 +156,19 @@ PRESETS: dict[PresetName, Recipe] = {
 which replaces colour jitter as it does in timm."""
 
 
-def recipe_for(task: Task, recipe: Recipe | PresetName | None, pointer: str, architecture: str = "") -> Recipe:
-    """Return the recipe, or the preset of that name (None: the task's quick one), checked for a task.
+def recipe_for(dataset: Dataset, recipe: Recipe | PresetName | None, pointer: str, architecture: str = "") -> Recipe:
+    """Return the recipe, or the preset of that name (None: the task's quick one), checked for a data set.
 
     `pointer` is its position in the request. Detectors do not support the options for classification: they are turned
     off, and rejected if they were set explicitly. Classifiers scaled from an `architecture` named `tinynet…` are
     evaluated with `crop_pct` .875 unless it was set explicitly.
     Raises: InvalidRequest.
     """
-    found = _recipe_of_task(task, recipe, pointer)
+    found = _recipe_of_task(dataset.task, recipe, pointer)
+    if dataset.channels == 4 and (found.colour_jitter or found.randaugment is not None):
+        raise InvalidRequest(pointer, "Colour jitter and RandAugment take 1 or 3 channels; the images have 4.")
     is_set = isinstance(recipe, Recipe) and "crop_pct" in recipe.model_fields_set
-    if task == "classification" and architecture.startswith("tinynet") and not is_set:
+    if dataset.task == "classification" and architecture.startswith("tinynet") and not is_set:
         return found.model_copy(update={"crop_pct": _TINYNET_CROP_PCT})
     return found
 

@@ -295,12 +295,14 @@ class AsyncClient:
         native_px: int | None = None,
         layout: str | None = None,
         background: str | None = None,
+        channels: int | None = None,
         validate_only: bool | None = None,
     ) -> Dataset:
         """Register a folder of images below the service's data root under a name.
 
         A large folder is returned in the state `checking`, see `wait_for_dataset`. `layout` says how it is read
-        (`classes`, `splits`, `manifest` or `shards`), `background` is the colour behind transparent images. With
+        (`classes`, `splits`, `manifest` or `shards`), `background` is the colour behind transparent images,
+        `channels` 1 (grey), 3 (RGB) or 4 (RGB and opacity); by default 1 if all images are grey, otherwise 3. With
         `validate_only` nothing is registered.
         """
         body = {
@@ -309,6 +311,7 @@ class AsyncClient:
             "native_px": native_px,
             "layout": layout,
             "background": background,
+            "channels": channels,
             "validate_only": validate_only,
         }
         return await self._transport.send(post("/v1/datasets", Dataset, body))

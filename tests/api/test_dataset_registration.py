@@ -182,3 +182,44 @@ def test_built_in_data_set_has_named_classes(client: TestClient) -> None:
     answer = client.get("/v1/datasets/fashion-mnist").json()
 
     assert answer["classes"][9] == {"name": "Ankle boot", "train": None, "validation": None, "test": None}
+
+
+def repaint(folder: Path, mode: str) -> None:
+    for file in folder.rglob("*.png"):
+        Image.open(file).convert(mode).save(file)
+
+
+def test_network_takes_the_channels_of_a_folder(client: TestClient, pets: Path) -> None:
+    repaint(pets, "L")
+
+    registered = client.post("/v1/datasets", json=PETS)
+    trial = client.post("/v1/trials", json=TRIAL)
+    scaled = client.post("/v1/scale", json={"architecture": "tinynet_e", "target": {"ratio": 0.5}, "dataset": "pets"})
+
+    assert (registered.status_code, registered.json()["channels"]) == (201, 1)
+    assert (trial.status_code, trial.json()["config"]["in_chans"]) == (202, 1)
+    assert (scaled.status_code, scaled.json()["in_chans"]) == (200, 1)
+
+
+def test_opacity_is_kept_on_request_and_refuses_recipes_for_colours(client: TestClient, pets: Path) -> None:
+    repaint(pets, "RGBA")
+
+    registered = client.post("/v1/datasets", json={**PETS, "channels": 4})
+    again = client.post("/v1/datasets", json=PETS)
+    trial = client.post("/v1/trials", json=TRIAL)
+    jittered = client.post("/v1/trials", json={**TRIAL, "recipe": "tinynet"})
+
+    assert (registered.json()["channels"], again.status_code) == (4, 200)
+    assert trial.json()["config"]["in_chans"] == 4
+    assert (jittered.status_code, "images have 4" in jittered.text) == (422, True)
+
+
+@pytest.mark.parametrize(("taken", "status"), [(3, 202), (4, 422)])
+@pytest.mark.usefixtures("pets")
+def test_network_with_channels_that_the_images_lack_is_refused(client: TestClient, taken: int, status: int) -> None:
+    client.post("/v1/datasets", json=PETS)
+    config = client.post("/v1/scale", json={"architecture": "tinynet_e", "target": {"ratio": 0.5}}).json()["config"]
+
+    trial = {"config": {**config, "num_classes": 2, "in_chans": taken}, "dataset": "pets"}
+
+    assert client.post("/v1/trials", json=trial).status_code == status

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.data.image_decoding import SUFFIXES, UNREADABLE, decode, decode_square, to_rgb
+from app.data.image_decoding import SUFFIXES, UNREADABLE, decode, decode_square, to_channels
 
 BLACK, GREY, WHITE, RED = (0, 0, 0), (128, 128, 128), (255, 255, 255), (255, 0, 0)
 
@@ -99,7 +99,7 @@ def test_decoded_image_keeps_its_channels_until_it_becomes_rgb(mode: str, kept: 
     decoded = decode(saved(Image.new(mode, (8, 8)), "PNG"))
 
     assert decoded.mode == kept
-    assert to_rgb(decoded).mode == "RGB"
+    assert to_channels(decoded, 3).mode == "RGB"
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])

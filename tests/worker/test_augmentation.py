@@ -23,7 +23,7 @@ TIMM_RECIPES = [CROPS, JITTER, RANDAUGMENT, Recipe(crop=0.08, colour_jitter=0.4,
 
 def inputs(channels: int = 3, px: int = 16, stored: Images | None = None) -> NetworkInputs:
     stored = stored or images(24, channels=3, px=20)
-    return NetworkInputs(stored, channels, px, Normalisation.from_images(stored))
+    return NetworkInputs(stored, channels, px, Normalisation.from_images(stored, channels))
 
 
 def augmented(recipe: Recipe, seed: int, whole: NetworkInputs | None = None) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from app.core.trials import TrialResult
+from app.data.builtin_datasets import ARTICLES_ON_PHOTOS
 from app.data.recipes import Recipe, recipe_for
 from app.scaling.network import Config, Head, Stage, Stem
 from tests.worker.scenery import articles_on_photos, first_scenes
@@ -54,7 +55,7 @@ def train_detector(
     folder: Path, recipe: Recipe, scenes: SceneSplits, *, config: Config = SMALL_DETECTOR, **options: Any
 ) -> TrialResult:
     arguments = {"on_progress": lambda _: None, "should_stop": lambda: False, **options}
-    task = Detection(config, recipe_for("detection", recipe, ""), scenes, CPU)
+    task = Detection(config, recipe_for(ARTICLES_ON_PHOTOS, recipe, ""), scenes, CPU)
     return train(task, recipe, 0, device=CPU, folder=folder, weights_file=folder / "weights.pt", **arguments)
 
 

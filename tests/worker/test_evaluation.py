@@ -30,7 +30,7 @@ class FixedLogits(nn.Module):
 
 
 def make_inputs(n: int, classes: int = 10) -> NetworkInputs:
-    return NetworkInputs(images(n, classes=classes), 1, 8, Normalisation(0.0, 1.0))
+    return NetworkInputs(images(n, classes=classes), 1, 8, Normalisation((0.0,), (1.0,)))
 
 
 def score_of(network: nn.Module, inputs: NetworkInputs) -> ClassificationScore:
@@ -80,7 +80,7 @@ def test_accuracy_of_class_without_images_is_none() -> None:
     part = Images(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 1, 0, 3]))
     predicted = functional.one_hot(torch.tensor([0, 1, 1, 3]), 4).float()
 
-    score = score_of(FixedLogits(predicted), NetworkInputs(part, 1, 2, Normalisation.from_images(part)))
+    score = score_of(FixedLogits(predicted), NetworkInputs(part, 1, 2, Normalisation.from_images(part, 1)))
 
     assert score.by_class == [0.5, 1.0, None, 1.0]
     assert score.top1 == 0.75
@@ -89,7 +89,7 @@ def test_accuracy_of_class_without_images_is_none() -> None:
 def score_guesses(labels: list[int], guesses: list[int], classes: tuple[str, ...]) -> ClassificationScore:
     logits = functional.one_hot(torch.tensor(guesses), len(classes)).float()
     part = Images(torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8), torch.tensor(labels))
-    inputs = NetworkInputs(part, 1, 2, Normalisation.from_images(part))
+    inputs = NetworkInputs(part, 1, 2, Normalisation.from_images(part, 1))
     return evaluate(FixedLogits(logits), [(inputs[:], part.labels)], classes)
 
 

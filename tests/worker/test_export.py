@@ -39,7 +39,7 @@ from worker.networks import build
 from worker.training.ssdlite import SSDLite
 
 REBUILD = Path(__file__).parents[2] / "examples" / "rebuild.py"
-NORMALISATION = Normalisation(mean=72.5, sd=90.25)
+NORMALISATION = Normalisation(mean=(72.5,), sd=(90.25,))
 HISTORY = [
     {"epoch": 1, "train_loss": 2.25, "validation_accuracy": 0.125},
     {"epoch": 2, "train_loss": 1.5, "validation_accuracy": 0.5},
@@ -186,7 +186,7 @@ def test_metadata_have_config_and_normalisation(tmp_path: Path) -> None:
 
     config = json.loads(metadata["config"])
     assert (Config.from_json(config), config["timm"]) == (TINY, families.rebuild_recipe(TINY))
-    assert json.loads(metadata["normalisation"]) == {"mean": 72.5, "sd": 90.25}
+    assert json.loads(metadata["normalisation"]) == {"mean": [72.5], "sd": [90.25]}
     assert json.loads(metadata["evaluation"]) == {"crop_pct": 1.0, "resize_px": TINY.resolution, "px": TINY.resolution}
     assert metadata["torch"] == torch.__version__.partition("+")[0]
     assert metadata["rdw"]

@@ -15,7 +15,7 @@ from app.data.recipes import Recipe
 from tests.worker.support import images
 from worker.data.preprocessing import NetworkInputs, Normalisation, augment, resize_px
 
-IDENTITY = Normalisation(0.0, 1.0)
+IDENTITY = Normalisation((0.0,), (1.0,))
 
 
 def generator() -> torch.Generator:
@@ -26,20 +26,21 @@ def everything(inputs: NetworkInputs) -> Tensor:
     return inputs[torch.arange(len(inputs))]
 
 
-def test_training_images_have_mean_0_and_deviation_1() -> None:
+def test_each_channel_of_training_images_has_mean_0_and_deviation_1() -> None:
     part = images(300, channels=3)
+    part.pixels[:, 1] //= 2
 
-    prepared = everything(NetworkInputs(part, 3, 8, Normalisation.from_images(part)))
+    prepared = everything(NetworkInputs(part, 3, 8, Normalisation.from_images(part, 3)))
 
-    assert prepared.mean().item() == pytest.approx(0, abs=1e-5)
-    assert prepared.std().item() == pytest.approx(1, abs=1e-5)
+    assert prepared.mean((0, 2, 3)).tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+    assert prepared.std((0, 2, 3)).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
 
 
 def test_uniform_images_are_normalised_to_zero() -> None:
     part = images(4)
     blank = replace(part, pixels=torch.full_like(part.pixels, 7))
 
-    assert not everything(NetworkInputs(blank, 1, 8, Normalisation.from_images(blank))).any()
+    assert not everything(NetworkInputs(blank, 1, 8, Normalisation.from_images(blank, 1))).any()
 
 
 def test_grey_images_are_repeated_to_three_channels() -> None:
@@ -57,6 +58,12 @@ def test_colours_become_luminance_for_one_channel() -> None:
 
     red, green, blue = part.pixels.float().unbind(1)
     assert torch.allclose(prepared[:, 0], 0.299 * red + 0.587 * green + 0.114 * blue)
+
+
+def test_opacity_is_left_out_for_three_channels() -> None:
+    part = images(5, channels=4)
+
+    assert torch.equal(everything(NetworkInputs(part, 3, 8, IDENTITY)), part.pixels[:, :3].float())
 
 
 @pytest.mark.parametrize(("px", "crop_pct", "resized"), [(8, 0.875, 9), (10, 0.875, 11), (12, 0.5, 24), (7, 1.0, 7)])

@@ -33,7 +33,7 @@ def one_megabyte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 
 def make_loader(batch_size: int) -> BatchLoader:
     splits = digits(200)
-    normalisation = Normalisation.from_images(splits.train)
+    normalisation = Normalisation.from_images(splits.train, 3)
     parts = {name: NetworkInputs(part, 3, 8, normalisation) for name, part in splits.parts.items()}
     augmentation = Augmentation(parts["train"], Recipe(batch_size=batch_size))
     return BatchLoader(parts, augmentation, 1, batch_size, pin_memory=False)

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from app.data import image_checks
-from app.data.builtin_datasets import Dataset
-from app.data.image_folders import describe
+from app.data.builtin_datasets import Channels, Dataset
+from app.data.image_folders import describe, examine
 from app.data.recipes import PRESETS, Recipe
 from tests.worker.support import CPU, TINY, load_weights, train_small
 from tests.worker.test_training import comparable, count_stop_checks, equal_weights, stop_at
@@ -94,6 +94,35 @@ def test_streamed_training_resumes_bit_identically(dataset: Dataset, data_dir: P
     resumed = train_small(tmp_path / "stopped", PLAIN, config=CONFIG, splits=splits, loaders=0)
 
     assert comparable(resumed) == comparable(uninterrupted)
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked", "recipe"),
+    [
+        pytest.param("L", None, PAPER, id="grey"),
+        pytest.param("RGBA", 4, PLAIN.model_copy(update={"crop": 0.5}), id="opacity"),
+    ],
+)
+def test_network_has_the_channels_of_the_images(
+    mode: str, asked: Channels | None, recipe: Recipe, data_dir: Path, tmp_path: Path
+) -> None:
+    folder = data_dir / "datasets" / "own"
+    for number, file in enumerate(sorted(folder.rglob("*.jpg"))):
+        image = Image.open(file).convert(mode)
+        if mode == "RGBA":
+            image.putalpha(100 + number)
+        image.save(file.with_suffix(".png"))
+        file.unlink()
+    dataset = examine("own", "own", 20, data_dir, channels=asked).dataset
+    config = replace(CONFIG, in_chans=len(mode))
+
+    result = train_small(tmp_path, recipe, config=config, splits=streamed(dataset, data_dir), loaders=0)
+
+    assert dataset.in_chans == len(mode)
+    assert dataset.digest != examine("own", "own", 20, data_dir, channels=3).dataset.digest
+    means = result.environment["normalisation"]["mean"]
+    assert len(means) == len(mode)
+    assert min(means) > 60
 
 
 def test_file_damaged_during_training_is_named(dataset: Dataset, data_dir: Path, tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def test_better_weights_by_validation_are_kept(ema_decay: float | None, kept: se
 
     network = build(TINY)
     network.load_state_dict(load_weights(tmp_path))
-    normalisation = Normalisation.from_images(splits.train)
+    normalisation = Normalisation.from_images(splits.train, 1)
     validation, test = (
         evaluate(network, [(NetworkInputs(part, 1, TINY.resolution, normalisation)[:], part.labels)])
         for part in (splits.validation, splits.test)
@@ -380,7 +380,7 @@ def test_crop_pct_changes_the_evaluation_alone(tmp_path: Path) -> None:
     assert equal_weights(load_weights(tmp_path / "whole"), load_weights(tmp_path / "cropped"))
     network = build(TINY)
     network.load_state_dict(load_weights(tmp_path / "cropped"))
-    normalisation = Normalisation.from_images(splits.train)
+    normalisation = Normalisation.from_images(splits.train, 1)
     for part, score in ((splits.validation, result.score), (splits.test, result.test)):
         inputs = NetworkInputs(part, 1, TINY.resolution, normalisation, 0.6)
         assert score["accuracy"] == evaluate(network, [(inputs[:], part.labels)]).top1
@@ -397,7 +397,10 @@ def test_loss_smooths_labels_as_in_recipe(smoothing: float) -> None:
     splits = digits(200)
     task = Classification(TINY, Recipe(label_smoothing=smoothing), splits, CPU)
     network = task.build().eval()
-    images, labels = NetworkInputs(splits.train, 1, 8, Normalisation.from_images(splits.train))[:], splits.train.labels
+    images, labels = (
+        NetworkInputs(splits.train, 1, 8, Normalisation.from_images(splits.train, 1))[:],
+        splits.train.labels,
+    )
 
     loss, sums = task.loss(network, (images, labels))
 

@@ -47,13 +47,13 @@ class Augmentation:
             random.seed(seed)
             np.random.seed(seed)
             stored = self._images.stored_pixels(indices)
-            pictures = (to_pil_image(image.expand(3, -1, -1)) for image in stored)  # type: ignore[no-untyped-call]
+            stored = stored.expand(-1, 3, -1, -1) if stored.shape[1] == 1 else stored
+            pictures = (to_pil_image(image) for image in stored)  # type: ignore[no-untyped-call]
             pixels = np.stack([self._transform(picture) for picture in pictures])
         return augment(self._images.convert(torch.from_numpy(pixels)), self._recipe, generator)
 
 
 def _create_timm_transform(images: NetworkInputs, recipe: Recipe) -> Callable[[Image.Image], NDArray[np.uint8]]:
-    mean = images.mean_level / 255
     auto_augment = None
     if recipe.randaugment is not None:
         auto_augment = f"rand-m{recipe.randaugment:g}-n{_RANDAUGMENT_LAYERS}-mstd{_RANDAUGMENT_DEVIATION}"
@@ -67,6 +67,6 @@ def _create_timm_transform(images: NetworkInputs, recipe: Recipe) -> Callable[[I
         color_jitter=recipe.colour_jitter or None,  # type: ignore[arg-type]  # timm accepts None but does not declare it
         auto_augment=auto_augment,
         interpolation="bilinear",
-        mean=(mean, mean, mean),
+        mean=tuple(level / 255 for level in images.mean_colour),
     )
     return transform

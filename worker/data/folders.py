@@ -24,11 +24,13 @@ def read_folder(
     """
     folder = dataset.folder or ""
     labelled = image_folders.list_images(folder, data_dir, dataset.layout)
-    digest, hashes = image_folders.check(
-        folder, data_dir, labelled, dataset.native_px, dataset.background, readers, on_read
+    digest, channels, hashes = image_folders.check(
+        folder, data_dir, labelled, dataset.native_px, dataset.background, readers, on_read, dataset.channels
     )
     path = image_folders.locate(folder, data_dir)
-    all_images = FileImages(path, folder, labelled.paths, dataset.native_px, dataset.background, hashes.pixels)
+    all_images = FileImages(
+        path, folder, labelled.paths, dataset.native_px, dataset.background, hashes.pixels, channels
+    )
     parts: list[Images | None] = []
     for part in PARTS:
         indices = torch.from_numpy(labelled.indices(part))

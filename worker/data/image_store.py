@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from app.data.builtin_datasets import Channels
 from app.data.folder_scan import Paths
 from app.data.image_checks import PixelHashes, hash_pixels, name_location, read_location
 from app.data.image_decoding import UNREADABLE, decode_square
@@ -31,7 +32,7 @@ class UnreadableImage(DataError):
 
 @dataclass(frozen=True)
 class FileImages:
-    """RGB images uint8 [n, 3, px, px] in a folder, read when indexed, see `app.data.image_decoding.decode_square`.
+    """Images uint8 [n, channels, px, px] in a folder, read when indexed, see `app.data.image_decoding.decode_square`.
 
     `name` is the folder's path below the data root, for messages.
     """
@@ -42,6 +43,7 @@ class FileImages:
     px: int
     background: str
     hashes: PixelHashes
+    channels: Channels
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -57,7 +59,7 @@ class FileImages:
 
     def read_all(self, readers: int) -> Tensor:
         """Read all images with this number of threads. Raises: UnreadableImage."""
-        images = torch.empty((len(self), 3, self.px, self.px), dtype=torch.uint8)
+        images = torch.empty((len(self), self.channels, self.px, self.px), dtype=torch.uint8)
 
         def read(index: int) -> None:
             images[index] = self._read(index)
@@ -71,7 +73,7 @@ class FileImages:
         location = self.paths[index]
         try:
             content = BytesIO(read_location(self.folder, location))
-            return torch.tensor(decode_square(content, self.px, self.background))
+            return torch.tensor(decode_square(content, self.px, self.background, self.channels))
         except UNREADABLE as error:
             raise UnreadableImage(f"{self.name}/{name_location(location)}") from error
 

@@ -109,7 +109,7 @@ def load(
     if limit is not None and limit < len(train):
         train, _ = _split(train, limit)
     parts = (train, validation, test)
-    if sum(3 * part.px**2 * len(part) for part in parts) <= memory_limit:
+    if sum(dataset.channels * part.px**2 * len(part) for part in parts) <= memory_limit:
         train, validation, test = (part.read_into_memory(readers) for part in parts)
     return Splits(train, validation, test, dataset.num_classes, dataset.digest, duplicates, raw.classes)
 

@@ -21,17 +21,35 @@ _MAX_BATCH_IMAGES, _MAX_BATCH_PIXELS = 512, 1 << 20  # pixels are counted at the
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and standard deviation of the training images over all channels, for pixels from 0 to 255."""
+    """Mean and standard deviation of each channel over the training images, for pixels from 0 to 255."""
 
-    mean: float
-    sd: float
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
 
     @classmethod
-    def from_images(cls, images: Images) -> Normalisation:
-        """Compute both over all images, or over evenly spaced ones of a large set."""
+    def from_images(cls, images: Images, channels: int) -> Normalisation:
+        """Compute both over all images with this number of channels, or over evenly spaced ones of a large set."""
         values_per_image = images.pixels[:1].numel()
-        pixels = images.pixels[:: max(1, values_per_image * len(images) // _MAX_SAMPLED_VALUES)].double()
-        return cls(float(pixels.mean()), max(float(pixels.std()), 1.0))
+        sample = images.pixels[:: max(1, values_per_image * len(images) // _MAX_SAMPLED_VALUES)]
+        pixels = adapt_channels(sample.double(), channels)
+        means, sds = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp(min=1.0)
+        return cls(tuple(means.tolist()), tuple(sds.tolist()))
+
+    def to_json(self) -> dict[str, list[float]]:
+        return {"mean": list(self.mean), "sd": list(self.sd)}
+
+
+def adapt_channels(batch: Tensor, channels: int) -> Tensor:
+    """Convert images [n, c, px, px] to another number of channels: luminance, grey repeated, or without opacity."""
+    if batch.shape[1] == channels:
+        return batch
+    if batch.shape[1] == 1:
+        return batch.expand(-1, channels, -1, -1)
+    if channels == 1:
+        return (batch[:, :3] * torch.tensor(_LUMINANCE, dtype=batch.dtype)[:, None, None]).sum(1, keepdim=True)
+    if channels == 3:
+        return batch[:, :3]
+    raise ValueError(f"images of {batch.shape[1]} channels cannot have {channels}")
 
 
 def resize_px(px: int, crop_pct: float) -> int:
@@ -54,6 +72,7 @@ class NetworkInputs:
     ) -> None:
         self.labels, self.px, self._resize_px = images.labels, px, resize_px(px, crop_pct)
         self._images, self._channels, self._normalisation = images, channels, normalisation
+        self._mean, self._sd = (torch.tensor(v)[:, None, None] for v in (normalisation.mean, normalisation.sd))
         self._prepared: Tensor | None = None
 
     @property
@@ -61,9 +80,11 @@ class NetworkInputs:
         return self._images.is_in_memory
 
     @property
-    def mean_level(self) -> int:
-        """The mean of the training images' pixels, from 0 to 255."""
-        return round(self._normalisation.mean)
+    def mean_colour(self) -> tuple[int, int, int]:
+        """The mean of the training images' pixels in RGB, from 0 to 255."""
+        levels = [round(mean) for mean in self._normalisation.mean]
+        red, green, blue = levels[:3] if len(levels) in (3, 4) else levels[:1] * 3
+        return red, green, blue
 
     @property
     def bytes_per_image(self) -> int:
@@ -91,12 +112,8 @@ class NetworkInputs:
         return self._images.pixels[indices]
 
     def convert(self, pixels: Tensor) -> Tensor:
-        """Convert uint8 images: normalise, adapt the channels (luminance, or grey repeated), resize and crop."""
-        batch = (pixels.float() - self._normalisation.mean) / self._normalisation.sd
-        if self._channels == 1 and batch.shape[1] == 3:
-            batch = (batch * torch.tensor(_LUMINANCE)[:, None, None]).sum(1, keepdim=True)
-        elif batch.shape[1] == 1:
-            batch = batch.expand(-1, self._channels, -1, -1)
+        """Convert uint8 images: adapt the channels, normalise each, resize and crop."""
+        batch = (adapt_channels(pixels.float(), self._channels) - self._mean) / self._sd
         if batch.shape[-1] != self._resize_px:
             size = (self._resize_px, self._resize_px)
             batch = functional.interpolate(batch, size, mode="bilinear", antialias=True, align_corners=False)

@@ -36,8 +36,8 @@ class Classification:
         self._config, self._recipe, self._device, self._classes = config, recipe, device, splits.classes
         self.train_images = len(splits.train)
         self.identity = {"config": config.to_json(), "data": splits.digest}
-        self.provenance = splits.provenance()
-        normalisation = Normalisation.from_images(splits.train)
+        normalisation = Normalisation.from_images(splits.train, config.in_chans)
+        self.provenance = {**splits.provenance(), "normalisation": normalisation.to_json()}
         self._parts = {
             name: NetworkInputs(
                 part, config.in_chans, config.resolution, normalisation, 1.0 if name == "train" else recipe.crop_pct

@@ -94,7 +94,7 @@ class Detection:
         self.train_images = len(scenes.train)
         self.identity = {"config": config.to_json(), "data": scenes.digest, "task": "detection"}
         self.provenance = scenes.provenance()
-        normalisation = Normalisation.from_images(scenes.train.images)
+        normalisation = Normalisation.from_images(scenes.train.images, config.in_chans)
         self._inputs = {
             name: NetworkInputs(part.images, config.in_chans, config.resolution, normalisation).prepare()
             for name, part in self._scenes.items()

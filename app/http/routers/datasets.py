@@ -65,7 +65,7 @@ def register_dataset(body: NewDataset, work: WriteUow, settings: SettingsDep, re
     with the state `checking`, and it can be trained on once `GET /v1/datasets/{name}` says `ready`. With
     `validate_only` nothing is registered, and the response is 200 with what is understood of the folder.
     """
-    request = FolderRequest(body.folder, body.native_px, body.layout, body.background)
+    request = FolderRequest(body.folder, body.native_px, body.layout, body.background, body.channels)
     if body.validate_only:
         response.status_code = 200
         validated = dataset_registration.validate(body.name, request, settings.data_dir)

@@ -131,8 +131,10 @@ def _resolve(body: BaselineInputs, reference: str | InlineArchitecture, catalog:
 def _adapt(architecture: Architecture, body: BaselineInputs, catalog: CatalogCache) -> Architecture:
     if body.are_default:
         return architecture
-    num_classes = body.num_classes if body.dataset is None else catalog.num_classes(body.dataset)
-    return recommendations.adapt(architecture, num_classes, body.in_chans)
+    if body.dataset is None:
+        return recommendations.adapt(architecture, body.num_classes, body.in_chans)
+    num_classes, in_chans = catalog.input_of(body.dataset)
+    return recommendations.adapt(architecture, num_classes, body.in_chans or in_chans)
 
 
 def _catalog(request: Request) -> CatalogCache:
@@ -179,12 +181,12 @@ def _prepare_training(
     with open_read(request)() as work:
         dataset = datasets.find(work, train.dataset)
     architecture = resolve_architecture(body.architecture, catalog.architecture)
-    architecture = recommendations.adapt(architecture, dataset.num_classes, body.in_chans)
+    architecture = recommendations.adapt(architecture, dataset.num_classes, body.in_chans or dataset.in_chans)
     return body.to_requests(architecture), catalog.predictor(body.to_query(architecture)), dataset
 
 
 def _train(result: ScalingResult, dataset: Dataset, body: ScaleRequest, train: TrainSpec, request: Request) -> Response:
-    recipe = recipe_for(dataset.task, train.recipe, "/train/recipe", result.recommendation.architecture.name)
+    recipe = recipe_for(dataset, train.recipe, "/train/recipe", result.recommendation.architecture.name)
     plan = recommendations.plan_training(result, dataset, recipe, train.seed)
     answer = ScaleResponse.of(result)
     with open_write(request)(send=request.app.state.jobs.send) as work:

@@ -95,7 +95,7 @@ def create_study(
         name=body.name,
         architecture=architecture,
         dataset=dataset,
-        recipe=recipe_for(dataset.task, body.recipe, "/recipe", architecture.name),
+        recipe=recipe_for(dataset, body.recipe, "/recipe", architecture.name),
         space=body.space.to_space(),
         size=body.trials,
         seed=body.seed,

@@ -229,12 +229,12 @@ def _data(event: EventRow) -> dict[str, Any]:
 def _plan(work: UnitOfWork, catalog: CatalogCache, body: NewTrial) -> requests.TrialPlan:
     dataset = datasets.find(work, body.dataset)
     if body.config is not None:
-        recipe = recipe_for(dataset.task, body.recipe, "/recipe")
+        recipe = recipe_for(dataset, body.recipe, "/recipe")
         return requests.TrialPlan(body.config.family, body.config.to_config("/config"), dataset, recipe, body.seed)
     assert body.architecture is not None
     architecture = resolve_architecture(body.architecture, catalog.architecture)
     if isinstance(body.architecture, str):
         architectures.require_trainable(work, architecture)
-    recipe = recipe_for(dataset.task, body.recipe, "/recipe", architecture.name)
-    architecture = architecture.with_num_classes(dataset.num_classes)
+    recipe = recipe_for(dataset, body.recipe, "/recipe", architecture.name)
+    architecture = architecture.adapt(dataset.num_classes, dataset.in_chans)
     return recommendations.plan_training_at(architecture, body.to_multipliers(), dataset, recipe, body.seed)

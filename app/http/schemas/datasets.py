@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from app.data.builtin_datasets import Layout, Part, Task
+from app.data.builtin_datasets import Channels, Layout, Part, Task
 from app.data.image_decoding import WHITE
 from app.http.schemas.common import Name, Owner, RequestModel, ResponseModel
 
@@ -33,6 +33,11 @@ class NewDataset(RequestModel):
     background: Annotated[str, StringConstraints(pattern=r"^#[0-9a-f]{6}$")] = Field(
         WHITE, description="Colour behind transparent images, as `#rrggbb`."
     )
+    channels: Channels | None = Field(
+        None,
+        description="1 (grey), 3 (RGB) or 4 (RGB and opacity). Null: 1 if all images are grey, otherwise 3, or those "
+        "of the data set if it is registered already.",
+    )
     validate_only: bool = Field(False, description="Say what is understood of the folder without registering it.")
 
 
@@ -57,7 +62,10 @@ class DatasetItem(ResponseModel):
     progress: CheckProgressItem | None = Field(description="Progress of the check; null unless it is `checking`.")
     error: str | None = Field(description="Why the folder cannot be used; null unless it has `failed`.")
     num_classes: int = Field(description="Number of classes; 0 until the folder has been checked.")
-    channels: int = Field(description="Number of colour channels.")
+    channels: int = Field(
+        description="Number of channels: 1 grey, 3 RGB, 4 RGB and opacity. Networks for a folder in grey or "
+        "with opacity take as many."
+    )
     native_px: int = Field(description="Side of the stored images in pixels.")
     train_images: int | None = Field(
         description="Number of images for training and validation; null until the images are rendered or checked."

@@ -114,7 +114,7 @@ def refresh(work: UnitOfWork, name: str, data_dir: Path) -> Dataset:
 def _describe(dataset: Dataset, data_dir: Path) -> tuple[Dataset, dict[str, Any] | None]:
     if dataset.folder is None:
         return fonts.describe(dataset.name), None
-    request = FolderRequest(dataset.folder, dataset.native_px, dataset.layout, dataset.background)
+    request = FolderRequest(dataset.folder, dataset.native_px, dataset.layout, dataset.background, dataset.channels)
     examined = dataset_registration.examine_within_request(dataset.name, request, data_dir)
     return examined.dataset, examined.report
 

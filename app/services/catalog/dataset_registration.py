@@ -19,7 +19,7 @@ from uuid import uuid4
 from app.core.errors import Conflict, UnknownDataset, UnreadableFiles
 from app.core.settings import Settings
 from app.data import fonts, image_folders
-from app.data.builtin_datasets import BUILT_IN, Dataset, Layout
+from app.data.builtin_datasets import BUILT_IN, Channels, Dataset, Layout
 from app.data.folder_scan import FolderError
 from app.data.image_checks import UnreadableImages
 from app.data.image_folders import Examined
@@ -47,6 +47,7 @@ class FolderRequest:
     native_px: int
     layout: Layout | None
     background: str
+    channels: Channels | None = None  # None: 1 if all images are grey, otherwise 3
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,9 @@ def register(work: UnitOfWork, name: str, request: FolderRequest, data_dir: Path
     if fonts.is_typefaces_name(name):
         raise Conflict(f"{name!r} is reserved for data sets rendered from fonts; use another name.")
     request = _locate(request, data_dir)
+    existing = work.datasets.get(name)
+    if request.channels is None and existing is not None:
+        request = replace(request, channels=existing.spec["channels"])
     check = work.dataset_checks.get(name)
     if check is not None and check.error is None:
         if FolderRequest(**check.request) != request:
@@ -146,6 +150,7 @@ def validate(name: str, request: FolderRequest, data_dir: Path) -> Registered:
                 data_dir,
                 layout=request.layout,
                 background=request.background,
+                channels=request.channels,
                 check_stop=lambda: deadline(0, 0),
             )
     except FolderError as error:
@@ -252,6 +257,7 @@ def _examine(name: str, request: FolderRequest, data_dir: Path, on_read: Callabl
         data_dir,
         layout=request.layout,
         background=request.background,
+        channels=request.channels,
         readers=_READERS,
         on_read=on_read,
     )
@@ -309,7 +315,7 @@ def _of_check(check: DatasetCheckRow) -> Registered:
         name=check.name,
         kind="folder",
         num_classes=0,
-        channels=3,
+        channels=request.channels or 3,
         native_px=request.native_px,
         train_images=None,
         test_images=None,

@@ -39,13 +39,14 @@ def find(work: UnitOfWork, name: str) -> Dataset:
     raise UnknownDataset(f"The data set {name!r} does not exist. Existing data sets: {existing}.")
 
 
-def num_classes(work: UnitOfWork, name: str) -> int:
-    """Return the number of classes of a data set, which is registered or can be.
+def input_of(work: UnitOfWork, name: str) -> tuple[int, int | None]:
+    """Return the number of classes and the input channels of a data set, which is registered or can be.
 
     Raises: UnknownDataset.
     """
     is_new = fonts.is_typefaces_name(name) and work.datasets.get(name) is None
-    return fonts.create_dataset(name, "").num_classes if is_new else find(work, name).num_classes
+    dataset = fonts.create_dataset(name, "") if is_new else find(work, name)
+    return dataset.num_classes, dataset.in_chans
 
 
 def list_all(work: UnitOfWork) -> list[Dataset]:

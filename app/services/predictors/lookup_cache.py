@@ -74,15 +74,15 @@ class CatalogCache:
                     self._architectures[name] = architecture
         return architecture
 
-    def num_classes(self, dataset: str) -> int:
-        """Return the number of classes of a data set.
+    def input_of(self, dataset: str) -> tuple[int, int | None]:
+        """Return a data set's number of classes, and its input channels (None: the baseline's).
 
         Raises: UnknownDataset; DatabaseUnavailable.
         """
         if dataset in BUILT_IN:
-            return BUILT_IN[dataset].num_classes
+            return BUILT_IN[dataset].num_classes, BUILT_IN[dataset].in_chans
         with self._open_read() as work:
-            return datasets.num_classes(work, dataset)
+            return datasets.input_of(work, dataset)
 
     def get_cached_predictor(self, query: PredictorQuery) -> ResolvedPredictor | None:
         """Return the predictor to use if it was looked up within the last second."""

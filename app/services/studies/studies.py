@@ -51,8 +51,8 @@ class StudyPlan:
 
     @property
     def fitted(self) -> Architecture:
-        """The baseline with the data set's classes."""
-        return self.architecture.with_num_classes(self.dataset.num_classes)
+        """The baseline for the data set's classes and channels."""
+        return self.architecture.adapt(self.dataset.num_classes, self.dataset.in_chans)
 
 
 def find(work: UnitOfWork, study_id: str) -> StudyRow:

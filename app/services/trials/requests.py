@@ -284,6 +284,9 @@ def _check(plan: TrialPlan) -> None:
     if plan.config.num_classes != plan.dataset.num_classes:
         classes = f"{plan.dataset.name} has {plan.dataset.num_classes} classes, the network {plan.config.num_classes}"
         raise InvalidRequest("/config/num_classes", classes)
+    channels, in_chans = plan.dataset.channels, plan.config.in_chans
+    if channels not in (1, in_chans) and in_chans not in (1, 3):
+        raise InvalidRequest("/config/in_chans", f"{plan.dataset.name} has {channels} channels, the network {in_chans}")
 
 
 def _new_row(plan: TrialPlan, owner: str | None, request_id: str | None) -> TrialRow:
