@@ -47,7 +47,7 @@ def ranks(costs: Values, accuracy: Values, cost_margin: float = 0.0, accuracy_ma
 def _insert(min_costs: list[float], rank: int, cost: float) -> None:
     """Add a network to the lowest costs of the networks of each rank or a higher one, which increase with the rank."""
     while rank >= len(min_costs):
-        min_costs.append(cost)
+        min_costs.append(math.inf)
     while rank >= 0 and min_costs[rank] > cost:
         min_costs[rank] = cost
         rank -= 1

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
@@ -48,6 +48,7 @@ def test_first_fronts_are_whole_and_minimal(networks: list[tuple[int, int]], wan
     assert (chosen < chosen.max()).sum() < wanted
 
 
+@example([(1, 1), (1, 3), (2, 2), (3, 3)], 1, 0)  # the third network of a lower cost than the one it is behind
 @given(NETWORKS, st.integers(0, 3), st.integers(0, 3))
 def test_margins_add_dominance_by_networks_that_cost_little_more(
     networks: list[tuple[int, int]], cost_margin: int, accuracy_margin: int

@@ -134,7 +134,10 @@ def test_solution_is_nearest_within_the_search_radius(
 ) -> None:
     radius, target = SearchRadius(px, depth, stages), round(ratio * whole(architecture))
     found = solved(architecture, r, d, ratio, radius=radius, tolerance=tolerance)
-    places = grid_points_within(architecture, r, d, radius)
+    start = (
+        None if found is None else found.config.resolution - found.displacement.px
+    )  # costs the same as the rule's px
+    places = grid_points_within(architecture, r, d, radius, start)
     nearest = min(abs(flops - target) for place in places for flops in costs_at(architecture, *place))
 
     if found is None:

@@ -137,7 +137,8 @@ def _accuracy_floor(costs: Array, accuracy: Array) -> float:
 
     indices = np.unique(np.linspace(0, len(costs) - 1, _MAX_TREND_RESULTS).astype(int))  # there are pairs of all
     y = to_log_error(accuracy)
-    slope = max(0.0, float(theilslopes(y[indices], costs[indices])[0]))
+    with np.errstate(invalid="ignore"):  # the interval that it also computes is undefined for many equal values
+        slope = max(0.0, float(theilslopes(y[indices], costs[indices])[0]))
     residuals = y - slope * costs
     level = float(np.median(residuals))
     spread = _NORMAL_MAD * float(np.median(np.abs(residuals - level)))
