@@ -60,6 +60,7 @@ while True:
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(300)
 def test_api_killed_at_any_statement_creates_study_once(settings: Settings, client: TestClient, tmp_path: Path) -> None:
     command = [sys.executable, "-c", API, settings.database, str(tmp_path)]

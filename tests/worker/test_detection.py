@@ -229,6 +229,7 @@ def test_detectors_with_one_and_three_channels_train(channels: int, tmp_path: Pa
     assert result.environment["images"] == {"train": 24, "validation": 24, "test": 24}
 
 
+@pytest.mark.exhaustive
 def test_repeated_and_resumed_trainings_are_bit_identical(tmp_path: Path) -> None:
     scenes = first_scenes(articles_on_photos(), 40)
 

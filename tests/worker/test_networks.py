@@ -162,7 +162,7 @@ def test_dropout_and_stochastic_depth_are_off_by_default() -> None:
 @pytest.mark.parametrize(
     ("name", "rates"),
     [
-        (name, rates)
+        pytest.param(name, rates, marks=[pytest.mark.exhaustive] if "drop_rate" in rates else [])
         for name in SMALLEST_NAMES
         for rates in ({"drop_rate": 0.5}, {"drop_path_rate": 0.5})
         if "drop_rate" in rates or not name.startswith(("ghostnet", "mobilenetv1", "lcnet"))  # without stochastic depth

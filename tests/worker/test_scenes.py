@@ -27,6 +27,7 @@ def background_colours(part: Scenes, index: int) -> torch.Tensor:
     return part.pixels[index][:, free].T
 
 
+@pytest.mark.exhaustive
 def test_scenes_match_description_of_data_set() -> None:
     whole = articles_on_photos()
 
