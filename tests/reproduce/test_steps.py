@@ -105,7 +105,7 @@ def test_unknown_baseline_is_refused(service: FakeService, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "stuck",
     [
-        pytest.param((), id="complete"),
+        pytest.param((), id="complete", marks=pytest.mark.exhaustive),
         pytest.param(("at one budget",), id="no front", marks=pytest.mark.exhaustive),
         pytest.param(("over a range",), id="half"),
     ],

@@ -40,6 +40,7 @@ def test_scenes_match_description_of_data_set() -> None:
         assert set(torch.cat([target["labels"] for target in part.targets]).tolist()) == set(range(1, 11))
 
 
+@pytest.mark.exhaustive
 def test_boxes_are_inside_and_hardly_overlap() -> None:
     for part in articles_on_photos().parts.values():
         for target in part.targets:

@@ -118,7 +118,8 @@ def test_stalled_loader_ends_attempt_with_stack_and_advice(
     wait_for(lambda: not any(map(is_alive, loaders)))
 
 
-@pytest.mark.parametrize("place", [pytest.param("loader", marks=pytest.mark.exhaustive), "main thread"])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("place", ["loader", "main thread"])
 def test_cancel_ends_stuck_training_in_time(start: Callable[..., StuckWorker], place: str) -> None:
     worker = start(place)
     wait_for(worker.hangs)
