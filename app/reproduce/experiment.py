@@ -17,8 +17,9 @@ from typing import Any
 from app.core.studies import StudyStatus
 from app.core.trials import TrialState
 from app.reproduce.design import COMPARED_RULES as RULES
-from app.reproduce.design import RANGE_SPACE, SHARED_RULES, STUDY_RULES, log_even_budgets, small_mbconv
+from app.reproduce.design import RANGE_SPACE, SHARED_RULES, STUDY_RULES, log_even_budgets
 from app.reproduce.estimates import estimate_mean_seconds
+from app.reproduce.prepare import find_baseline, find_dataset
 from app.reproduce.progress import ProgressLine
 from app.reproduce.records import SUFFIX, Header, Record, RecordFile
 from app.reproduce.statistics import estimate_power
@@ -119,7 +120,7 @@ class Experiment:
     def run(self) -> None:
         """Train what is not trained yet, and record each training as it completes.
 
-        Raises: InvalidDesign; InvalidRecords; RdwError.
+        Raises: CannotRun; InvalidRecords; RdwError.
         """
         self._prepare()
         self._announce()
@@ -136,17 +137,8 @@ class Experiment:
     # Steps
 
     def _prepare(self) -> None:
-        datasets = {dataset.name: dataset for dataset in self._client.datasets()}
-        dataset = datasets.get(self._design.dataset)
-        if dataset is None:
-            raise InvalidDesign(f"There is no data set {self._design.dataset!r}.")
-        if dataset.missing:
-            raise InvalidDesign(dataset.missing)
-        baseline = self._design.baseline
-        if isinstance(baseline, str):
-            architecture = self._client.architecture(baseline)
-        else:
-            architecture = self._client.register_architecture(dict(baseline or small_mbconv(dataset.channels)))
+        dataset = find_dataset(self._client, self._design.dataset)
+        architecture = find_baseline(self._client, self._design.baseline, dataset.channels)
         self._baseline = {
             "name": architecture.name,
             "flops": architecture.flops,
@@ -291,9 +283,7 @@ def create_header(trial: Trial, baseline: Mapping[str, Any]) -> Header:
         digest=environment.get("data_digest", ""),
         recipe=trial.recipe or {},
         device=environment.get("device", "unknown"),
-        versions={
-            name: environment[name] for name in ("rdw", "python", "torch", "timm", "numpy") if name in environment
-        },
+        versions={name: environment[name] for name in _VERSIONS if name in environment},
         threads=environment.get("threads"),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
     )

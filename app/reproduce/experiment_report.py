@@ -166,7 +166,7 @@ def _design(records: Records) -> dict[str, str]:
 
 
 def _find_missing(records: Records) -> list[str]:
-    """Say which trainings each rule lacks, compared to the rule and study with the most budgets and seeds."""
+    """List the missing trainings of each rule; the rule and study with the most budgets and seeds is complete."""
     cells = {(s.budget, s.seed) for s in records.scores}
     trained: dict[tuple[str, int | None], int] = defaultdict(int)
     for score in records.scores:

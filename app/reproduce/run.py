@@ -19,10 +19,11 @@ from app.reproduce.experiment import Design, Experiment, InvalidDesign
 from app.reproduce.experiment_report import write_report
 from app.reproduce.local_service import ServiceNotReady, run_service, wait_until_ready
 from app.reproduce.options import ExperimentOptions, Options
+from app.reproduce.prepare import CannotRun
 from app.reproduce.progress import ProgressLine
 from app.reproduce.records import InvalidRecords, read_records
 from app.reproduce.state import RunState, load_state
-from app.reproduce.steps import CannotRun, Reproduction
+from app.reproduce.steps import Reproduction
 from rdw_client import Client, RdwError
 
 _MAX_RETRIES, _MAX_RETRY_SECONDS = 100, 60.0  # the service may restart while hours of trainings run

@@ -277,7 +277,7 @@ class Calibration:
 
 
 def calibrate(predictions: Sequence[tuple[float, float, float]]) -> Calibration | None:
-    """Compare predictions (mean, sd, measured); None if there are none."""
+    """Compare predictions (mean, sd, measured). Return None without predictions."""
     if not predictions:
         return None
     mean, sd, measured = np.array(predictions, float).T

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from app.core.trials import TrialState
-from app.reproduce.design import BUDGETS, FRONT_SIZE, ONE_BUDGET_SPACE, RANGE_SPACE, RECIPES, RULES, small_mbconv
+from app.reproduce.design import BUDGETS, FRONT_SIZE, ONE_BUDGET_SPACE, RANGE_SPACE, RECIPES, RULES
 from app.reproduce.estimates import estimate_training_seconds
 from app.reproduce.plan import (
     SIZES_OF_STEP,
@@ -23,6 +23,7 @@ from app.reproduce.plan import (
     fit_to_time,
     limit_to_minimum,
 )
+from app.reproduce.prepare import CannotRun, find_baseline, find_dataset
 from app.reproduce.progress import ProgressLine
 from app.reproduce.state import RunState
 from rdw_client import Client, Conflict, Invalid, NotFound, Trial
@@ -34,10 +35,6 @@ _REPORT_SECONDS = 30.0  # reserved for the report
 _MAX_BASELINE_TRAININGS = 2
 
 TrialStates = Mapping[str, str]  # by the trial's id
-
-
-class CannotRun(Exception):
-    """The options make the reproduction impossible; the message says why."""
 
 
 class Reproduction:
@@ -105,19 +102,10 @@ class Reproduction:
     def _prepare(self) -> None:
         """Check the data set, count the workers and register the baseline."""
         choices = self._state.choices
-        datasets = {dataset.name: dataset for dataset in self._client.datasets()}
-        dataset = datasets.get(choices["dataset"])
-        if dataset is None:
-            raise CannotRun(f"There is no data set {choices['dataset']!r}; there are {', '.join(sorted(datasets))}.")
-        if dataset.missing:
-            raise CannotRun(dataset.missing)
+        dataset = find_dataset(self._client, choices["dataset"])
         self._workers = max(1, sum(worker.alive for worker in self._client.workers()))
         if self._state.architecture is None:
-            requested = choices["architecture"]
-            if isinstance(requested, str):
-                architecture = self._client.architecture(requested)
-            else:
-                architecture = self._client.register_architecture(requested or small_mbconv(dataset.channels))
+            architecture = find_baseline(self._client, choices["architecture"], dataset.channels)
             self._state.architecture = architecture.name
             self._save()
 

@@ -9,10 +9,11 @@ import pytest
 from app.reproduce.collect import collect_results
 from app.reproduce.design import RECIPE
 from app.reproduce.plan import Sizes
+from app.reproduce.prepare import CannotRun
 from app.reproduce.progress import ProgressLine
 from app.reproduce.run import write_files
 from app.reproduce.state import RunState, load_state
-from app.reproduce.steps import CannotRun, Reproduction
+from app.reproduce.steps import Reproduction
 from rdw_client import Client, NotFound
 from tests.reproduce.fake_service import FakeService
 
