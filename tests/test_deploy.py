@@ -228,7 +228,7 @@ def test_the_ingress_leads_to_all_but_the_metrics() -> None:
 
 
 def find_ingress(path: str) -> dict[str, Any] | None:
-    """Return the Ingress with the longest rule for the path; None if there is none."""
+    """Return the Ingress with the longest matching prefix, or None if no rule matches."""
     found = ("", None)
     for ingress in select_kinds("Ingress"):
         (rule,) = ingress["spec"]["rules"]

@@ -180,7 +180,7 @@ def _find_columns(names: list[str]) -> dict[str, int]:
 
 
 def _clean(field: str, value: str, delimiter: str) -> str | float | None:
-    """Return the value as the import takes it; None if it is missing, text where a number should be if it is none."""
+    """Return the cell as a value of the import: None if it is empty, and a number's text if it cannot be parsed."""
     if field == "retraction_reason":
         return unescape(value) or None
     value = value.strip()

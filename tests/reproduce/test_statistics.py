@@ -108,7 +108,7 @@ def test_order_of_scores_does_not_matter() -> None:
 
 
 def test_only_budgets_complete_in_every_study_are_compared() -> None:
-    """A study without its last budgets, a seed that one side lacks, and a study that has hardly begun."""
+    """The last budgets of one study, a seed of one rule, and most of another study are missing."""
     scores = [
         s
         for s in simulate_scores({"surrogate": 0.01})

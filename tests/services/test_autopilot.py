@@ -58,7 +58,7 @@ def create(work: Open) -> Callable[..., str]:
 
 
 def process_all_changes(settings: Settings) -> list[str]:
-    """Process changes until there are none; return the ids of the trials sent."""
+    """Process all pending changes and return the ids of the trials sent."""
     sent: list[str] = []
     while process_changes(settings, sent.extend):
         pass

@@ -253,7 +253,9 @@ def check_steps(architecture: Architecture) -> None:
     steps = _count_steps(architecture)
     if steps > _MAX_STEPS:
         min_divisor = math.ceil(steps * architecture.rules.divisor / _MAX_STEPS)
-        raise InvalidNetwork("/rules/divisor", f"with so many channels the divisor has to be {min_divisor} or more")
+        raise InvalidNetwork(
+            "/rules/divisor", f"for this number of channels the divisor must be at least {min_divisor}"
+        )
 
 
 def _count_steps(architecture: Architecture) -> float:
