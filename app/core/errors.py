@@ -23,7 +23,9 @@ ServiceError
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+Resource = TypeVar("Resource")
 
 _MAX_LISTED = 5  # ids of a kind in a message
 
@@ -48,6 +50,16 @@ class NotFound(ServiceError):
     def __init__(self, kind: str, key: str, nearest: Sequence[str] = ()) -> None:
         hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
         super().__init__(f"There is no {kind} {key!r}.{hint}")
+
+
+def require_found(resource: Resource | None, kind: str, key: str) -> Resource:
+    """Return the resource that was looked up by this key.
+
+    Raises: NotFound if there is none.
+    """
+    if resource is None:
+        raise NotFound(kind, key)
+    return resource
 
 
 class ArtifactNotFound(NotFound):

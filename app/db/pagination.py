@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, tuple_
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import Select, tuple_
+from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidRequest
 
@@ -30,11 +30,28 @@ class Page(Generic[Row]):
     next: str | None
 
 
-def page_by_creation(session: Session, query: Select[Any], table: Any, limit: int, cursor: str | None) -> Page[Any]:
+def page_by_creation(
+    session: Session,
+    query: Select[Any],
+    table: Any,
+    limit: int,
+    cursor: str | None,
+    *,
+    archived: bool | None = None,
+    id_prefix: str | None = None,
+    **filters: Any,
+) -> Page[Any]:
     """Return a page of `table`'s rows by (created_at, id), newest first.
 
+    With `archived` set, only those that are archived, or the others; `filters` are values of columns, None for any.
     Raises: InvalidRequest.
     """
+    query = query.where(*(getattr(table, name) == value for name, value in filters.items() if value is not None))
+    if archived is not None:
+        is_archived = table.archived_at.is_not(None)
+        query = query.where(is_archived if archived else ~is_archived)
+    if id_prefix is not None:  # ids are hex digits, and an index can answer this
+        query = query.where(table.id >= id_prefix, table.id < f"{id_prefix}g")
     query = query.order_by(table.created_at.desc(), table.id.desc()).limit(limit + 1)
     if cursor is not None:
         query = query.where(tuple_(table.created_at, table.id) < tuple_(*_decode_cursor(cursor, table)))
@@ -42,19 +59,6 @@ def page_by_creation(session: Session, query: Select[Any], table: Any, limit: in
     has_more = len(rows) > limit
     rows = rows[:limit]
     return Page(rows, _encode_cursor(rows[-1]) if has_more else None)
-
-
-def where_archived(query: Select[Any], table: Any, archived: bool | None) -> Select[Any]:
-    """Restrict the query to archived rows, or to the others; None: to neither."""
-    if archived is None:
-        return query
-    is_archived = table.archived_at.is_not(None)
-    return query.where(is_archived if archived else ~is_archived)
-
-
-def id_begins_with(column: InstrumentedAttribute[str], prefix: str) -> ColumnElement[bool]:
-    """Return a condition on ids of hex digits that an index can answer."""
-    return and_(column >= prefix, column < prefix + "g")
 
 
 def _encode_cursor(row: Any) -> str:

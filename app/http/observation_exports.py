@@ -16,7 +16,7 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
 from app.core.csv_cells import escape
-from app.core.errors import NotFound, ServiceBusy
+from app.core.errors import ServiceBusy, require_found
 from app.core.process_pool import ProcessPool, call
 from app.db.unit_of_work import UnitOfWork
 from app.http.auth import caller_of
@@ -71,8 +71,7 @@ def export_block(database: str, study_id: str, after: int, limit: int) -> tuple[
     Raises: NotFound if the study was deleted.
     """
     with UnitOfWork(database, writes=False) as work:
-        if work.studies.get(study_id) is None:
-            raise NotFound("study", study_id)
+        require_found(work.studies.get(study_id), "study", study_id)
         rows = work.observations.table_of_study(study_id, _OWN, after=after, limit=limit)
     text = io.StringIO()
     writer = csv.writer(text)

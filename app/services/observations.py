@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.errors import Conflict, InvalidRequest, NotFound
+from app.core.errors import Conflict, InvalidRequest, NotFound, require_found
 from app.core.studies import ReportedResult
 from app.core.trials import TrainingProgress, TrialResult
 from app.db.bulk_insert import PreparedRows
@@ -226,7 +226,8 @@ def import_results(
     """
     for _ in range(_MAX_IMPORT_ATTEMPTS):
         with open_read() as work:
-            study, version = _find_own_study(work, study_id), work.studies.version(study_id)
+            study = require_owner(work.caller, require_found(work.studies.get(study_id), "study", study_id))
+            version = work.studies.version(study_id)
             counts = Counter(work.observations.contents_of_study(study_id))
             new = _drop_existing(results, counts)
             work.release()
@@ -234,8 +235,7 @@ def import_results(
         with open_write() as work:
             if (before := work.recorded_outcome()) is not None:
                 return int(before)
-            if work.studies.lock(study_id) is None:
-                raise NotFound("study", study_id)
+            require_found(work.studies.lock(study_id), "study", study_id)
             if work.studies.version(study_id) != version:
                 continue
             if prepared is not None:
@@ -285,14 +285,6 @@ def _prepare_import(work: UnitOfWork, study: StudyRow, imported: list[ImportedRe
         "created_at": utc_now(),
     }
     return work.observations.prepare(each, shared)
-
-
-def _find_own_study(work: UnitOfWork, study_id: str) -> StudyRow:
-    study = work.studies.get(study_id)
-    if study is None:
-        raise NotFound("study", study_id)
-    require_owner(work.caller, study)
-    return study
 
 
 def _check_widths(multipliers: NDArray[np.float64]) -> None:

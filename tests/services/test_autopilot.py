@@ -90,7 +90,7 @@ def run_trials(work: Open, settings: Settings, most: int = 1000) -> int:
 
 def predictors(work: Open) -> list[PredictorRow]:
     with work() as unit:
-        return [row for row in unit.predictors.page(50, None, "small").items]
+        return [row for row in unit.predictors.page(50, None, architecture="small").items]
 
 
 def study_of(work: Open, study: str) -> tuple[str, dict[str, int], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, ScalarResult, Select, Update, func, select
+from sqlalchemy import ColumnElement, CursorResult, ScalarResult, Select, Update, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -54,10 +54,11 @@ class Repository:
         assert isinstance(result, CursorResult)
         return result.rowcount > 0
 
-    def list_ids(self, query: Select[Any]) -> Listed:
-        """Return how many ids the query finds, and the first of them."""
-        count = self.session.execute(select(func.count()).select_from(query.order_by(None).subquery())).scalar_one()
-        return Listed(count, tuple(str(id) for id in self.session.scalars(query.limit(_MAX_LISTED))))
+    def list_ids(self, table: Any, *conditions: ColumnElement[bool]) -> Listed:
+        """Return how many rows meet the conditions, and the ids of the oldest of them."""
+        count = self.session.execute(select(func.count()).select_from(table).where(*conditions)).scalar_one()
+        ids = select(table.id).where(*conditions).order_by(table.created_at, table.id).limit(_MAX_LISTED)
+        return Listed(count, tuple(map(str, self.session.scalars(ids))))
 
     def lock_name(self, name: str) -> None:
         """Let no other transaction that locks the name proceed until the commit; SQLite has one writer anyway."""

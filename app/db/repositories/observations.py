@@ -117,8 +117,7 @@ class Observations(Repository):
 
     def ids_from_outside(self, study_id: str) -> Listed:
         """List the observations that were imported or reported, oldest first."""
-        query = select(ObservationRow.id).where(ObservationRow.study_id == study_id)
-        return self.list_ids(query.order_by(ObservationRow.id))
+        return self.list_ids(ObservationRow, ObservationRow.study_id == study_id)
 
     def is_retracted(self, observation_id: int) -> bool:
         query = select(ObservationRow.retracted_at).where(ObservationRow.id == observation_id)

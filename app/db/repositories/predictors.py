@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from app.core.deletion import Listed
-from app.db.pagination import Page, page_by_creation, where_archived
+from app.db.pagination import Page, page_by_creation
 from app.db.repositories.base import Repository
 from app.db.tables import FormerNameRow, PredictorRow
 
@@ -23,13 +24,11 @@ class Predictors(Repository):
 
     def ids_of_study(self, study_id: str) -> Listed:
         """List the versions that were fitted on the study, oldest first."""
-        query = select(PredictorRow.id).where(PredictorRow.study_id == study_id)
-        return self.list_ids(query.order_by(PredictorRow.version))
+        return self.list_ids(PredictorRow, PredictorRow.study_id == study_id)
 
     def ids_of_architecture(self, architecture: str) -> Listed:
         """List the versions for a baseline, oldest first."""
-        query = select(PredictorRow.id).where(PredictorRow.architecture == architecture)
-        return self.list_ids(query.order_by(PredictorRow.created_at, PredictorRow.id))
+        return self.list_ids(PredictorRow, PredictorRow.architecture == architecture)
 
     def deactivate_all(self, architecture: str) -> None:
         """Let no version for the baseline be active."""
@@ -49,14 +48,9 @@ class Predictors(Repository):
         )
         return self.session.scalars(query.order_by(oldest, PredictorRow.dataset)).first()
 
-    def page(
-        self, limit: int, cursor: str | None, architecture: str | None, *, archived: bool | None = None
-    ) -> Page[PredictorRow]:
-        """Return a page of the versions; with `archived` set, of those that are archived or of the others."""
-        query = where_archived(select(PredictorRow), PredictorRow, archived)
-        if architecture is not None:
-            query = query.where(PredictorRow.architecture == architecture)
-        return page_by_creation(self.session, query, PredictorRow, limit, cursor)
+    def page(self, limit: int, cursor: str | None, **filters: Any) -> Page[PredictorRow]:
+        """Return a page of the versions; `filters` as in `page_by_creation`."""
+        return page_by_creation(self.session, select(PredictorRow), PredictorRow, limit, cursor, **filters)
 
     def by_version(self, architecture: str, dataset: str, version: int) -> PredictorRow | None:
         query = select(PredictorRow).where(
@@ -94,11 +88,6 @@ class Predictors(Repository):
         while self.session.get(FormerNameRow, (_KIND, make(version).id)) is not None:
             version += 1
         return version
-
-    def lock_installation(self) -> None:
-        """Wait until no other transaction installs a predictor; SQLite's transactions write one after the other."""
-        if self.session.get_bind().dialect.name == "postgresql":
-            self.session.execute(select(func.pg_advisory_xact_lock(func.hashtext("predictors"))))
 
     def delete_version(self, row: PredictorRow) -> None:
         """Delete the version; no other one will have its id."""

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
 from app.core.deletion import Listed
 from app.core.studies import StudyState
 from app.core.trials import TrialState
-from app.db.pagination import Page, id_begins_with, page_by_creation, where_archived
+from app.db.pagination import Page, page_by_creation
 from app.db.repositories.base import Repository
 from app.db.tables import ObservationRow, PredictorRow, StudyChangeRow, StudyRow, StudyTrialRow, SuggestionRow, TrialRow
 from app.scaling.network import Multipliers
@@ -35,22 +35,9 @@ class Studies(Repository):
         self.session.execute(update(PredictorRow).where(PredictorRow.study_id == study.id).values(study_id=None))
         self.session.execute(delete(StudyRow).where(StudyRow.id == study.id))
 
-    def page(
-        self,
-        limit: int,
-        cursor: str | None,
-        architecture: str | None = None,
-        id_prefix: str | None = None,
-        *,
-        archived: bool | None = None,
-    ) -> Page[StudyRow]:
-        """Return a page of the studies; with `archived` set, of those that are archived or of the others."""
-        query = where_archived(select(StudyRow), StudyRow, archived)
-        if architecture is not None:
-            query = query.where(StudyRow.architecture == architecture)
-        if id_prefix is not None:
-            query = query.where(id_begins_with(StudyRow.id, id_prefix))
-        return page_by_creation(self.session, query, StudyRow, limit, cursor)
+    def page(self, limit: int, cursor: str | None, **filters: Any) -> Page[StudyRow]:
+        """Return a page of the studies; `filters` as in `page_by_creation`."""
+        return page_by_creation(self.session, select(StudyRow), StudyRow, limit, cursor, **filters)
 
     def change_state(self, study: StudyRow, sources: Collection[StudyState], target: StudyState) -> bool:
         """Change the state from one of the sources to the target; False if it is in none. The row is refreshed.
@@ -114,8 +101,7 @@ class Studies(Repository):
 
     def ids_on_dataset(self, dataset: str) -> Listed:
         """List the studies on a data set, oldest first."""
-        query = select(StudyRow.id).where(StudyRow.dataset == dataset)
-        return self.list_ids(query.order_by(StudyRow.created_at, StudyRow.id))
+        return self.list_ids(StudyRow, StudyRow.dataset == dataset)
 
     def ids_incomplete_on_dataset(
         self, dataset: str, states: Collection[StudyState], unfinished: Collection[TrialState]
@@ -124,26 +110,21 @@ class Studies(Repository):
         has_unfinished = exists().where(
             StudyTrialRow.study_id == StudyRow.id, TrialRow.id == StudyTrialRow.trial_id, TrialRow.state.in_(unfinished)
         )
-        query = select(StudyRow.id).where(
-            StudyRow.dataset == dataset,
-            StudyRow.state.in_(states),
-            or_(StudyRow.proposed < StudyRow.size, has_unfinished),
-        )
-        return self.list_ids(query.order_by(StudyRow.created_at, StudyRow.id))
+        is_incomplete = or_(StudyRow.proposed < StudyRow.size, has_unfinished)
+        return self.list_ids(StudyRow, StudyRow.dataset == dataset, StudyRow.state.in_(states), is_incomplete)
 
     def ids_of_architecture(self, architecture: str) -> Listed:
         """List the studies around a baseline, oldest first."""
-        query = select(StudyRow.id).where(StudyRow.architecture == architecture)
-        return self.list_ids(query.order_by(StudyRow.created_at, StudyRow.id))
+        return self.list_ids(StudyRow, StudyRow.architecture == architecture)
 
     def any_of_others(self, owner: str | None, condition: ColumnElement[bool]) -> bool:
         """Whether the condition holds for a study that does not belong to this owner."""
         return bool(self.session.scalar(select(exists().where(condition, StudyRow.owner.is_distinct_from(owner)))))
 
     def ids_of_trial(self, trial_id: str) -> Listed:
-        """List the studies that the trial belongs to."""
-        query = select(StudyTrialRow.study_id).where(StudyTrialRow.trial_id == trial_id)
-        return self.list_ids(query.order_by(StudyTrialRow.study_id))
+        """List the studies that the trial belongs to, oldest first."""
+        its_studies = select(StudyTrialRow.study_id).where(StudyTrialRow.trial_id == trial_id)
+        return self.list_ids(StudyRow, StudyRow.id.in_(its_studies))
 
     def of_observation(self, row: ObservationRow) -> list[StudyRow]:
         """Return the studies that the observation belongs to, locked until the commit."""

@@ -30,10 +30,8 @@ class Suggestions(Repository):
 
     def ids_pending(self, study_id: str) -> Listed:
         """List the suggestions that were not reported yet, oldest first."""
-        query = select(SuggestionRow.id).where(
-            SuggestionRow.study_id == study_id, SuggestionRow.state == SuggestionState.PENDING
-        )
-        return self.list_ids(query.order_by(SuggestionRow.created_at, SuggestionRow.id))
+        is_pending = SuggestionRow.state == SuggestionState.PENDING
+        return self.list_ids(SuggestionRow, SuggestionRow.study_id == study_id, is_pending)
 
     def of_study(self, study_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
         """Return the network, state, multipliers, ratio, flops, params and interim results of each suggestion."""

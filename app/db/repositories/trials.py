@@ -32,7 +32,7 @@ from sqlalchemy.orm import aliased
 from app.core.deletion import Listed
 from app.core.studies import StudyState
 from app.core.trials import TrialState
-from app.db.pagination import Page, id_begins_with, page_by_creation, where_archived
+from app.db.pagination import Page, page_by_creation
 from app.db.repositories.base import Repository
 from app.db.tables import EventRow, ObservationRow, PredictorRow, StudyRow, StudyTrialRow, TrialRow
 
@@ -97,27 +97,10 @@ class Trials(Repository):
             return existing, False
         return trial, True
 
-    def page(
-        self,
-        limit: int,
-        cursor: str | None,
-        *,
-        state: TrialState | None = None,
-        study_id: str | None = None,
-        architecture: str | None = None,
-        id_prefix: str | None = None,
-        archived: bool | None = None,
-    ) -> Page[TrialRow]:
-        """Return a page of the trials; with `archived` set, of those that are archived or of the others."""
+    def page(self, limit: int, cursor: str | None, *, study_id: str | None = None, **filters: Any) -> Page[TrialRow]:
+        """Return a page of the trials, or of those of a study; `filters` as in `page_by_creation`."""
         query = select(TrialRow) if study_id is None else self._of_study(study_id)
-        if state is not None:
-            query = query.where(TrialRow.state == state)
-        if architecture is not None:
-            query = query.where(TrialRow.architecture == architecture)
-        if id_prefix is not None:
-            query = query.where(id_begins_with(TrialRow.id, id_prefix))
-        query = where_archived(query, TrialRow, archived)
-        return page_by_creation(self.session, query, TrialRow, limit, cursor)
+        return page_by_creation(self.session, query, TrialRow, limit, cursor, **filters)
 
     def waiting_of_study(self, study_id: str, states: Collection[TrialState], limit: int) -> list[TrialRow]:
         """Return some of the study's trials in these states, without those that await a promotion."""
@@ -184,10 +167,7 @@ class Trials(Repository):
 
     def outcomes_of_predictor(self, predictor: PredictorRow, limit: int) -> Sequence[Row[Any]]:
         """Return `_OUTCOME` of completed trials whose accuracy this version predicted, newest first."""
-        query = _select_outcomes().where(
-            TrialRow.architecture == predictor.architecture,
-            TrialRow.predicted["predictor"].as_string() == predictor.id,
-        )
+        query = _select_outcomes().where(*_is_predicted_by(predictor))
         return self.session.execute(query.order_by(TrialRow.created_at.desc(), TrialRow.id.desc()).limit(limit)).all()
 
     def outcomes_of_study(self, study_id: str, limit: int) -> Sequence[Row[Any]]:
@@ -285,16 +265,11 @@ class Trials(Repository):
 
     def ids_on_dataset(self, dataset: str, states: Collection[TrialState]) -> Listed:
         """List the trials on a data set that are in these states, oldest first."""
-        query = select(TrialRow.id).where(TrialRow.dataset == dataset, TrialRow.state.in_(states))
-        return self.list_ids(query.order_by(TrialRow.created_at, TrialRow.id))
+        return self.list_ids(TrialRow, TrialRow.dataset == dataset, TrialRow.state.in_(states))
 
     def ids_predicted_by(self, predictor: PredictorRow) -> Listed:
         """List the trials whose accuracy this version predicted, oldest first."""
-        query = select(TrialRow.id).where(
-            TrialRow.architecture == predictor.architecture,
-            TrialRow.predicted["predictor"].as_string() == predictor.id,
-        )
-        return self.list_ids(query.order_by(TrialRow.created_at, TrialRow.id))
+        return self.list_ids(TrialRow, *_is_predicted_by(predictor))
 
     def delete_with_contents(self, trial: TrialRow) -> None:
         """Delete the trial with its events, its observation and its places in studies."""
@@ -327,6 +302,11 @@ _OUTCOME = (
 
 def _select_outcomes() -> Select[Any]:
     return select(*_OUTCOME).where(TrialRow.state == TrialState.COMPLETED, TrialRow.predicted.is_not(None))
+
+
+def _is_predicted_by(predictor: PredictorRow) -> tuple[ColumnElement[bool], ...]:
+    by = TrialRow.predicted["predictor"].as_string()
+    return TrialRow.architecture == predictor.architecture, by == predictor.id
 
 
 def _is_in(states: Collection[TrialState]) -> ColumnElement[bool]:

@@ -14,9 +14,8 @@ _GOES_ON = (StudyState.STARTED, StudyState.PAUSED)
 
 class Usage(Repository):
     def lock(self, owner: str) -> None:
-        """Let no other transaction that locks the owner proceed until the commit; SQLite has one writer anyway."""
-        if self.session.get_bind().dialect.name == "postgresql":
-            self.session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"quotas of {owner}"))))
+        """Let no other transaction that locks the owner proceed until the commit."""
+        self.lock_name(f"quotas of {owner}")
 
     def queued_trials(self, owner: str) -> int:
         """Return the number of the owner's queued trials, with those that its studies have still to queue."""

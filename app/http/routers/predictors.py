@@ -57,7 +57,7 @@ def list_predictors(
 ) -> Page[PredictorItem]:
     """List the versions of all predictors, newest first. Archived ones are left out."""
     architecture = architectures.present_name(work, architecture)
-    page = work.predictors.page(limit, cursor, architecture, archived=archived)
+    page = work.predictors.page(limit, cursor, architecture=architecture, archived=archived)
     return Page(items=[PredictorItem.of(row) for row in page.items], next=page.next)
 
 

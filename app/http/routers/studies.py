@@ -127,7 +127,7 @@ def list_studies(
     """List the studies, newest first. Archived ones are left out, unless `id_prefix` asks for them by their ids."""
     is_archived = None if id_prefix and not archived else archived
     architecture = architectures.present_name(work, architecture)
-    page = work.studies.page(limit, cursor, architecture, id_prefix, archived=is_archived)
+    page = work.studies.page(limit, cursor, architecture=architecture, id_prefix=id_prefix, archived=is_archived)
     progress = lifecycle.progress(work, page.items)
     return Page(items=[_item(s, progress[s.id]) for s in page.items], next=page.next)
 

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from datetime import datetime
 
-from app.core.errors import Conflict, NotFound
+from app.core.errors import Conflict, require_found
 from app.core.scopes import Scope
 from app.core.settings import Settings
 from app.db.tables import ApiKeyRow, utc_now
@@ -54,10 +54,7 @@ def revoke(work: UnitOfWork, id_or_name: str) -> ApiKeyRow:
 
 
 def _find(work: UnitOfWork, id_or_name: str) -> ApiKeyRow:
-    row = work.keys.by_id_or_name(id_or_name)
-    if row is None:
-        raise NotFound("key", id_or_name)
-    return row
+    return require_found(work.keys.by_id_or_name(id_or_name), "key", id_or_name)
 
 
 def revoke_before(work: UnitOfWork, time: datetime) -> list[ApiKeyRow]:

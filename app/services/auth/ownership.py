@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 from app.core.callers import Caller
 from app.core.errors import Forbidden, NotOwner
 from app.db.tables import ArchitectureRow, DatasetCheckRow, DatasetRow, PredictorRow, StudyRow, TrialRow
 
 OwnedRow = ArchitectureRow | DatasetCheckRow | DatasetRow | PredictorRow | StudyRow | TrialRow
 
-_KINDS: dict[type[OwnedRow], str] = {
+Row = TypeVar("Row", bound=OwnedRow)
+
+_KINDS: dict[type[Any], str] = {
     ArchitectureRow: "architecture",
     DatasetCheckRow: "data set",
     DatasetRow: "data set",
@@ -18,8 +22,8 @@ _KINDS: dict[type[OwnedRow], str] = {
 }
 
 
-def require_owner(caller: Caller, row: OwnedRow) -> None:
-    """Check that the caller may change the row: it made it, or it has the scope `admin`.
+def require_owner(caller: Caller, row: Row) -> Row:
+    """Return the row if the caller may change it: it made it, or it has the scope `admin`.
 
     A row without an owner, such as one from before there were keys, is changed by `admin` only.
     Raises: NotOwner.
@@ -27,6 +31,7 @@ def require_owner(caller: Caller, row: OwnedRow) -> None:
     if not caller.is_admin and (row.owner is None or row.owner != caller.owner):
         name = row.name if isinstance(row, ArchitectureRow | DatasetCheckRow | DatasetRow) else row.id
         raise NotOwner(f"The {_KINDS[type(row)]} {name!r}", row.owner)
+    return row
 
 
 def require_admin(caller: Caller, action: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from app.core.deletion import Deletion
-from app.core.errors import Conflict, NotFound
+from app.core.errors import Conflict, NotFound, require_found
 from app.db.tables import ArchitectureRow, StudyRow
 from app.db.unit_of_work import UnitOfWork
 from app.scaling import families
 from app.scaling.families.names import nearest_names
 from app.scaling.network import Architecture
-from app.services.auth.ownership import require_admin, require_owner
+from app.services.auth.ownership import require_admin
 from app.services.catalog import names
 from app.services.changes import Changes
 
@@ -71,15 +71,7 @@ def find_row(work: UnitOfWork, name: str) -> ArchitectureRow:
 
     Raises: NotFound; NotOwner; Conflict if it is built-in.
     """
-    if name in families.baselines():
-        raise Conflict(f"{name!r} is built-in and cannot be changed.")
-    name = work.names.successor("architecture", name) or name
-    work.names.lock_studies("architecture", name)
-    row = work.architectures.lock(name)
-    if row is None:
-        raise NotFound("architecture", name)
-    require_owner(work.caller, row)
-    return row
+    return names.find_row(work, "architecture", name, families.baselines(), work.architectures)
 
 
 def update(work: UnitOfWork, row: ArchitectureRow, changes: Changes) -> Architecture:
@@ -104,9 +96,7 @@ def require_trainable(work: UnitOfWork, architecture: Architecture) -> None:
     name = architecture.name
     if name in families.baselines():
         return
-    row = work.architectures.lock_against_change(name)
-    if row is None:
-        raise NotFound("architecture", name)
+    row = require_found(work.architectures.lock_against_change(name), "architecture", name)
     names.refuse_archived("architecture", row)
     if Architecture.from_json(row.spec) != architecture:
         raise Conflict(f"Another architecture has been registered as {name!r}: try again in a moment.")

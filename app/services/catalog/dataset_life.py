@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.deletion import Deletion, Listed
-from app.core.errors import Conflict, NotFound, UnknownDataset
+from app.core.errors import Conflict, UnknownDataset
 from app.core.studies import StudyState
 from app.core.trials import TrialState
 from app.data import fonts
@@ -30,15 +30,7 @@ def find_row(work: UnitOfWork, name: str) -> DatasetRow:
 
     Raises: NotFound; NotOwner; Conflict if it is built-in.
     """
-    if name in BUILT_IN_NAMES:
-        raise Conflict(f"{name!r} is built-in and cannot be changed.")
-    name = work.names.successor("dataset", name) or name
-    work.names.lock_studies("dataset", name)
-    row = work.datasets.lock(name)
-    if row is None:
-        raise NotFound("data set", name)
-    require_owner(work.caller, row)
-    return row
+    return names.find_row(work, "dataset", name, BUILT_IN_NAMES, work.datasets)
 
 
 def update(work: UnitOfWork, row: DatasetRow, changes: Changes) -> Dataset:

@@ -6,12 +6,29 @@ goes on to stand for the resource: it is given to no other one until the resourc
 
 from __future__ import annotations
 
-from app.core.errors import Conflict
+from collections.abc import Collection
+
+from app.core.errors import Conflict, require_found
+from app.db.repositories.catalog import Catalog, Row
 from app.db.repositories.names import Kind
 from app.db.tables import ArchitectureRow, DatasetRow
 from app.db.unit_of_work import UnitOfWork
+from app.services.auth.ownership import require_owner
 
 _TITLES: dict[Kind, str] = {"architecture": "architecture", "dataset": "data set"}
+
+
+def find_row(work: UnitOfWork, kind: Kind, name: str, built_in: Collection[str], catalog: Catalog[Row]) -> Row:
+    """Return the registered resource of that name or former name, which the caller may change.
+
+    It is locked until the commit, as are its studies.
+    Raises: NotFound; NotOwner; Conflict if it is built-in.
+    """
+    if name in built_in:
+        raise Conflict(f"{name!r} is built-in and cannot be changed.")
+    name = work.names.successor(kind, name) or name
+    work.names.lock_studies(kind, name)
+    return require_owner(work.caller, require_found(catalog.lock(name), _TITLES[kind], name))
 
 
 def require_free(work: UnitOfWork, kind: Kind, name: str) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from app.core.deletion import Deletion, Listed
-from app.core.errors import Conflict, InvalidRequest, NotFound
+from app.core.errors import Conflict, InvalidRequest, NotFound, require_found
 from app.db.database_cache import DatabaseCache
 from app.db.tables import PredictorRow
 from app.db.unit_of_work import UnitOfWork
@@ -35,14 +34,8 @@ class ResolvedPredictor:
 
 
 def find(work: UnitOfWork, predictor_id: str) -> PredictorRow:
-    """Return the predictor of that id.
-
-    Raises: NotFound.
-    """
-    row = work.predictors.get(predictor_id)
-    if row is None:
-        raise NotFound("predictor", predictor_id)
-    return row
+    """Return the predictor of that id. Raises: NotFound."""
+    return require_found(work.predictors.get(predictor_id), "predictor", predictor_id)
 
 
 def find_usable(work: UnitOfWork, predictor_id: str) -> PredictorRow:
@@ -108,11 +101,8 @@ def resolve_of_study(work: UnitOfWork, study_id: str, architecture: str) -> Reso
 
     Raises: NotFound, also if the study has no predictor yet.
     """
-    if work.studies.get(study_id) is None:
-        raise NotFound("study", study_id)
-    row = work.predictors.newest_of_study(study_id)
-    if row is None:
-        raise NotFound("predictor of study", study_id)
+    require_found(work.studies.get(study_id), "study", study_id)
+    row = require_found(work.predictors.newest_of_study(study_id), "predictor of study", study_id)
     return resolve_version(work, row, architecture)
 
 
@@ -141,9 +131,7 @@ def _find_version(work: UnitOfWork, row: PredictorRow, version: int | None) -> P
     if version is None or row.version == version:
         return row
     stored_version = work.predictors.by_version(row.architecture, row.dataset, version)
-    if stored_version is None:
-        raise NotFound(f"version {version} of predictor", row.id)
-    return stored_version
+    return require_found(stored_version, f"version {version} of predictor", row.id)
 
 
 _cache: DatabaseCache[str, Predictor] = DatabaseCache("predictors", lambda predictor: predictor.nbytes)
@@ -173,25 +161,10 @@ def add_version(
     active: bool = False,
 ) -> PredictorRow:
     """Store a fitted predictor as the next version for its architecture and data set."""
-    make = _row_factory(predictor, architecture, dataset, provenance, predictor_id, study_id, gate, owner)
-    return work.predictors.add_next(make, active)
-
-
-def _row_factory(
-    predictor: Predictor,
-    architecture: str,
-    dataset: str,
-    provenance: str,
-    predictor_id: str | None = None,
-    study_id: str | None = None,
-    gate: Decision | None = None,
-    owner: str | None = None,
-) -> Callable[[int], PredictorRow]:
-    """Return a function that makes the row of a version number."""
     data = predictor.to_json()
     quality = {name: asdict(quality) for name, quality in predictor.quality().items()}
 
-    def row(version: int) -> PredictorRow:
+    def make(version: int) -> PredictorRow:
         return PredictorRow(
             owner=owner,
             id=predictor_id or f"{architecture}.{dataset}.v{version}",
@@ -205,7 +178,7 @@ def _row_factory(
             study_id=study_id,
         )
 
-    return row
+    return work.predictors.add_next(make, active)
 
 
 def activate(work: UnitOfWork, row: PredictorRow) -> None:
@@ -285,14 +258,16 @@ def _refuse_archived(row: PredictorRow) -> None:
 def install_published(work: UnitOfWork) -> None:
     """Fit and store the built-in predictor if it is missing; of processes that start together one stores it."""
     # Before the transaction begins: SQLite has one writer, and the others would wait for the fit.
-    make = _row_factory(
-        published_tinynets.published_predictor(),
-        published_tinynets.BASELINE,
-        published_tinynets.DATASET,
-        published_tinynets.PROVENANCE,
-        published_tinynets.PREDICTOR,
-    )
-    work.predictors.lock_installation()
+    predictor = published_tinynets.published_predictor()
+    work.predictors.lock_name("predictors")
     if not is_published_installed(work):
-        work.predictors.add_next(make, active=True)
+        add_version(
+            work,
+            predictor,
+            architecture=published_tinynets.BASELINE,
+            dataset=published_tinynets.DATASET,
+            provenance=published_tinynets.PROVENANCE,
+            predictor_id=published_tinynets.PREDICTOR,
+            active=True,
+        )
         work.commit()

@@ -8,7 +8,7 @@ from operator import add
 
 import numpy as np
 
-from app.core.errors import Conflict, NotFound
+from app.core.errors import Conflict, require_found
 from app.core.studies import Sampler, StudyOptions
 from app.data.builtin_datasets import Dataset
 from app.data.recipes import Recipe
@@ -56,25 +56,13 @@ class StudyPlan:
 
 
 def find(work: UnitOfWork, study_id: str) -> StudyRow:
-    """Return the study of that id.
-
-    Raises: NotFound.
-    """
-    row = work.studies.get(study_id)
-    if row is None:
-        raise NotFound("study", study_id)
-    return row
+    """Return the study of that id. Raises: NotFound."""
+    return require_found(work.studies.get(study_id), "study", study_id)
 
 
 def lock(work: UnitOfWork, study_id: str) -> StudyRow:
-    """Return the study of that id, locked until the commit; its trials are not locked.
-
-    Raises: NotFound.
-    """
-    row = work.studies.lock(study_id)
-    if row is None:
-        raise NotFound("study", study_id)
-    return row
+    """Return the study of that id, locked until the commit; its trials are not locked. Raises: NotFound."""
+    return require_found(work.studies.lock(study_id), "study", study_id)
 
 
 def lock_own(work: UnitOfWork, study_id: str) -> StudyRow:
@@ -82,9 +70,7 @@ def lock_own(work: UnitOfWork, study_id: str) -> StudyRow:
 
     Raises: NotFound; NotOwner.
     """
-    study = lock(work, study_id)
-    require_owner(work.caller, study)
-    return study
+    return require_owner(work.caller, lock(work, study_id))
 
 
 def lock_against_deletion(work: UnitOfWork, study_id: str) -> StudyRow:
@@ -92,10 +78,7 @@ def lock_against_deletion(work: UnitOfWork, study_id: str) -> StudyRow:
 
     Raises: NotFound.
     """
-    row = work.studies.lock_against_deletion(study_id)
-    if row is None:
-        raise NotFound("study", study_id)
-    return row
+    return require_found(work.studies.lock_against_deletion(study_id), "study", study_id)
 
 
 def lock_own_against_deletion(work: UnitOfWork, study_id: str) -> StudyRow:
@@ -103,9 +86,7 @@ def lock_own_against_deletion(work: UnitOfWork, study_id: str) -> StudyRow:
 
     Raises: NotFound; NotOwner.
     """
-    study = lock_against_deletion(work, study_id)
-    require_owner(work.caller, study)
-    return study
+    return require_owner(work.caller, lock_against_deletion(work, study_id))
 
 
 def find_own(work: UnitOfWork, study_id: str) -> StudyRow:
@@ -113,9 +94,7 @@ def find_own(work: UnitOfWork, study_id: str) -> StudyRow:
 
     Raises: NotFound; NotOwner.
     """
-    study = find(work, study_id)
-    require_owner(work.caller, study)
-    return study
+    return require_owner(work.caller, find(work, study_id))
 
 
 def find_existing(work: UnitOfWork, plan: StudyPlan) -> StudyRow | None:

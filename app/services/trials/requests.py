@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.core.deletion import Deletion
-from app.core.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
+from app.core.errors import Conflict, IllegalTransition, InvalidRequest, require_found
 from app.core.predictions import PredictedAccuracy
 from app.core.trials import EventKind, TrialState
 from app.data.builtin_datasets import Dataset
 from app.data.recipes import Recipe
-from app.db.tables import StudyRow, TrialRow
+from app.db.tables import TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.scaling import families
 from app.scaling.families import flops_of
@@ -69,35 +69,16 @@ def estimate(work: UnitOfWork, plan: TrialPlan) -> Estimate:
 
 
 def find(work: UnitOfWork, trial_id: str) -> TrialRow:
-    """Return the trial of that id.
-
-    Raises: NotFound.
-    """
-    row = work.trials.get(trial_id)
-    if row is None:
-        raise NotFound("trial", trial_id)
-    return row
-
-
-def lock(work: UnitOfWork, trial_id: str) -> TrialRow:
-    """Return the trial of that id, locked until the commit.
-
-    Raises: NotFound.
-    """
-    row = work.trials.lock(trial_id)
-    if row is None:
-        raise NotFound("trial", trial_id)
-    return row
+    """Return the trial of that id. Raises: NotFound."""
+    return require_found(work.trials.get(trial_id), "trial", trial_id)
 
 
 def lock_own(work: UnitOfWork, trial_id: str) -> TrialRow:
-    """Return the trial of that id, which the caller may change, as `lock` does.
+    """Return the trial of that id, which the caller may change, locked until the commit.
 
     Raises: NotFound; NotOwner.
     """
-    trial = lock(work, trial_id)
-    require_owner(work.caller, trial)
-    return trial
+    return require_owner(work.caller, require_found(work.trials.lock(trial_id), "trial", trial_id))
 
 
 def submit(
@@ -142,7 +123,9 @@ def get_or_create(
     study.
     """
     _check(plan)
-    owner = work.caller.owner if study_id is None else _find_own_study(work, study_id).owner
+    owner = work.caller.owner
+    if study_id is not None:
+        owner = require_owner(work.caller, require_found(work.studies.get(study_id), "study", study_id)).owner
     trial, new = work.trials.add_unless_exists(_new_row(plan, owner, request_id), lifecycle.LIVE)
     trial.shared = trial.shared or trial.owner != owner
     if trial.state in lifecycle.UNFINISHED:
@@ -218,22 +201,12 @@ def _change_once(work: UnitOfWork, trial_id: str, change: Callable[[UnitOfWork, 
     return trial
 
 
-def _find_own_study(work: UnitOfWork, study_id: str) -> StudyRow:
-    study = work.studies.get(study_id)
-    if study is None:
-        raise NotFound("study", study_id)
-    require_owner(work.caller, study)
-    return study
-
-
 def _add_to_study(work: UnitOfWork, trial: TrialRow, plan: TrialPlan, study_id: str, role: Role) -> None:
     """Add the trial to the study, with its multipliers relative to the study's baseline if it is scaled from that.
 
     Raises: NotFound for the study.
     """
-    study = work.studies.lock_against_deletion(study_id)
-    if study is None:
-        raise NotFound("study", study_id)
+    study = require_found(work.studies.lock_against_deletion(study_id), "study", study_id)
     multipliers = plan.multipliers
     if multipliers is None or study.spec.scale(multipliers) != plan.config:
         multipliers = find_multipliers(study.spec, plan.config)
