@@ -2,11 +2,10 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from app.cli.exits import FAILED
 from app.cli.local_command import local_command
 from app.cli.output import note, print_json, print_table
 from app.cli.parameters import REQUIRED, argument, flag, option
@@ -20,6 +19,7 @@ app = typer.Typer(name="keys", no_args_is_help=True, help="Create, list and revo
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.@\-]{0,99}"
+_JSON: Any = flag("--json", "Print JSON.")
 _COLUMNS = ("id", "name", "scope", "state", "expires_at", "last_used_at")
 
 
@@ -55,21 +55,16 @@ def create(
         "Lifetime in hours (12h), days (90d) or weeks (4w) (default: unlimited).", "TIME", parse=_parse_span
     ),
     replaces: str | None = option("Give everything that this key owns to the new one.", "KEY"),
-    as_json: bool = flag("--json", "Print JSON."),
+    as_json: bool = _JSON,
 ) -> int:
     """Create a key and print it. It cannot be printed again."""
-    from app.core.errors import Conflict, NotFound
     from app.db.tables import utc_now
     from app.db.unit_of_work import UnitOfWork
     from app.services.auth import keys
 
-    try:
-        with UnitOfWork(settings.database) as work:
-            ends = utc_now() + expires if expires else None
-            row, secret = keys.create(work, name, scope, ends, replaces=replaces)
-    except (Conflict, NotFound) as error:
-        note(str(error), label="error")
-        return FAILED
+    with UnitOfWork(settings.database) as work:
+        ends = utc_now() + expires if expires else None
+        row, secret = keys.create(work, name, scope, ends, replaces=replaces)
     print_json({**_to_json(row), "key": secret}) if as_json else print(secret)
     note(f"{row.name} has the scope {row.scope}. Store the key now: it cannot be shown again.")
     return 0
@@ -77,7 +72,7 @@ def create(
 
 @app.command("list")
 @local_command
-def list_keys(settings: "Settings", as_json: bool = flag("--json", "Print JSON.")) -> int:
+def list_keys(settings: "Settings", as_json: bool = _JSON) -> int:
     """List all keys, including revoked ones, without their secrets."""
     from app.db.unit_of_work import UnitOfWork
 
@@ -92,19 +87,14 @@ def list_keys(settings: "Settings", as_json: bool = flag("--json", "Print JSON."
 def revoke(
     settings: "Settings",
     key: str = argument("Id or name of the key: see `rdw keys list`.", "KEY"),
-    as_json: bool = flag("--json", "Print JSON."),
+    as_json: bool = _JSON,
 ) -> int:
     """Revoke a key. The service rejects it within five seconds."""
-    from app.core.errors import NotFound
     from app.db.unit_of_work import UnitOfWork
     from app.services.auth import keys
 
-    try:
-        with UnitOfWork(settings.database) as work:
-            row = keys.revoke(work, key)
-    except NotFound as error:
-        note(str(error), label="error")
-        return FAILED
+    with UnitOfWork(settings.database) as work:
+        row = keys.revoke(work, key)
     print_json(_to_json(row)) if as_json else print(f"{row.name} is revoked")
     return 0
 
@@ -114,7 +104,7 @@ def revoke(
 def revoke_before(
     settings: "Settings",
     time: datetime = argument("`now`, or a time such as 2026-11-30T12:00:00+00:00.", "TIME", parse=_parse_time),
-    as_json: bool = flag("--json", "Print JSON."),
+    as_json: bool = _JSON,
 ) -> int:
     """Revoke all keys created before a time: after a restore, since keys revoked since the backup are valid again."""
     from app.db.unit_of_work import UnitOfWork

@@ -1,4 +1,4 @@
-"""Commands that every kind of resource has: rename, describe, archive, unarchive and delete."""
+"""Commands on one resource: those that every kind has (rename, describe, archive, unarchive, delete), and others."""
 
 from collections.abc import Callable
 from inspect import Parameter, Signature
@@ -19,6 +19,25 @@ Kind = Literal["study", "trial", "architecture", "dataset", "predictor"]
 _TITLES: dict[Kind, str] = {"dataset": "data set", "architecture": "baseline"}
 _RENAMED_WITH_ALL = ("architecture", "dataset")
 _MAX_LISTED = 5  # ids of a kind
+
+
+def add_actions(
+    app: typer.Typer, kind: Kind, key: Any, print_result: Callable[[Any], None], actions: dict[str, tuple[str, str]]
+) -> None:
+    """Add commands that call a method of the client with a resource of the kind alone: the method and the help of each.
+
+    `key` is the argument that says which resource; it is named as the kind.
+    """
+    parameter = Parameter(kind, Parameter.KEYWORD_ONLY, default=key, annotation=str)
+    for command, (method, help) in actions.items():
+        _add(app, command, help, _call_with(method, kind), [parameter], print_result)
+
+
+def _call_with(method: str, kind: Kind) -> Callable[..., Any]:
+    def call(rdw: "Client", **arguments: Any) -> Any:
+        return getattr(rdw, method)(arguments[kind])
+
+    return call
 
 
 def add_life_commands(app: typer.Typer, kind: Kind, key: Any, print_result: Callable[[Any], None]) -> None:

@@ -14,13 +14,14 @@ from app.cli.output import note
 def local_command(function: Callable[..., int]) -> Any:
     """Turn a function of the service's settings into a command that exits with the returned code.
 
-    Invalid settings and an unavailable database are reported on stderr.
+    Invalid settings, an unavailable database and what the service refuses are reported on stderr.
     """
 
     @wraps(function)
     def command(**values: Any) -> None:
         from pydantic import ValidationError
 
+        from app.core.errors import ServiceError
         from app.core.logging import configure, redact
         from app.core.settings import describe_errors, get_settings
         from app.db.session import DatabaseUnavailable
@@ -31,6 +32,9 @@ def local_command(function: Callable[..., int]) -> Any:
         except ValidationError as error:
             note("\n".join(describe_errors(error)))
             code = INVALID
+        except ServiceError as error:
+            note(str(error), label="error")
+            code = FAILED
         except DatabaseUnavailable as error:
             note(redact(error.operator_message))
             code = FAILED

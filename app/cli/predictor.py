@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from app.cli.life import add_life_commands
+from app.cli.life import add_actions, add_life_commands
 from app.cli.options import ARCHITECTURE_FILTER, ARCHIVED, LIMIT, PREDICTOR
 from app.cli.output import note, print_facts, print_table
 from app.cli.parameters import option
@@ -56,13 +56,6 @@ def _print_predictor(predictor: "Predictor") -> None:
     )
 
 
-@app.command("show")
-@service_command(_print_predictor)
-def show(rdw: "Client", predictor: str = PREDICTOR) -> "Predictor":
-    """Show a version and how well it fits."""
-    return rdw.predictor(predictor)
-
-
 @app.command("activate")
 @service_command(_print_predictor)
 def activate(rdw: "Client", predictor: str = PREDICTOR) -> "Predictor":
@@ -71,13 +64,14 @@ def activate(rdw: "Client", predictor: str = PREDICTOR) -> "Predictor":
     return rdw.activate(current, if_match=current.etag)  # fails if another client has changed it meanwhile
 
 
-@app.command("deactivate")
-@service_command(_print_predictor)
-def deactivate(rdw: "Client", predictor: str = PREDICTOR) -> "Predictor":
-    """Stop using this version; the built-in predictor is used until another version is activated."""
-    return rdw.deactivate(predictor)
-
-
+_ACTIONS = {
+    "show": ("predictor", "Show a version and how well it fits."),
+    "deactivate": (
+        "deactivate",
+        "Stop using this version; the built-in predictor is used until another version is activated.",
+    ),
+}
+add_actions(app, "predictor", PREDICTOR, _print_predictor, _ACTIONS)
 add_life_commands(app, "predictor", PREDICTOR, _print_predictor)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from app.cli.ids import abbreviate
-from app.cli.life import add_life_commands
+from app.cli.life import add_actions, add_life_commands
 from app.cli.options import (
     ARCHITECTURE,
     ARCHITECTURE_FILTER,
@@ -118,42 +118,15 @@ def list_studies(
     return list(islice(rdw.studies(architecture=architecture, archived=archived), limit))
 
 
-@app.command("show")
-@service_command(print_study)
-def show(rdw: "Client", study: str = STUDY) -> "Study":
-    """Show a study and its trials by state."""
-    return rdw.study(study)
-
-
+_ACTIONS = {
+    "show": ("study", "Show a study and its trials by state."),
+    "start": ("start_study", "Train the networks of a study."),
+    "pause": ("pause_study", "Pause a study: running trials continue, queued ones wait."),
+    "resume": ("resume_study", "Resume a paused study."),
+    "cancel": ("cancel_study", "Cancel the unfinished trials of a study."),
+}
+add_actions(app, "study", STUDY, print_study, _ACTIONS)
 add_life_commands(app, "study", STUDY, print_study)
-
-
-@app.command("start")
-@service_command(print_study)
-def start(rdw: "Client", study: str = STUDY) -> "Study":
-    """Train the networks of a study."""
-    return rdw.start_study(study)
-
-
-@app.command("pause")
-@service_command(print_study)
-def pause(rdw: "Client", study: str = STUDY) -> "Study":
-    """Pause a study: running trials continue, queued ones wait."""
-    return rdw.pause_study(study)
-
-
-@app.command("resume")
-@service_command(print_study)
-def resume(rdw: "Client", study: str = STUDY) -> "Study":
-    """Resume a paused study."""
-    return rdw.resume_study(study)
-
-
-@app.command("cancel")
-@service_command(print_study)
-def cancel(rdw: "Client", study: str = STUDY) -> "Study":
-    """Cancel the unfinished trials of a study."""
-    return rdw.cancel_study(study)
 
 
 @app.command("watch")

@@ -9,7 +9,7 @@ import typer
 
 from app.cli.completion_values import ARTIFACTS, complete_study
 from app.cli.ids import abbreviate
-from app.cli.life import add_life_commands
+from app.cli.life import add_actions, add_life_commands
 from app.cli.options import ARCHITECTURE_FILTER, ARCHIVED, LIMIT, TRIAL
 from app.cli.output import note, print_table
 from app.cli.parameters import argument, option
@@ -66,27 +66,12 @@ def list_trials(
     return list(islice(rdw.trials(state=state, study=study, architecture=architecture, archived=archived), limit))
 
 
-@app.command("show")
-@service_command(print_trial)
-def show(rdw: "Client", trial: str = TRIAL) -> "Trial":
-    """Show a trial and its result."""
-    return rdw.trial(trial)
-
-
-@app.command("cancel")
-@service_command(print_trial)
-def cancel(rdw: "Client", trial: str = TRIAL) -> "Trial":
-    """Cancel a trial. Its checkpoint is kept for a retry."""
-    return rdw.cancel_trial(trial)
-
-
-@app.command("retry")
-@service_command(print_trial)
-def retry(rdw: "Client", trial: str = TRIAL) -> "Trial":
-    """Queue a failed or cancelled trial again."""
-    return rdw.retry_trial(trial)
-
-
+_ACTIONS = {
+    "show": ("trial", "Show a trial and its result."),
+    "cancel": ("cancel_trial", "Cancel a trial. Its checkpoint is kept for a retry."),
+    "retry": ("retry_trial", "Queue a failed or cancelled trial again."),
+}
+add_actions(app, "trial", TRIAL, print_trial, _ACTIONS)
 add_life_commands(app, "trial", TRIAL, print_trial)
 
 
