@@ -10,10 +10,12 @@ from app.core.deletion import Deletion
 from app.http.route import respond_with
 from app.http.schemas.common import DeletionPreview
 
-PREVIEW: dict[int | str, dict[str, Any]] = {
-    200: {"model": DeletionPreview, "description": "What depends on it (`dry_run`)."}
+DELETION: dict[str, Any] = {
+    "status_code": 204,
+    "response_class": Response,
+    "responses": {200: {"model": DeletionPreview, "description": "What depends on it (`dry_run`)."}},
 }
-"""The additional response in the spec."""
+"""The options of a route that deletes."""
 
 
 def deletion_response(deletion: Deletion, *, dry_run: bool) -> Response:

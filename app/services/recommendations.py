@@ -187,18 +187,9 @@ def _is_quick(request: RecommendationRequest, predictor: ResolvedPredictor) -> b
 
 def plan_training(result: ScalingResult, dataset: Dataset, recipe: Recipe, seed: int) -> TrialPlan:
     """Plan the training of a recommended network."""
-    recommendation = result.recommendation
-    predicted = result.predicted_accuracy_on(dataset.name)
-    return TrialPlan(
-        architecture=recommendation.architecture.name,
-        config=recommendation.config,
-        dataset=dataset,
-        recipe=recipe,
-        seed=seed,
-        multipliers=recommendation.multipliers,
-        baseline_flops=flops_of(recommendation.architecture),
-        predicted=predicted,
-    )
+    found, predicted = result.recommendation, result.predicted_accuracy_on(dataset.name)
+    base = flops_of(found.architecture)
+    return TrialPlan(found.architecture.name, found.config, dataset, recipe, seed, found.multipliers, base, predicted)
 
 
 def plan_training_at(
@@ -208,12 +199,5 @@ def plan_training_at(
 
     Raises: InvalidNetwork.
     """
-    return TrialPlan(
-        architecture=architecture.name,
-        config=scale_network(architecture, multipliers),
-        dataset=dataset,
-        recipe=recipe,
-        seed=seed,
-        multipliers=multipliers,
-        baseline_flops=flops_of(architecture),
-    )
+    config, base = scale_network(architecture, multipliers), flops_of(architecture)
+    return TrialPlan(architecture.name, config, dataset, recipe, seed, multipliers, base)

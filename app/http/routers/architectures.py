@@ -10,7 +10,7 @@ from app.db.tables import ArchitectureRow
 from app.http import openapi_examples
 from app.http.auth import ADMIN, READ, TRAIN
 from app.http.conditional import check_if_match
-from app.http.deletion import PREVIEW, deletion_response
+from app.http.deletion import DELETION, deletion_response
 from app.http.dependencies import ArchitectureName, Archived, CatalogDep, DryRun, Force, IfMatch, ReadUow, WriteUow
 from app.http.openapi import identifies
 from app.http.problems import RESPONSES, STALE
@@ -80,18 +80,10 @@ def update_architecture(
     check_if_match(_detail(Architecture.from_json(row.spec), row), if_match)
     architecture = architectures.update(work, row, body.to_changes())
     catalog.invalidate_architecture(former)
-    catalog.invalidate_predictors()
     return _detail(architecture, row)
 
 
-@router.delete(
-    "/{name}",
-    status_code=204,
-    summary="Delete a baseline",
-    response_class=Response,
-    responses=PREVIEW,
-    dependencies=[TRAIN],
-)
+@router.delete("/{name}", summary="Delete a baseline", dependencies=[TRAIN], **DELETION)
 def delete_architecture(
     name: ArchitectureName, work: WriteUow, catalog: CatalogDep, force: Force = False, dry_run: DryRun = False
 ) -> Response:
@@ -103,7 +95,6 @@ def delete_architecture(
     """
     deletion = architectures.delete(work, name, force=force, dry_run=dry_run)
     catalog.invalidate_architecture(name)
-    catalog.invalidate_predictors()
     return deletion_response(deletion, dry_run=dry_run)
 
 

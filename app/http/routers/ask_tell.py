@@ -16,6 +16,7 @@ from app.http.long_requests import takes_long
 from app.http.problems import RESPONSES
 from app.http.route import ApiRoute
 from app.http.schemas.ask_tell import AskRequest, AskResponse, SuggestionItem, TellRequest, TellResponse
+from app.http.schemas.common import fields_in
 from app.http.solving import compute_over_study
 from app.scaling.network import Multipliers
 from app.services.studies import ask_tell
@@ -61,14 +62,12 @@ def tell(id: Id, body: TellRequest, work: WriteUow) -> TellResponse:
 
 
 def _item(row: SuggestionRow) -> SuggestionItem:
-    same_names = ("id", "client", "state", "flops", "params", "ratio", "late", "reason", "created_at")
-    return SuggestionItem(
-        **{name: getattr(row, name) for name in same_names},
-        multipliers={"r": row.r, "d": row.d, "w": row.w},
-        config=row.config.to_json(),
-        predicted_accuracy=row.predicted.to_json() if row.predicted else None,
-        reported=row.reported.to_json() if row.reported else None,
-        interim=[result.to_json() for result in row.interim or ()],
-        lease_expires_at=datetime.fromtimestamp(row.lease_expires_at, UTC),
-        reported_at=row.reported_at,
-    )
+    changed = {
+        "multipliers": {"r": row.r, "d": row.d, "w": row.w},
+        "config": row.config.to_json(),
+        "predicted_accuracy": row.predicted.to_json() if row.predicted else None,
+        "reported": row.reported.to_json() if row.reported else None,
+        "interim": [result.to_json() for result in row.interim or ()],
+        "lease_expires_at": datetime.fromtimestamp(row.lease_expires_at, UTC),
+    }
+    return SuggestionItem(**{**fields_in(row, SuggestionItem), **changed})

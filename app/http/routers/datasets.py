@@ -14,7 +14,7 @@ from app.db.tables import DatasetRow
 from app.http import openapi_examples
 from app.http.auth import ADMIN, READ, TRAIN
 from app.http.conditional import check_if_match
-from app.http.deletion import PREVIEW, deletion_response
+from app.http.deletion import DELETION, deletion_response
 from app.http.dependencies import Archived, DatasetName, DryRun, Force, IfMatch, ReadUow, SettingsDep, WriteUow
 from app.http.openapi import identifies
 from app.http.problems import RESPONSES, STALE
@@ -111,14 +111,7 @@ def refresh_dataset(name: DatasetName, work: WriteUow, settings: SettingsDep) ->
     return _item(Registered(dataset), settings.data_dir, work.datasets.get(dataset.name))
 
 
-@router.delete(
-    "/{name}",
-    status_code=204,
-    summary="Delete a data set",
-    response_class=Response,
-    responses=PREVIEW,
-    dependencies=[TRAIN],
-)
+@router.delete("/{name}", summary="Delete a data set", dependencies=[TRAIN], **DELETION)
 def delete_dataset(name: DatasetName, work: WriteUow, force: Force = False, dry_run: DryRun = False) -> Response:
     """Delete a registered data set. Its files, and what was trained on it, remain.
 

@@ -13,7 +13,7 @@ from app.db.unit_of_work import UnitOfWork
 from app.http import openapi_examples
 from app.http.auth import ADMIN, READ
 from app.http.conditional import check_if_match
-from app.http.deletion import PREVIEW, deletion_response
+from app.http.deletion import DELETION, deletion_response
 from app.http.dependencies import (
     Archived,
     CatalogDep,
@@ -105,14 +105,7 @@ def update_predictor(
     return _change_version(id, work, catalog, if_match, change)
 
 
-@router.delete(
-    "/{id}",
-    status_code=204,
-    summary="Delete a version",
-    response_class=Response,
-    responses=PREVIEW,
-    dependencies=[ADMIN],
-)
+@router.delete("/{id}", summary="Delete a version", dependencies=[ADMIN], **DELETION)
 def delete_predictor(
     id: PredictorId, work: WriteUow, catalog: CatalogDep, force: Force = False, dry_run: DryRun = False
 ) -> Response:

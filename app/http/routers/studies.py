@@ -15,7 +15,7 @@ from app.db.unit_of_work import UnitOfWork
 from app.http import openapi_examples
 from app.http.auth import COUNTS_AS_TRAINING, READ, TRAIN
 from app.http.conditional import check_if_match
-from app.http.deletion import PREVIEW, deletion_response
+from app.http.deletion import DELETION, deletion_response
 from app.http.dependencies import (
     Archived,
     CatalogDep,
@@ -40,7 +40,7 @@ from app.http.openapi import identifies
 from app.http.problems import RESPONSES, STALE
 from app.http.route import ApiRoute
 from app.http.schemas.architectures import resolve_architecture
-from app.http.schemas.common import Page
+from app.http.schemas.common import Page, fields_in
 from app.http.schemas.predictors import CalibrationResponse, PredictorDetail
 from app.http.schemas.studies import (
     BestNetwork,
@@ -52,7 +52,6 @@ from app.http.schemas.studies import (
     NewFamily,
     NewStudy,
     RefitRequest,
-    StudyCounts,
     StudyDetail,
     StudyItem,
     StudyUpdate,
@@ -153,14 +152,7 @@ def update_study(id: Id, body: StudyUpdate, work: WriteUow, if_match: IfMatch = 
     return _detail(work, study)
 
 
-@router.delete(
-    "/{id}",
-    status_code=204,
-    summary="Delete a study",
-    response_class=Response,
-    responses=PREVIEW,
-    dependencies=[TRAIN],
-)
+@router.delete("/{id}", summary="Delete a study", dependencies=[TRAIN], **DELETION)
 def delete_study(id: Id, work: WriteUow, force: Force = False, dry_run: DryRun = False) -> Response:
     """Delete a study with its suggestions and its imported and reported observations.
 
@@ -302,22 +294,14 @@ def _family(work: UnitOfWork, study: StudyRow) -> TrainedFamilyResponse:
 
 
 def _member(result: family.FamilyMemberResult) -> FamilyMemberItem:
-    member = result.member
+    plain = result.member.to_json()
+    trials = [FamilyTrialItem.model_validate(trial) for trial in result.trials]
     return FamilyMemberItem(
-        target_flops=member.target_flops,
-        rule=member.rule,
-        recipe=member.recipe,
-        problem=member.problem,
-        multipliers=member.multipliers.to_json() if member.multipliers else None,
-        config=member.config.to_json() if member.config else None,
-        flops=member.flops,
-        params=member.params,
+        **{**plain, "predicted_accuracy": plain["predicted"], "trials": trials},
         latency_ms=result.latency_ms,
-        predicted_accuracy=member.predicted.to_json() if member.predicted else None,
         accuracies=result.accuracies,
         mean=result.mean,
         sd=result.sd,
-        trials=[FamilyTrialItem.model_validate(trial) for trial in result.trials],
     )
 
 
@@ -336,41 +320,14 @@ def _detail(work: UnitOfWork, study: StudyRow) -> StudyDetail:
 def _best(best: StudyObservation | None) -> BestNetwork | None:
     if best is None:
         return None
-    row = best.row
+    in_study = {"r": best.r, "d": best.d, "w": best.w}
     return BestNetwork(
-        observation=row.id,
-        trial=row.trial_id,
-        accuracy=row.accuracy,
-        r=best.r,
-        d=best.d,
-        w=best.w,
-        resolution=row.resolution,
-        flops=row.flops,
-        params=row.params,
+        **{**fields_in(best.row, BestNetwork), **in_study}, observation=best.row.id, trial=best.row.trial_id
     )
 
 
 def _item(study: StudyRow, progress: lifecycle.StudyProgress) -> StudyItem:
     trials = {state.value: count for state, count in progress.trials.items()}
-    return StudyItem(
-        id=study.id,
-        owner=study.owner,
-        name=study.name,
-        state=progress.status,
-        architecture=study.architecture,
-        dataset=study.dataset,
-        sampler=study.sampler,
-        size=study.size,
-        proposed=study.proposed,
-        seed=study.seed,
-        trials=trials,
-        counts=StudyCounts(
-            observations=progress.observations,
-            suggestions_open=progress.suggestions_open,
-            suggestions_answered=progress.suggestions_answered,
-            trials=trials,
-        ),
-        description=study.description,
-        archived_at=study.archived_at,
-        created_at=study.created_at,
-    )
+    counts = {**vars(progress), "trials": trials}
+    changed = {"state": progress.status, "trials": trials, "counts": counts}
+    return StudyItem.model_validate({**fields_in(study, StudyItem), **changed})

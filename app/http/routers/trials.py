@@ -16,7 +16,7 @@ from app.db.unit_of_work import UnitOfWork
 from app.http import openapi_examples
 from app.http.auth import COUNTS_AS_TRAINING, READ, TRAIN
 from app.http.conditional import check_if_match
-from app.http.deletion import PREVIEW, deletion_response
+from app.http.deletion import DELETION, deletion_response
 from app.http.dependencies import (
     Archived,
     CatalogDep,
@@ -39,7 +39,7 @@ from app.http.openapi import identifies
 from app.http.problems import RESPONSES, STALE
 from app.http.route import ApiRoute
 from app.http.schemas.architectures import config_json, resolve_architecture
-from app.http.schemas.common import Page, ResourceUpdate
+from app.http.schemas.common import Page, ResourceUpdate, fields_in
 from app.http.schemas.trials import EstimateItem, EstimateResponse, NewTrial, State, TrialDetail, TrialItem
 from app.scaling.network import Config
 from app.services import recommendations
@@ -158,14 +158,7 @@ def update_trial(id: Id, body: ResourceUpdate, work: WriteUow, if_match: IfMatch
     return _detail(work, trial)
 
 
-@router.delete(
-    "/{id}",
-    status_code=204,
-    summary="Delete a trial",
-    response_class=Response,
-    responses=PREVIEW,
-    dependencies=[TRAIN],
-)
+@router.delete("/{id}", summary="Delete a trial", dependencies=[TRAIN], **DELETION)
 def delete_trial(
     id: Id, work: WriteUow, settings: SettingsDep, force: Force = False, dry_run: DryRun = False
 ) -> Response:
@@ -217,9 +210,9 @@ async def follow_trial(
 
 
 def _detail(work: UnitOfWork, trial: TrialRow) -> TrialDetail:
-    plain = {name: getattr(trial, name) for name in TrialDetail.model_fields if name not in ("attempts", "config")}
-    plain["attempts"] = attempts.list_attempts(work.events.state_changes(trial.id))
-    return TrialDetail.model_validate({**plain, "config": config_json(Config.from_json(trial.config))})
+    config = config_json(Config.from_json(trial.config))
+    changed = {"attempts": attempts.list_attempts(work.events.state_changes(trial.id)), "config": config}
+    return TrialDetail.model_validate({**fields_in(trial, TrialDetail), **changed})
 
 
 def _data(event: EventRow) -> dict[str, Any]:

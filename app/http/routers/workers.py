@@ -11,7 +11,7 @@ from app.http.auth import READ
 from app.http.dependencies import ReadUow, SettingsDep
 from app.http.problems import RESPONSES
 from app.http.route import ApiRoute
-from app.http.schemas.common import Page
+from app.http.schemas.common import Page, fields_in
 from app.http.schemas.workers import QueueResponse, WorkerItem
 from app.services.trials import queue
 from app.services.trials.heartbeats import SILENT_WORKER_RETENTION_SECONDS
@@ -35,13 +35,6 @@ def read_queue(work: ReadUow, settings: SettingsDep) -> QueueResponse:
 
 
 def _item(worker: WorkerRow, alive: bool) -> WorkerItem:
-    return WorkerItem(
-        name=worker.name,
-        host=worker.name.rpartition(":")[0],
-        device=worker.device,
-        threads=worker.threads,
-        alive=alive,
-        trial=worker.trial_id,
-        started_at=worker.started_at,
-        heartbeat_at=datetime.fromtimestamp(worker.heartbeat_at, UTC),
-    )
+    changed = {"alive": alive, "heartbeat_at": datetime.fromtimestamp(worker.heartbeat_at, UTC)}
+    host, _, _ = worker.name.rpartition(":")
+    return WorkerItem(**{**fields_in(worker, WorkerItem), **changed}, host=host, trial=worker.trial_id)

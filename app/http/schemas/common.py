@@ -86,6 +86,11 @@ class ResponseModel(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+def fields_in(row: object, model: type[BaseModel]) -> dict[str, Any]:
+    """Return the model's fields that the row has under the same name."""
+    return {name: getattr(row, name) for name in model.model_fields if hasattr(row, name)}
+
+
 class Page(ResponseModel, Generic[Item]):
     """One page of a list."""
 

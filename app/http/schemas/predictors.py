@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from app.db.tables import PredictorRow
-from app.http.schemas.common import DescribedBy, Owner, ResponseModel
+from app.http.schemas.common import DescribedBy, Owner, ResponseModel, fields_in
 
 
 class GateCheckItem(ResponseModel):
@@ -74,24 +74,9 @@ class PredictorItem(ResponseModel):
     @classmethod
     def of(cls, row: PredictorRow) -> Self:
         """Convert a stored version; parts of its data without a field are ignored."""
-        return cls(
-            id=row.id,
-            owner=row.owner,
-            name=row.name,
-            description=row.description,
-            archived_at=row.archived_at,
-            architecture=row.architecture,
-            dataset=row.dataset,
-            version=row.version,
-            active=row.active,
-            observations=len(row.data["points"]),
-            quality=row.quality,
-            gate=row.gate.to_json() if row.gate else None,
-            provenance=row.provenance,
-            study_id=row.study_id,
-            created_at=row.created_at,
-            **{"surrogate": None, "skill": {}, **row.data},
-        )
+        gate = row.gate.to_json() if row.gate else None
+        computed = {"observations": len(row.data["points"]), "gate": gate}
+        return cls.model_validate({"surrogate": None, "skill": {}, **row.data, **fields_in(row, cls), **computed})
 
 
 class PredictorDetail(PredictorItem):

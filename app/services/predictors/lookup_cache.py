@@ -106,9 +106,10 @@ class CatalogCache:
         return predictor
 
     def invalidate_architecture(self, name: str) -> None:
-        """Remove a baseline that was renamed or deleted."""
+        """Remove a baseline that was renamed or deleted, and the predictors, which may be of it."""
         with self._lock:
             self._architectures.pop(name, None)
+            self._predictors.clear()
 
     def invalidate_predictors(self) -> None:
         """Clear the cached predictors, since another version has become active, or one was changed."""
