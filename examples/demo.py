@@ -6,7 +6,6 @@ The program starts a service of its own at RDW_PORT, uses it like any client, an
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import subprocess
@@ -17,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from rdw_client.states import ENDED, TrialState
+from rdw_client import Client, Event, RdwError, Recommendation, Trial
+from rdw_client.states import TrialState
 
 console = Console()
 
@@ -74,13 +73,12 @@ def main() -> int:
     recipe = RECIPES[dataset]
     base = f"http://127.0.0.1:{arguments.port}"
     try:
-        with service(arguments.port), httpx.Client(base_url=base, timeout=30) as client:
-            wait_until_ready(client)
-            scale_b0(client)
-            study = run_study(client, dataset, recipe)
-            report_study(client, study)
-            train_on_demand(client, study, dataset, recipe)
-            folder = save_figures(client, study)
+        with service(arguments.port), Client(base, patience=120, retries=500) as rdw:
+            scale_b0(rdw)
+            study = run_study(rdw, dataset, recipe)
+            report_study(rdw, study)
+            train_on_demand(rdw, study, dataset, recipe)
+            folder = save_figures(rdw, study)
             console.rule("[bold]Results")
             console.print(f"Figures: {folder}")
             console.print(
@@ -89,7 +87,7 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("\nInterrupted; completed trainings are kept, and the next run continues from them.")
         return 130
-    except DemoFailed as failure:
+    except (DemoFailed, RdwError) as failure:
         console.print(f"[red]{failure}")
         return 1
     return 0
@@ -142,94 +140,68 @@ def service(port: int) -> Iterator[None]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def wait_until_ready(client: httpx.Client, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    with console.status("waiting for the service to be ready"):
-        while time.monotonic() < deadline:
-            try:
-                if client.get("/readyz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.3)
-    raise DemoFailed(f"The service was not ready within {seconds:.0f} s; its log says why.")
-
-
-def scale_b0(client: httpx.Client) -> None:
+def scale_b0(rdw: Client) -> None:
     console.rule("[bold]1. Scale EfficientNet-B0 to 200M FLOPs (multiply-adds)")
-    response = post(client, "/v1/scale", {"architecture": "efficientnet_b0", "target": {"flops": 200_000_000}})
-    m, accuracy = response["multipliers"], response["predicted_accuracy"]
+    found = rdw.scale("efficientnet_b0", flops=200_000_000)
+    m, accuracy = found.multipliers, found.predicted_accuracy
+    assert accuracy is not None
     _, r, d, w, flops, top1 = PUBLISHED["TinyNet-B"]
-    widths = "equal from {:.3f} to {:.3f}".format(*m["w_interval"]) if m["w_interval"] else "one width per stage"
+    widths = "equal from {:.3f} to {:.3f}".format(*m.w_interval) if m.w_interval else "one width per stage"
     table = plain_table("", "rdw", "TinyNet-B, published")
-    table.add_row("resolution r", f"{m['r']:.3f} ± {m['r_sd']:.3f}", f"{r}")
-    table.add_row("depth d", f"{m['d']:.3f} ± {m['d_sd']:.3f}", f"{d}")
-    table.add_row("width w", f"{m['w']:.3f} ({widths})", f"{w}")
-    table.add_row("input px", f"{response['config']['resolution']}", f"{int(224 * r)}")
-    table.add_row(
-        "FLOPs", f"{response['cost']['flops'] / 1e6:.1f}M ({response['budget_error']:+.2%} of 200M)", f"{flops}M"
-    )
-    table.add_row("parameters", f"{response['cost']['params'] / 1e6:.2f}M", "3.73M")
-    table.add_row("ImageNet top-1", f"{accuracy['mean']:.1%} ± {accuracy['sd']:.1%}, predicted", f"{top1}%")
+    table.add_row("resolution r", f"{m.r:.3f} ± {m.r_sd:.3f}", f"{r}")
+    table.add_row("depth d", f"{m.d:.3f} ± {m.d_sd:.3f}", f"{d}")
+    table.add_row("width w", f"{m.w:.3f} ({widths})", f"{w}")
+    table.add_row("input px", f"{found.config['resolution']}", f"{int(224 * r)}")
+    table.add_row("FLOPs", f"{found.cost.flops / 1e6:.1f}M ({found.budget_error:+.2%} of 200M)", f"{flops}M")
+    table.add_row("parameters", f"{found.cost.params / 1e6:.2f}M", "3.73M")
+    table.add_row("ImageNet top-1", f"{accuracy.mean:.1%} ± {accuracy.sd:.1%}, predicted", f"{top1}%")
     console.print(table)
-    print_warnings(response)
+    print_warnings(found)
 
     console.print("\nThe whole TinyNet family from its five ratios only, beside the [dim]published[/dim] values:")
-    ratios = [{"ratio": row[0]} for row in PUBLISHED.values()]
-    family = post(client, "/v1/scale/family", {"architecture": "efficientnet_b0", "targets": ratios})["items"]
+    family = rdw.family("efficientnet_b0", ratios=[row[0] for row in PUBLISHED.values()]).items
     table = plain_table("TinyNet", "r", "d", "w", "px", "MFLOPs", "top-1")
     for (name, (_, r, d, w, flops, top1)), item in zip(PUBLISHED.items(), family, strict=True):
-        m = item["multipliers"]
+        m, accuracy = item.multipliers, item.predicted_accuracy
         table.add_row(
             name.removeprefix("TinyNet-"),
-            beside(f"{m['r']:.3f}", r),
-            beside(f"{m['d']:.3f}", d),
-            beside(f"{m['w']:.3f}", w),
-            beside(item["config"]["resolution"], int(224 * r)),
-            beside(f"{item['cost']['flops'] / 1e6:.1f}", flops),
-            beside(f"{item['predicted_accuracy']['mean']:.1%}", f"{top1}%"),
+            beside(f"{m.r:.3f}", r),
+            beside(f"{m.d:.3f}", d),
+            beside(f"{m.w:.3f}", w),
+            beside(item.config["resolution"], int(224 * r)),
+            beside(f"{item.cost.flops / 1e6:.1f}", flops),
+            beside(f"{accuracy.mean:.1%}" if accuracy else "", f"{top1}%"),
         )
     console.print(table)
 
 
-def run_study(client: httpx.Client, dataset: str, recipe: dict[str, Any]) -> str:
+def run_study(rdw: Client, dataset: str, recipe: dict[str, Any]) -> str:
     console.rule(f"[bold]2. A study: 12 random (r, d, w) around a small baseline, trained on {dataset}")
-    post(client, "/v1/architectures", BASELINE)
-    study = post(
-        client,
-        "/v1/studies",
-        {
-            "name": f"demo on {dataset}",
-            "architecture": "small",
-            "dataset": dataset,
-            "recipe": recipe,
-            "space": SPACE,
-            "trials": 12,
-        },
-    )
-    post(client, f"/v1/studies/{study['id']}/start")
-    watch(client, study["id"])
-    return str(study["id"])
+    rdw.register_architecture(BASELINE)
+    study = rdw.create_study(f"demo on {dataset}", "small", dataset, recipe=recipe, space=SPACE, trials=12)
+    rdw.start_study(study)
+    watch(rdw, study.id)
+    return study.id
 
 
-def watch(client: httpx.Client, study: str) -> None:
+def watch(rdw: Client, study: str) -> None:
     """Show a progress bar for each trial until all have ended."""
     with bars() as progress:
         tasks: dict[str, TaskID] = {}
-        trials = get(client, "/v1/trials", study=study, limit=200)["items"]
-        completed = sum(trial["state"] == TrialState.COMPLETED for trial in trials)
+        trials = list(rdw.trials(study=study))
+        completed = sum(trial.state == TrialState.COMPLETED for trial in trials)
         if completed:
             console.print(f"{completed} of {len(trials)} networks were trained before: their results are reused")
         while True:
-            trials = get(client, "/v1/trials", study=study, limit=200)["items"]
-            for trial in sorted(trials, key=lambda t: t["flops"]):
+            trials = list(rdw.trials(study=study))
+            for trial in sorted(trials, key=lambda trial: trial.flops):
                 show(progress, tasks, trial)
-            if all(trial["state"] in ENDED for trial in trials):
+            if all(trial.ended for trial in trials):
                 break
             time.sleep(0.5)
-    failed = [t for t in trials if t["state"] != TrialState.COMPLETED]
+    failed = [trial for trial in trials if trial.state != TrialState.COMPLETED]
     if failed:
-        raise DemoFailed(f"{len(failed)} trials did not complete: {failed[0]['error']}")
+        raise DemoFailed(f"{len(failed)} trials did not complete: {failed[0].error}")
 
 
 def bars() -> Progress:
@@ -237,121 +209,98 @@ def bars() -> Progress:
     return Progress(*columns, TextColumn("{task.fields[note]}"), console=console)
 
 
-def show(progress: Progress, tasks: dict[str, TaskID], trial: dict[str, Any]) -> None:
-    m, trained = trial["multipliers"], trial["progress"] or {}
+def show(progress: Progress, tasks: dict[str, TaskID], trial: Trial) -> None:
+    m, trained, result = trial.multipliers or {}, trial.progress or {}, trial.result
     epochs = trained.get("epochs", 1)
-    if trial["id"] not in tasks:
-        name = f"r {m['r']:.2f}  d {m['d']:.2f}  w {m['w']:.2f}  {trial['flops'] / 1e6:5.2f}M"
-        tasks[trial["id"]] = progress.add_task(name, total=epochs, note="", start=False)
-    task = tasks[trial["id"]]
-    note = trial["state"]
-    if trial["state"] != TrialState.QUEUED:
+    if trial.id not in tasks:
+        name = f"r {m['r']:.2f}  d {m['d']:.2f}  w {m['w']:.2f}  {trial.flops / 1e6:5.2f}M"
+        tasks[trial.id] = progress.add_task(name, total=epochs, note="", start=False)
+    task, note = tasks[trial.id], trial.state
+    if trial.state != TrialState.QUEUED:
         progress.start_task(task)
-    if trial["state"] == TrialState.RUNNING and trained.get("validation_accuracy") is not None:
+    if trial.is_running and trained.get("validation_accuracy") is not None:
         note = f"{trained['validation_accuracy']:.1%}"
-    if trial["state"] == TrialState.COMPLETED:
-        note = f"[green]{trial['result']['accuracy']:.1%}[/green] in {trial['result']['seconds']:.0f} s"
+    if result is not None:
+        note = f"[green]{result['accuracy']:.1%}[/green] in {result['seconds']:.0f} s"
         progress.stop_task(task)
     progress.update(task, total=epochs, completed=trained.get("epoch", 0), note=note)
 
 
-def report_study(client: httpx.Client, study: str) -> None:
-    front = get(client, f"/v1/studies/{study}/front")
+def report_study(rdw: Client, study: str) -> None:
     console.print("\nThe front selected by NSGA-III:")
     table = plain_table("r", "d", "w", "FLOPs", "accuracy")
-    for o in front["items"]:
-        row = (f"{o['r']:.3f}", f"{o['d']:.3f}", f"{o['w']:.3f}", f"{o['flops'] / 1e6:.2f}M", f"{o['accuracy']:.1%}")
-        table.add_row(*row)
+    for o in rdw.front(study).items:
+        table.add_row(f"{o.r:.3f}", f"{o.d:.3f}", f"{o.w:.3f}", f"{o.flops / 1e6:.2f}M", f"{o.accuracy:.1%}")
     console.print(table)
-    correlations = get(client, f"/v1/studies/{study}/correlations")
+    correlations = rdw.correlations(study)
     console.print("Correlation with FLOPs on the front:")
     table = plain_table("", "Pearson", "Spearman")
-    for name in "rdw":
-        table.add_row(name, *(_format_correlation(correlations[name][kind]) for kind in ("pearson", "spearman")))
+    for name, c in (("r", correlations.r), ("d", correlations.d), ("w", correlations.w)):
+        table.add_row(name, *("not defined" if value is None else f"{value:+.2f}" for value in (c.pearson, c.spearman)))
     console.print(table)
-    refit(client, study)
+    refit(rdw, study)
 
 
-def refit(client: httpx.Client, study: str) -> dict[str, Any]:
+def refit(rdw: Client, study: str) -> None:
     """Fit a new predictor on the study's front; it answers requests with this study."""
-    predictor = post(client, f"/v1/studies/{study}/predictors")
-    quality = ", ".join(f"{name} {q['rmse']:.3f}" for name, q in predictor["quality"].items())
+    predictor = rdw.refit(study)
+    quality = ", ".join(f"{name} {q['rmse']:.3f}" for name, q in predictor.quality.items())
     console.print(
-        f"Predictor [bold]{predictor['id']}[/bold] of the study: {predictor['observations']} networks; "
+        f"Predictor [bold]{predictor.id}[/bold] of the study: {predictor.observations} networks; "
         f"leave-one-out error: {quality}"
     )
-    return predictor
 
 
-def train_on_demand(client: httpx.Client, study: str, dataset: str, recipe: dict[str, Any]) -> None:
+def train_on_demand(rdw: Client, study: str, dataset: str, recipe: dict[str, Any]) -> None:
     console.rule("[bold]3. Scale with the new predictor, and train that network")
-    request = {
-        "architecture": "small",
-        "target": {"ratio": 0.45},
-        "study": study,
-        "train": {"dataset": dataset, "recipe": recipe, "study": study},
-    }
-    response = post(client, "/v1/scale", request)
-    m, trial, predicted = response["multipliers"], response["trial"], response["predicted_accuracy"]
+    train = {"dataset": dataset, "recipe": recipe, "study": study}
+    found = rdw.scale("small", ratio=0.45, study=study, train=train)
+    m, predicted = found.multipliers, found.predicted_accuracy
+    assert found.trial is not None and found.predictor is not None and predicted is not None
     console.print(
-        f"{response['predictor']['id']} recommends r {m['r']:.3f}, d {m['d']:.3f}, w {m['w']:.3f}: "
-        f"{response['cost']['flops'] / 1e6:.2f}M FLOPs ({response['budget_error']:+.2%} of the target), "
-        f"{response['config']['resolution']} px"
+        f"{found.predictor.id} recommends r {m.r:.3f}, d {m.d:.3f}, w {m.w:.3f}: {found.cost.flops / 1e6:.2f}M FLOPs "
+        f"({found.budget_error:+.2%} of the target), {found.config['resolution']} px"
     )
-    print_warnings(response)
-    follow(client, trial["id"], m)
-    result = get(client, f"/v1/trials/{trial['id']}")["result"]
-    error = (result["accuracy"] - predicted["mean"]) / predicted["sd"] if predicted["sd"] else float("nan")
+    print_warnings(found)
+    result = follow(rdw, found.trial, f"r {m.r:.2f}  d {m.d:.2f}  w {m.w:.2f}").result or {}
+    error = (result["accuracy"] - predicted.mean) / predicted.sd if predicted.sd else float("nan")
     table = plain_table("accuracy predicted", "measured", "error", "on the test part")
     table.add_row(
-        f"{predicted['mean']:.1%} ± {predicted['sd']:.1%}",
+        f"{predicted.mean:.1%} ± {predicted.sd:.1%}",
         f"{result['accuracy']:.1%}",
         f"{error:+.1f} sd",
         f"{result['test_accuracy']:.1%}",
     )
     console.print(table)
-    refit(client, study)
+    refit(rdw, study)
 
 
-def follow(client: httpx.Client, trial: str, m: dict[str, Any]) -> None:
-    """Show a trial's server-sent events until it has ended."""
-    with bars() as progress, client.stream("GET", f"/v1/trials/{trial}/events", timeout=120) as events:
-        task = progress.add_task(f"r {m['r']:.2f}  d {m['d']:.2f}  w {m['w']:.2f}", total=1, note=TrialState.QUEUED)
-        for line in events.iter_lines():
-            if not line.startswith("data:"):
-                continue
-            event = json.loads(line.removeprefix("data:"))
-            if "state" in event:
-                progress.update(task, note=event["state"])
-            elif event.get("validation_accuracy") is not None:
-                note = f"{event['validation_accuracy']:.1%}"
-                progress.update(task, total=event["epochs"], completed=event["epoch"], note=note)
-    ended = get(client, f"/v1/trials/{trial}")
-    if ended["state"] != TrialState.COMPLETED:
-        raise DemoFailed(f"The trial is {ended['state']}: {ended['error']}")
+def follow(rdw: Client, trial: Trial, name: str) -> Trial:
+    """Show a trial's events until it has completed, and return it."""
+    with bars() as progress:
+        task = progress.add_task(name, total=1, note=TrialState.QUEUED)
+
+        def update(event: Event) -> None:
+            if event.kind == "state":
+                progress.update(task, note=event.data["state"])
+            elif event.data.get("validation_accuracy") is not None:
+                note = f"{event.data['validation_accuracy']:.1%}"
+                progress.update(task, total=event.data["epochs"], completed=event.data["epoch"], note=note)
+
+        return rdw.wait(trial, update)
 
 
-def save_figures(client: httpx.Client, study: str) -> Path:
+def save_figures(rdw: Client, study: str) -> Path:
     folder = data_dir() / "figures" / study
     folder.mkdir(parents=True, exist_ok=True)
     for name in FIGURES:
         for suffix in ("svg", "png"):
-            figure = client.get(f"/v1/studies/{study}/figures/{name}.{suffix}")
-            figure.raise_for_status()
-            (folder / f"{name}.{suffix}").write_bytes(figure.content)
+            (folder / f"{name}.{suffix}").write_bytes(rdw.figure(study, name, suffix))
     return folder
 
 
 def data_dir() -> Path:
     return Path(os.environ.get("RDW_DATA_DIR", "var")).resolve()
-
-
-def get(client: httpx.Client, path: str, **query: Any) -> dict[str, Any]:
-    return _parse_response(client.get(path, params=query))
-
-
-def post(client: httpx.Client, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    return _parse_response(client.post(path, json=body))
 
 
 def beside(value: object, published: object) -> str:
@@ -363,20 +312,9 @@ def plain_table(*columns: str) -> Table:
     return Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
 
 
-def print_warnings(response: dict[str, Any]) -> None:
-    for warning in response["warnings"]:
-        console.print(f"[yellow]{warning['code']}[/yellow]: {warning['detail']}")
-
-
-def _parse_response(response: httpx.Response) -> dict[str, Any]:
-    if response.is_error:
-        raise DemoFailed(f"{response.request.method} {response.request.url.path}: {response.text}")
-    parsed: dict[str, Any] = response.json()
-    return parsed
-
-
-def _format_correlation(value: float | None) -> str:
-    return "not defined" if value is None else f"{value:+.2f}"
+def print_warnings(found: Recommendation) -> None:
+    for warning in found.warnings:
+        console.print(f"[yellow]{warning.code}[/yellow]: {warning.detail}")
 
 
 def _parse_arguments() -> argparse.Namespace:

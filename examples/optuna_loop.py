@@ -16,7 +16,9 @@ from typing import Any
 
 import optuna
 import training
-from ask_tell import Client, create_study, describe, print_front, recommend
+from ask_tell import create_study, describe, print_front, recommend
+
+from rdw_client import Client
 
 MAX_PROPOSALS = 50  # until one is within the budget
 
@@ -30,7 +32,7 @@ def main() -> int:
         directions=["maximize", "minimize"],
         sampler=optuna.samplers.TPESampler(n_startup_trials=8, seed=args.seed),
     )
-    _, baseline_flops = count_cost(rdw, {"r": 1.0, "d": 1.0, "w": 1.0})
+    baseline_flops = rdw.cost(training.BASELINE["name"]).cost.flops
     print(f"study {study}: at most {args.budget:.0%} of the baseline's {baseline_flops / 1e6:.3f}M FLOPs")
     for n in range(args.trainings):
         trial, config, flops = propose(rdw, optimizer, args.budget * baseline_flops)
@@ -40,10 +42,8 @@ def main() -> int:
             optimizer.tell(trial, state=optuna.trial.TrialState.FAIL)
             continue
         optimizer.tell(trial, [accuracy, flops])
-        # Not retried: the same multipliers may be measured twice, so a second tell would be a second result.
-        result = {"multipliers": trial.params, "accuracy": accuracy, "client": "optuna"}
-        rdw.post(f"/v1/studies/{study}/tell", result, retry=False)
-        print(f"{n + 1:>3}  {describe(trial.params, flops)}  {accuracy:.1%}")
+        rdw.tell(study, multipliers=trial.params, accuracy=accuracy, client="optuna")
+        print(f"{n + 1:>3}  {describe(**trial.params, flops=flops)}  {accuracy:.1%}")
     print(f"{len(optimizer.trials) - args.trainings} networks were above the budget and not trained")
     print_front(rdw, study)
     recommend(rdw, study, args.budget)
@@ -54,18 +54,14 @@ def propose(rdw: Client, optimizer: optuna.Study, max_flops: float) -> tuple[opt
     """Return Optuna's next trial within the budget, with its config and FLOPs."""
     for _ in range(MAX_PROPOSALS):
         trial = optimizer.ask()
-        config, flops = count_cost(rdw, {name: trial.suggest_float(name, *training.SPACE[name]) for name in "rdw"})
+        multipliers = {name: trial.suggest_float(name, *training.SPACE[name]) for name in "rdw"}
+        network = rdw.cost(training.BASELINE["name"], multipliers=multipliers)
+        config, flops = network.config, network.cost.flops
         trial.set_constraint("flops", flops - max_flops)
         if flops <= max_flops:
             return trial, config, flops
         optimizer.tell(trial, state=optuna.trial.TrialState.PRUNED)
     raise SystemExit(f"None of {MAX_PROPOSALS} networks is within the budget: raise --budget.")
-
-
-def count_cost(rdw: Client, multipliers: dict[str, float]) -> tuple[dict[str, Any], int]:
-    """Return the scaled network and its exact FLOPs."""
-    response = rdw.post("/v1/cost", {"architecture": training.BASELINE["name"], "multipliers": multipliers})
-    return response["config"], response["cost"]["flops"]
 
 
 def _parse_arguments() -> argparse.Namespace:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -41,44 +36,6 @@ def run(service: RunningService, example: str, *arguments: str) -> str:
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch, deaf: tuple[str, list[bytes]]) -> Any:
-    """The client of the examples, which talks to the server `deaf`."""
-    monkeypatch.syspath_prepend(EXAMPLES)
-    monkeypatch.setenv("RDW_URL", deaf[0])
-    import ask_tell
-
-    return ask_tell.Client()
-
-
-@pytest.fixture
-def deaf() -> Iterator[tuple[str, list[bytes]]]:
-    """A server that hears the first two requests and hangs up, and answers the third; its URL, and what it heard."""
-    heard: list[bytes] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append(self.rfile.read(int(self.headers["Content-Length"])))
-            if len(heard) < 3:
-                self.close_connection = True
-                return
-            answer = json.dumps({"heard": len(heard)}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", heard
-        server.shutdown()
-        thread.join()
 
 
 def observations(service: RunningService, said: str) -> list[dict]:
@@ -111,18 +68,3 @@ def test_optuna_example_respects_budget_and_reports_results(service: RunningServ
     beyond = re.search(r"^(\d+) networks were above the budget", said, re.MULTILINE)
     assert beyond is not None and int(beyond[1]) > 0
     assert re.search(r"surrogate .*M FLOPs +[\d.]+% ± [\d.]+% predicted", said)
-
-
-def test_example_repeats_unanswered_tell(client: Any, deaf: tuple[str, list[bytes]]) -> None:
-    _, heard = deaf
-
-    assert client.post("/tell", {"accuracy": 0.5}) == {"heard": 3}
-    assert heard == [b'{"accuracy": 0.5}'] * 3
-
-
-def test_example_does_not_repeat_unsafe_requests(client: Any, deaf: tuple[str, list[bytes]]) -> None:
-    _, heard = deaf
-
-    with pytest.raises(http.client.RemoteDisconnected):
-        client.post("/v1/studies", {}, retry=False)
-    assert len(heard) == 1
