@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 from alembic import context
 from sqlalchemy import Connection
 
 from app.core.settings import get_settings
-from app.db.data_loss import refuse_data_loss
 from app.db.session import engine_for
 from app.db.tables import Base
 
@@ -20,8 +17,7 @@ def run(connection: Connection) -> None:
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
     )
-    may_discard_data = context.config.attributes.get("may_discard_data", False)
-    with context.begin_transaction(), nullcontext() if may_discard_data else refuse_data_loss(connection):
+    with context.begin_transaction():
         context.run_migrations()
 
 

@@ -71,10 +71,12 @@ def worker(settings: "Settings") -> int:
 def migrate(
     settings: "Settings",
     down_to: str | None = option("Revert the migrations after this one instead (0012; base: all).", "REVISION"),
-    discard_data: bool = flag("--discard-data", "With --down-to: also if that deletes data."),
+    discard_data: bool = flag(
+        "--discard-data",
+        "With --down-to: delete what those migrations added, with its data.",
+    ),
 ) -> int:
     """Migrate the database to the schema of this version."""
-    from app.db.data_loss import WouldLoseData
     from app.db.migrate import UnknownRevision, downgrade, schema_revisions, upgrade
     from app.doctor import startup
 
@@ -82,9 +84,11 @@ def migrate(
     if problem:
         return _report(problem)
     if down_to is not None:
+        if not discard_data:
+            return _report("--down-to deletes data. Back up the database first, then add --discard-data.")
         try:
-            downgrade(settings.database, down_to, discard_data=discard_data)
-        except (WouldLoseData, UnknownRevision) as refused:
+            downgrade(settings.database, down_to)
+        except UnknownRevision as refused:
             return _report(str(refused))
         print(f"the schema is that of {schema_revisions(settings.database)[0] or 'an empty database'}")
         return 0

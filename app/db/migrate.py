@@ -31,24 +31,20 @@ def upgrade(url: str, revision: str = "head") -> None:
         with _engine(url).begin() as connection:
             _lock(connection)
             if not _is_newer(MigrationContext.configure(connection).get_current_revision()):
-                config = alembic_config(connection)
-                config.attributes["may_discard_data"] = True  # an upgrade deletes only what it means to
-                command.upgrade(config, revision)
+                command.upgrade(alembic_config(connection), revision)
     except OperationalError as error:
         raise DatabaseUnavailable from error
 
 
-def downgrade(url: str, revision: str = "base", *, discard_data: bool = False) -> None:
-    """Revert all migrations down to `revision`, all or none.
+def downgrade(url: str, revision: str = "base") -> None:
+    """Revert all migrations down to `revision`, all or none, with the data in what they drop.
 
-    Raises: WouldLoseData if they drop tables or columns that hold data, unless `discard_data`; UnknownRevision.
+    Raises: UnknownRevision.
     """
     with _engine(url).begin() as connection:
         _lock(connection)
-        config = alembic_config(connection)
-        config.attributes["may_discard_data"] = discard_data
         try:
-            command.downgrade(config, revision)
+            command.downgrade(alembic_config(connection), revision)
         except CommandError as error:
             raise UnknownRevision(str(error)) from error
 

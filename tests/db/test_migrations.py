@@ -64,7 +64,7 @@ def test_latency_migration_keeps_observations_both_ways(empty_database: str) -> 
         assert connection.execute(text("SELECT flops, latency_ms FROM observations")).all() == [(2**40, None)]
         connection.execute(text("UPDATE observations SET latency_ms = 1.5"))
 
-    downgrade(empty_database, "0001", discard_data=True)
+    downgrade(empty_database, "0001")
     assert "latency_ms" not in columns()
     with engine_for(empty_database).begin() as connection:
         assert connection.execute(text("SELECT flops, accuracy FROM observations")).all() == [(2**40, 0.5)]
@@ -109,7 +109,7 @@ def test_queue_migration_keeps_order_and_prefers_clients(empty_database: str) ->
         # What the code before this schema adds while it is still running.
         connection.execute(insert(trials).values(**trial("of the code before", 4)))
 
-    downgrade(empty_database, "0002", discard_data=True)
+    downgrade(empty_database, "0002")
     with engine_for(empty_database).begin() as connection:
         assert connection.scalars(text("SELECT state FROM studies")).one() == "started"
         assert connection.scalars(text("SELECT count(*) FROM study_trials")).one() == 1
