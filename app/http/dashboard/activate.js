@@ -1,20 +1,18 @@
 // Activates or deactivates a version of a predictor.
 
-import { change, send } from "./api.js";
+import { change, readTag } from "./api.js";
 import { confirmAction } from "./dialog.js";
 
 // Does nothing if the version has changed since it was read.
 export async function activate(predictor, signal) {
-  const response = await send(`v1/predictors/${predictor.id}`, { signal });
-  const etag = response.headers.get("ETag");
-  await response.json();
+  const headers = await readTag(`v1/predictors/${predictor.id}`, signal);
   const isConfirmed = await confirmAction(
     `Activate version ${predictor.version}?`,
     `Recommendations for ${predictor.architecture} on ${predictor.dataset} will use it. The current version is kept and can be activated again.`,
     "Activate this version",
   );
   if (!isConfirmed) return false;
-  await change(`v1/predictors/${predictor.id}/activate`, undefined, etag ? { "If-Match": etag } : {});
+  await change(`v1/predictors/${predictor.id}/activate`, undefined, headers);
   return true;
 }
 

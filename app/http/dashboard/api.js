@@ -80,6 +80,14 @@ function randomKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+// Returns the header that refuses a change of what another client has changed meanwhile.
+export async function readTag(path, signal) {
+  const response = await send(path, { signal });
+  const tag = response.headers.get("ETag");
+  await response.arrayBuffer();
+  return tag ? { "If-Match": tag } : {};
+}
+
 export const getBlob = async (path, signal) => (await send(path, { signal })).blob();
 
 // Reads all pages of a list.

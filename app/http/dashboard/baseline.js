@@ -1,6 +1,6 @@
 // A selection of baselines, grouped by family and filtered by a search text.
 
-import { field, h } from "./dom.js";
+import { field, groupBy, h } from "./dom.js";
 import { millions } from "./format.js";
 
 export function baselinePicker(architectures, chosen, onChange) {
@@ -17,9 +17,8 @@ export function baselinePicker(architectures, chosen, onChange) {
   function fill() {
     const shown = matching();
     if (!shown.some((a) => a.name === current)) shown.unshift(architectures.find((a) => a.name === current));
-    const families = Map.groupBy ? Map.groupBy(shown, (a) => a.family) : groupByFamily(shown);
     select.replaceChildren(
-      ...[...families].map(([family, members]) =>
+      ...[...groupBy(shown, (a) => a.family)].map(([family, members]) =>
         h(
           "optgroup",
           { label: family },
@@ -47,10 +46,4 @@ export function baselinePicker(architectures, chosen, onChange) {
   select.addEventListener("change", () => choose(select.value));
   fill();
   return [field("Find a baseline", search), field("Baseline", select, summary)];
-}
-
-function groupByFamily(items) {
-  const families = new Map();
-  for (const item of items) families.set(item.family, [...(families.get(item.family) ?? []), item]);
-  return families;
 }

@@ -9,7 +9,8 @@ export const confirmAction = async (title, text, action) => (await openDialog(ti
 export const askForValues = (title, inputs, action) =>
   openDialog(title, [h("div", { class: "fields" }, inputs.map(([label, input]) => field(label, input)))], action);
 
-function openDialog(title, content, action) {
+// Resolves to the values of the named controls in `content`, or to null if it was closed.
+export function openDialog(title, content, action, close = "Close") {
   const id = uniqueId("dialog");
   const form = h(
     "form",
@@ -20,7 +21,7 @@ function openDialog(title, content, action) {
       "p",
       { class: "actions" },
       h("button", { type: "submit", class: "primary" }, action),
-      h("button", { type: "button", onclick: () => dialog.close() }, "Close"),
+      h("button", { type: "button", onclick: () => dialog.close() }, close),
     ),
   );
   const dialog = h("dialog", { "aria-labelledby": id }, form);

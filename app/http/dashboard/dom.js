@@ -33,6 +33,16 @@ export const options = (select, items, chosen) => {
   return select;
 };
 
+// Creates the list of names and values; `pairs`: [name, value, id of the value or nothing].
+export const facts = (pairs) =>
+  h("dl", { class: "facts" }, pairs.map(([name, value, id]) => h("div", {}, h("dt", {}, name), h("dd", { id }, value))));
+
+export function groupBy(items, keyOf) {
+  const groups = new Map();
+  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
+  return groups;
+}
+
 let ids = 0;
 export const uniqueId = (prefix) => `${prefix}-${++ids}`;
 

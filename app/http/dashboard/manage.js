@@ -1,6 +1,6 @@
 // The buttons to rename, archive and delete a resource. A deletion first says what depends on it.
 
-import { change, remove, send } from "./api.js";
+import { change, readTag, remove } from "./api.js";
 import { askForValues, confirmAction } from "./dialog.js";
 import { h } from "./dom.js";
 import { integer } from "./format.js";
@@ -55,12 +55,4 @@ function describeDependents(counts, dependents) {
     return `${integer(count)} ${kind} (${ids.join(", ")}${count > ids.length ? ", …" : ""})`;
   });
   return `These depend on it: ${listed.join("; ")}.`;
-}
-
-// Returns the header that refuses a change of what another client has changed meanwhile.
-async function readTag(path) {
-  const response = await send(path);
-  const tag = response.headers.get("ETag");
-  await response.arrayBuffer();
-  return tag ? { "If-Match": tag } : {};
 }

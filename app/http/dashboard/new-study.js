@@ -5,7 +5,7 @@ import { field, h, options } from "./dom.js";
 import { describeEstimate } from "./format.js";
 import { specNames } from "./spec-names.js";
 import { latestOnly } from "./latest-only.js";
-import { presetsFor } from "./presets.js";
+import { fillRecipes } from "./presets.js";
 import { problemBox } from "./messages.js";
 
 const rangeField = (id, label, low, high) => {
@@ -57,10 +57,7 @@ export function newStudy(page) {
   let datasets = null;
   let presets = null;
 
-  const updateRecipes = () => {
-    const task = datasets.find((d) => d.name === dataset.value)?.task ?? "classification";
-    options(recipe, presetsFor(task, presets).map((item) => [item, item]));
-  };
+  const updateRecipes = () => fillRecipes(recipe, datasets, dataset.value, presets);
   const requestBody = () => ({
     name: name.value || "unnamed",
     architecture: architecture.value,

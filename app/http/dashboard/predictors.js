@@ -3,7 +3,7 @@
 import { activate, deactivate } from "./activate.js";
 import { getAll } from "./api.js";
 import { archivedChoice } from "./archived.js";
-import { h, renderOnChange } from "./dom.js";
+import { groupBy, h, renderOnChange } from "./dom.js";
 import { fixed, percent, dateTime, integer } from "./format.js";
 import { poll } from "./poll.js";
 import { table } from "./table.js";
@@ -27,24 +27,13 @@ export async function predictors(page) {
     message,
     body,
   );
-  const show = renderOnChange(body, (items) => groupVersions(items).map(([title, versions]) => h("section", { class: "card" }, h("h2", {}, title), versionTable(title, versions, activateVersion, deactivateVersion))));
+  const show = renderOnChange(body, (items) => [...groupBy(items, (item) => `${item.architecture} on ${item.dataset}`)].map(([title, versions]) => h("section", { class: "card" }, h("h2", {}, title), versionTable(title, versions, toggle))));
 
-  async function activateVersion(predictor) {
+  async function toggle(predictor) {
     message.replaceChildren();
     try {
-      if (!(await activate(predictor, page.signal))) return;
-      message.textContent = `Version ${predictor.version} for ${predictor.architecture} on ${predictor.dataset} is active.`;
-    } catch (error) {
-      message.replaceChildren(problemBox(error));
-    }
-    polling.now();
-  }
-
-  async function deactivateVersion(predictor) {
-    message.replaceChildren();
-    try {
-      if (!(await deactivate(predictor))) return;
-      message.textContent = `Version ${predictor.version} for ${predictor.architecture} on ${predictor.dataset} is not active any more.`;
+      if (!(await (predictor.active ? deactivate(predictor) : activate(predictor, page.signal)))) return;
+      message.textContent = `Version ${predictor.version} for ${predictor.architecture} on ${predictor.dataset} is ${predictor.active ? "not active any more" : "active"}.`;
     } catch (error) {
       message.replaceChildren(problemBox(error));
     }
@@ -59,19 +48,11 @@ export async function predictors(page) {
   await polling.running;
 }
 
-function groupVersions(items) {
-  const versions = new Map();
-  for (const item of items) {
-    const title = `${item.architecture} on ${item.dataset}`;
-    versions.set(title, [...(versions.get(title) ?? []), item]);
-  }
-  return [...versions];
-}
-
-function versionTable(title, versions, activateVersion, deactivateVersion) {
+function versionTable(title, versions, toggle) {
+  const button = (p, action) => h("button", { type: "button", "aria-label": `${action} version ${p.version} of ${title}`, onclick: () => toggle(p) }, action);
   const columns = [
     { label: "Version", head: true, cell: (p) => h("a", { href: `#/predictors/${p.id}`, "aria-label": `Version ${p.version} of ${title}` }, String(p.version)) },
-    { label: "Active", cell: (p) => (p.active ? [state("active"), " ", h("button", { type: "button", "aria-label": `Deactivate version ${p.version} of ${title}`, onclick: () => deactivateVersion(p) }, "Deactivate")] : p.archived_at ? "archived" : h("button", { type: "button", "aria-label": `Activate version ${p.version} of ${title}`, onclick: () => activateVersion(p) }, "Activate")) },
+    { label: "Active", cell: (p) => (p.active ? [state("active"), " ", button(p, "Deactivate")] : p.archived_at ? "archived" : button(p, "Activate")) },
     { label: "Points", number: true, cell: (p) => integer(p.observations) },
     ...QUALITY,
     { label: "Gate", cell: (p) => (p.gate ? h("span", { class: "detail" }, p.gate.reason) : "–") },

@@ -1,4 +1,9 @@
-// Returns the presets for a task. Detection presets start with `detection-`.
+// The presets of recipes for a data set. Those of detection start with `detection-`.
 
-export const presetsFor = (task, presets) =>
-  presets.filter((name) => name.startsWith("detection-") === (task === "detection"));
+import { options } from "./dom.js";
+
+export function fillRecipes(select, datasets, dataset, presets) {
+  const task = datasets.find((d) => d.name === dataset)?.task ?? "classification";
+  const fitting = presets.filter((name) => name.startsWith("detection-") === (task === "detection"));
+  options(select, fitting.map((name) => [name, name]));
+}

@@ -5,7 +5,7 @@ import { baselinePicker } from "./baseline.js";
 import { budgetControl, MIN_RATIO, MAX_RATIO } from "./budget.js";
 import { copyButton } from "./clipboard.js";
 import { curves } from "./curve.js";
-import { field, h, options } from "./dom.js";
+import { facts, field, h, options } from "./dom.js";
 import { fixed, millions, multiplier, percent, signedPercent } from "./format.js";
 import { currentKey } from "./key.js";
 import { specNames } from "./spec-names.js";
@@ -43,7 +43,7 @@ export async function scale(page) {
   const train = trainForm(page, datasets);
   const parts = {
     readouts: readouts(),
-    facts: h("dl", { class: "facts" }),
+    facts: h("div", {}),
     notes: h("div", { class: "notes" }),
     stages: h("div", {}),
     rules: h("div", { class: "rules" }),
@@ -166,7 +166,7 @@ export async function scale(page) {
         const reason = result.rule_reason ? [h("p", {}, `Rule: ${ruleLabel(result.rule)}. ${result.rule_reason}`)] : [];
         parts.notes.replaceChildren(...reason, ...result.warnings.map((w) => h("p", { class: "warning" }, w.detail)));
         parts.readouts.show(result);
-        parts.facts.replaceChildren(...facts(result, cost));
+        parts.facts.replaceChildren(facts(factsOf(result, cost)));
         parts.stages.replaceChildren(stageCosts(cost));
         config.textContent = JSON.stringify(result.config, null, 2);
         copies.hidden = false;
@@ -310,9 +310,9 @@ function readouts() {
   };
 }
 
-function facts(answer, cost) {
+function factsOf(answer, cost) {
   const accuracy = answer.predicted_accuracy;
-  const pairs = [
+  return [
     ["Multiply-adds", millions(answer.cost.flops), "fact-flops"],
     ["Budget error", signedPercent(answer.budget_error), "fact-error"],
     ["Parameters", millions(answer.cost.params), "fact-params"],
@@ -324,7 +324,6 @@ function facts(answer, cost) {
       "fact-accuracy",
     ],
   ];
-  return pairs.map(([name, value, id]) => h("div", {}, h("dt", {}, name), h("dd", { id }, value)));
 }
 
 const describe = ({ multipliers: m, config, cost, budget_error }) =>

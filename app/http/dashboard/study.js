@@ -2,7 +2,7 @@
 
 import { change, get } from "./api.js";
 import { confirmAction } from "./dialog.js";
-import { h, renderOnChange } from "./dom.js";
+import { facts, h, renderOnChange } from "./dom.js";
 import { figures } from "./figures.js";
 import { fixed, integer, millions, multiplier, percent } from "./format.js";
 import { manageButtons } from "./manage.js";
@@ -62,7 +62,7 @@ export async function study(page) {
     s.description ? h("p", { class: "detail" }, s.description) : null,
   ]);
   const showCounts = renderOnChange(counts, (trials) =>
-    h("dl", { class: "facts" }, ordered(spec.trialStates, COUNT_ORDER).map((name) => h("div", {}, h("dt", {}, name), h("dd", { id: `count-${name}` }, integer(trials[name] ?? 0))))),
+    facts(ordered(spec.trialStates, COUNT_ORDER).map((name) => [name, integer(trials[name] ?? 0), `count-${name}`])),
   );
   const showFront = renderOnChange(front, frontTable);
   const showCorrelations = renderOnChange(correlations, correlationTable);

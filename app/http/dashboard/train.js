@@ -5,7 +5,7 @@ import { field, h, options } from "./dom.js";
 import { describeEstimate } from "./format.js";
 import { specNames } from "./spec-names.js";
 import { latestOnly } from "./latest-only.js";
-import { presetsFor } from "./presets.js";
+import { fillRecipes } from "./presets.js";
 import { problemBox } from "./messages.js";
 
 export function trainForm(page, allDatasets) {
@@ -31,10 +31,7 @@ export function trainForm(page, allDatasets) {
 
   options(dataset, datasets.map((d) => [d.name, d.name]));
 
-  const updateRecipes = () => {
-    const task = datasets.find((d) => d.name === dataset.value)?.task ?? "classification";
-    options(recipe, presetsFor(task, presets).map((name) => [name, name]));
-  };
+  const updateRecipes = () => fillRecipes(recipe, datasets, dataset.value, presets);
   const requestBody = (more) => ({
     ...body,
     dataset: dataset.value,

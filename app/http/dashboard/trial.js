@@ -1,7 +1,7 @@
 // One trial, updated by its events.
 
 import { getBlob, change, get } from "./api.js";
-import { h, renderOnChange } from "./dom.js";
+import { facts, h, renderOnChange } from "./dom.js";
 import { events } from "./events.js";
 import { dateTime, duration, fixed, integer, millions, multiplier, percent, shortId } from "./format.js";
 import { currentKey } from "./key.js";
@@ -134,7 +134,7 @@ export async function trial(page) {
 
 function detail(t, download) {
   const result = t.result;
-  const facts = [
+  const networkFacts = [
     ["Multiply-adds", millions(t.flops)],
     ["Parameters", millions(t.params)],
     ["Input (px)", String(t.config.resolution)],
@@ -150,7 +150,6 @@ function detail(t, download) {
     ["Latency", result.latency ? `${fixed(result.latency.median_ms, 2)} ms` : "–"],
     ["Predicted accuracy", t.predicted?.mean !== undefined ? `${percent(t.predicted.mean)} ± ${percent(t.predicted.sd)}` : "–"],
   ];
-  const list = (pairs) => h("dl", { class: "facts" }, pairs.map(([n, v, id]) => h("div", {}, h("dt", {}, n), h("dd", { id }, v))));
   const attempts = [
     { label: "Worker", head: true, cell: (a) => a.worker },
     { label: "Started", cell: (a) => dateTime(a.started_at) },
@@ -165,12 +164,12 @@ function detail(t, download) {
           "section",
           { class: "card" },
           h("h2", {}, "Result"),
-          list(resultFacts),
+          facts(resultFacts),
           h("h3", {}, "Files"),
           h("ul", { class: "files" }, [...ARTIFACTS, ...(t.result?.worst_pairs ? NAMED_ARTIFACTS : [])].map((file) => h("li", {}, h("a", { href: `v1/trials/${t.id}/artifacts/${file}`, download: file, onclick: download }, file)))),
         )
       : null,
-    h("section", { class: "card" }, h("h2", {}, "Network"), list(facts), h("details", {}, h("summary", {}, "Config and recipe"), h("pre", { tabindex: "0", "aria-label": "Config and recipe as JSON" }, JSON.stringify({ config: t.config, recipe: t.recipe }, null, 2)))),
+    h("section", { class: "card" }, h("h2", {}, "Network"), facts(networkFacts), h("details", {}, h("summary", {}, "Config and recipe"), h("pre", { tabindex: "0", "aria-label": "Config and recipe as JSON" }, JSON.stringify({ config: t.config, recipe: t.recipe }, null, 2)))),
     t.attempts.length ? h("section", { class: "card" }, h("h2", {}, "Attempts"), table("Attempts", attempts, t.attempts, { shown: false })) : null,
   ];
 }

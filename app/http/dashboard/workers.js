@@ -1,7 +1,7 @@
 // Workers and the queue.
 
 import { get } from "./api.js";
-import { h, renderOnChange } from "./dom.js";
+import { facts, h, renderOnChange } from "./dom.js";
 import { duration, dateTime, integer } from "./format.js";
 import { poll } from "./poll.js";
 import { table } from "./table.js";
@@ -23,17 +23,13 @@ export async function workers(page) {
   const list = h("section", { class: "card" });
   page.root.append(queueFacts, list);
   const showQueue = renderOnChange(queueFacts, (queue) =>
-    h(
-      "dl",
-      { class: "facts" },
-      [
-        ["Waiting", integer(queue.queued), "queue-queued"],
-        ["Paused", integer(queue.paused)],
-        ["Running", integer(queue.running), "queue-running"],
-        ["Workers", integer(queue.workers), "queue-workers"],
-        ["Wait of a new trial", queue.wait ? `about ${duration(queue.wait.seconds)}` : "until a worker starts"],
-      ].map(([name, value, id]) => h("div", {}, h("dt", {}, name), h("dd", { id }, value))),
-    ),
+    facts([
+      ["Waiting", integer(queue.queued), "queue-queued"],
+      ["Paused", integer(queue.paused)],
+      ["Running", integer(queue.running), "queue-running"],
+      ["Workers", integer(queue.workers), "queue-workers"],
+      ["Wait of a new trial", queue.wait ? `about ${duration(queue.wait.seconds)}` : "until a worker starts"],
+    ]),
   );
   const showList = renderOnChange(list, (items) =>
     items.length ? table("Workers with a heartbeat within the last hour", COLUMNS, items) : h("p", { class: "hint" }, "There are no workers. Start one with `rdw worker`."),
