@@ -47,8 +47,6 @@ from rdw_client.request import (
     CSV,
     Kind,
     Ref,
-    architecture_path,
-    dataset_path,
     delete,
     dependents_of,
     get,
@@ -63,12 +61,9 @@ from rdw_client.request import (
     post_csv,
     post_for_list,
     post_for_member,
-    predictor_path,
-    quoted_id,
-    study_path,
+    resource_path,
     target,
     targets,
-    trial_path,
     with_etag,
 )
 from rdw_client.retry import RetryPolicy
@@ -119,7 +114,7 @@ class Client:
 
     def architecture(self, name: str) -> Architecture:
         """Get a baseline with its network and its scaling rules."""
-        return self._transport.send(get(architecture_path(name), Architecture))
+        return self._transport.send(get(resource_path("architecture", name), Architecture))
 
     def register_architecture(self, spec: JsonObject) -> Architecture:
         """Register a baseline of your own under its name; registering the same one again has no effect."""
@@ -138,11 +133,11 @@ class Client:
         What refers to it gets the new name too, and its former name goes on to stand for it.
         """
         body = {"name": name, "description": description, "archived": archived}
-        return self._transport.send(patch(architecture_path(architecture), Architecture, body))
+        return self._transport.send(patch(resource_path("architecture", architecture), Architecture, body))
 
     def delete_architecture(self, name: str, *, force: bool | None = None) -> None:
         """Delete a registered baseline; with `force` also one that has studies or predictors, which remain."""
-        self._transport.send(delete(architecture_path(name), force=force))
+        self._transport.send(delete(resource_path("architecture", name), force=force))
 
     def cost(
         self,
@@ -282,7 +277,7 @@ class Client:
 
     def dataset(self, name: str) -> Dataset:
         """Get a data set with its classes and what was understood of its folder."""
-        return self._transport.send(get(f"/v1/datasets/{quoted_id(name)}", Dataset))
+        return self._transport.send(get(resource_path("dataset", name), Dataset))
 
     def register_dataset(
         self,
@@ -340,15 +335,15 @@ class Client:
         What refers to it gets the new name too, and its former name goes on to stand for it.
         """
         body = {"name": name, "description": description, "archived": archived}
-        return self._transport.send(patch(dataset_path(dataset), Dataset, body))
+        return self._transport.send(patch(resource_path("dataset", dataset), Dataset, body))
 
     def refresh_dataset(self, name: str) -> Dataset:
         """Read a registered data set again after its images have changed; trials keep their digest."""
-        return self._transport.send(post(f"{dataset_path(name)}/refresh", Dataset))
+        return self._transport.send(post(resource_path("dataset", name, "refresh"), Dataset))
 
     def delete_dataset(self, name: str, *, force: bool | None = None) -> None:
         """Delete a registered data set, not its files; with `force` also one that has studies, which remain."""
-        self._transport.send(delete(dataset_path(name), force=force))
+        self._transport.send(delete(resource_path("dataset", name), force=force))
 
     def train(
         self,
@@ -404,7 +399,7 @@ class Client:
 
     def trial(self, trial: Ref) -> Trial:
         """Get a trial: its state, its progress and, once it has completed, its result."""
-        return self._transport.send(get(trial_path(trial), Trial))
+        return self._transport.send(get(resource_path("trial", trial), Trial))
 
     def trials(
         self,
@@ -430,19 +425,19 @@ class Client:
     ) -> Trial:
         """Name, describe or archive a trial; what is None stays as it is."""
         body = {"name": name, "description": description, "archived": archived}
-        return self._transport.send(patch(trial_path(trial), Trial, body))
+        return self._transport.send(patch(resource_path("trial", trial), Trial, body))
 
     def delete_trial(self, trial: Ref, *, force: bool | None = None) -> None:
         """Delete a trial that has ended, with its observation and files; with `force` also one of a study."""
-        self._transport.send(delete(trial_path(trial), force=force))
+        self._transport.send(delete(resource_path("trial", trial), force=force))
 
     def cancel_trial(self, trial: Ref) -> Trial:
         """Cancel a trial: immediately if it is queued, after its current batch if it is running."""
-        return self._transport.send(post(f"{trial_path(trial)}/cancel", Trial))
+        return self._transport.send(post(resource_path("trial", trial, "cancel"), Trial))
 
     def retry_trial(self, trial: Ref) -> Trial:
         """Queue a failed or cancelled trial again; it resumes from its checkpoint."""
-        return self._transport.send(post(f"{trial_path(trial)}/retry", Trial))
+        return self._transport.send(post(resource_path("trial", trial, "retry"), Trial))
 
     def events(self, trial: Ref, *, last_event_id: int = 0) -> Iterator[Event]:
         """Iterate over a trial's events after `last_event_id` until it ends, across dropped connections."""
@@ -470,7 +465,7 @@ class Client:
         The file is complete or does not exist.
         """
         path = destination(to, file)
-        self._transport.download(get_stream(f"{trial_path(trial)}/artifacts/{quoted_id(file)}"), path)
+        self._transport.download(get_stream(resource_path("trial", trial, "artifacts", file)), path)
         return path
 
     # Studies
@@ -542,7 +537,7 @@ class Client:
 
     def study(self, study: Ref) -> Study:
         """Get a study: its state and the number of its trials in each state."""
-        return self._transport.send(get(study_path(study), Study))
+        return self._transport.send(get(resource_path("study", study), Study))
 
     def studies(
         self, *, architecture: str | None = None, id_prefix: str | None = None, archived: bool | None = None
@@ -565,7 +560,7 @@ class Client:
         With `promote`, which needs scope `admin`, its automatic refits that pass the gate answer everybody.
         """
         body = {"name": name, "description": description, "archived": archived, "promote": promote}
-        return self._transport.send(patch(study_path(study), Study, body))
+        return self._transport.send(patch(resource_path("study", study), Study, body))
 
     def delete_study(self, study: Ref, *, force: bool | None = None) -> None:
         """Delete a study; trials that have ended and predictors remain.
@@ -573,23 +568,23 @@ class Client:
         Without `force` a study that others depend on is not deleted: `Conflict`, whose `extras["dependents"]` has
         the ids of predictors, unfinished trials, open suggestions and observations.
         """
-        self._transport.send(delete(study_path(study), force=force))
+        self._transport.send(delete(resource_path("study", study), force=force))
 
     def start_study(self, study: Ref) -> Study:
         """Queue all trials of a study."""
-        return self._transport.send(post(f"{study_path(study)}/start", Study))
+        return self._transport.send(post(resource_path("study", study, "start"), Study))
 
     def pause_study(self, study: Ref) -> Study:
         """Pause a study: its queued trials wait, running ones continue."""
-        return self._transport.send(post(f"{study_path(study)}/pause", Study))
+        return self._transport.send(post(resource_path("study", study, "pause"), Study))
 
     def resume_study(self, study: Ref) -> Study:
         """Resume a paused study."""
-        return self._transport.send(post(f"{study_path(study)}/resume", Study))
+        return self._transport.send(post(resource_path("study", study, "resume"), Study))
 
     def cancel_study(self, study: Ref) -> Study:
         """Cancel a study's unfinished trials."""
-        return self._transport.send(post(f"{study_path(study)}/cancel", Study))
+        return self._transport.send(post(resource_path("study", study, "cancel"), Study))
 
     def wait_for_study(
         self, study: Ref, progress: Callable[[Study], object] | None = None, *, timeout: float | None = None
@@ -613,7 +608,7 @@ class Client:
     ) -> tuple[Suggestion, ...]:
         """Ask what to train next yourself. Suggestions that this `client` has not reported on yet are repeated."""
         body = {"client": client, "n": n, "lease_seconds": lease_seconds}
-        return self._transport.send(post_for_list(f"{study_path(study)}/ask", Suggestion, body))
+        return self._transport.send(post_for_list(resource_path("study", study, "ask"), Suggestion, body))
 
     def tell(
         self,
@@ -645,33 +640,35 @@ class Client:
             "metrics": metrics,
             "epoch": epoch,
         }
-        return self._transport.send(post(f"{study_path(study)}/tell", TellResponse, body))
+        return self._transport.send(post(resource_path("study", study, "tell"), TellResponse, body))
 
     def observations(self, study: Ref) -> Iterator[Observation]:
         """Iterate over a study's observations, oldest first, including retracted ones."""
-        return self._transport.items(get_page(f"{study_path(study)}/observations", Observation))
+        return self._transport.items(get_page(resource_path("study", study, "observations"), Observation))
 
     def observations_csv(self, study: Ref) -> str:
         """Get a study's observations as CSV."""
-        return self._transport.send(get_text(f"{study_path(study)}/observations", CSV))
+        return self._transport.send(get_text(resource_path("study", study, "observations"), CSV))
 
     def import_observations(
         self, study: Ref, observations: Iterable[JsonObject], *, source: str | None = None
     ) -> Imported:
         """Import results from elsewhere, each with `r`, `d`, `w` and `accuracy`; if one is invalid, none of them."""
         body = {"source": source, "observations": list(observations)}
-        return self._transport.send(post(f"{study_path(study)}/observations", Imported, body))
+        return self._transport.send(post(resource_path("study", study, "observations"), Imported, body))
 
     def import_csv(self, study: Ref, table: str | bytes | Path, *, source: str | None = None) -> Imported:
         """Import results from CSV whose first line names the columns, as text, as bytes or as a file.
 
         Results that the study has already are not added again.
         """
-        return self._transport.send(post_csv(f"{study_path(study)}/observations", Imported, table, source=source))
+        return self._transport.send(
+            post_csv(resource_path("study", study, "observations"), Imported, table, source=source)
+        )
 
     def retract(self, study: Ref, observation: int, reason: str) -> Observation:
         """Retract an observation: it can still be read but is no longer used."""
-        path = f"{study_path(study)}/observations/{observation}/retract"
+        path = resource_path("study", study, "observations", str(observation), "retract")
         return self._transport.send(post(path, Observation, {"reason": reason}))
 
     def front(self, study: Ref, *, k: int | None = None) -> Front:
@@ -679,19 +676,19 @@ class Client:
 
         A front of fewer than five networks is filled up with dominated ones (`dominated`).
         """
-        return self._transport.send(get(f"{study_path(study)}/front", Front, k=k))
+        return self._transport.send(get(resource_path("study", study, "front"), Front, k=k))
 
     def correlations(self, study: Ref, *, k: int | None = None) -> Correlations:
         """Get the correlations of r, d and w with flops over the front's networks."""
-        return self._transport.send(get(f"{study_path(study)}/correlations", Correlations, k=k))
+        return self._transport.send(get(resource_path("study", study, "correlations"), Correlations, k=k))
 
     def calibration(self, study: Ref) -> Calibration:
         """Get how often the predicted bands contained the measured accuracy of a network trained afterwards."""
-        return self._transport.send(get(f"{study_path(study)}/calibration", Calibration))
+        return self._transport.send(get(resource_path("study", study, "calibration"), Calibration))
 
     def figure(self, study: Ref, name: str, format: str = "svg") -> bytes:
         """Get one of the paper's figures of a study's observations, as svg or png, or its data as csv."""
-        path = f"{study_path(study)}/figures/{quoted_id(name)}.{quoted_id(format)}"
+        path = resource_path("study", study, "figures", f"{name}.{format}")
         return self._transport.send(get_bytes(path))
 
     def train_family(
@@ -713,11 +710,11 @@ class Client:
             "seeds": seeds,
             "predictor": predictor,
         }
-        return self._transport.send(post(f"{study_path(study)}/family", TrainedFamily, body))
+        return self._transport.send(post(resource_path("study", study, "family"), TrainedFamily, body))
 
     def trained_family(self, study: Ref) -> TrainedFamily:
         """Get the results of a family's networks so far."""
-        return self._transport.send(get(f"{study_path(study)}/family", TrainedFamily))
+        return self._transport.send(get(resource_path("study", study, "family"), TrainedFamily))
 
     # Predictors
 
@@ -728,7 +725,7 @@ class Client:
         or "gate" if it passes the promotion gate.
         """
         body = {"k": k, "activate": activate}
-        return self._transport.send(post(f"{study_path(study)}/predictors", Predictor, body))
+        return self._transport.send(post(resource_path("study", study, "predictors"), Predictor, body))
 
     def predictors(self, *, architecture: str | None = None, archived: bool | None = None) -> Iterator[Predictor]:
         """Iterate over all versions of predictors, newest first; with `archived`, over the archived ones."""
@@ -737,43 +734,43 @@ class Client:
 
     def predictor(self, predictor: Ref) -> Predictor:
         """Get a predictor: its training points, hyperparameters and quality of fit."""
-        return self._transport.send(with_etag(get(predictor_path(predictor), Predictor)))
+        return self._transport.send(with_etag(get(resource_path("predictor", predictor), Predictor)))
 
     def curve(
         self, predictor: Ref, *, min_c: float | None = None, max_c: float | None = None, steps: int | None = None
     ) -> Curve:
         """Get r(c), d(c) and accuracy(c) with their standard deviations."""
         query = {"min_c": min_c, "max_c": max_c, "steps": steps}
-        return self._transport.send(get(f"{predictor_path(predictor)}/curve", Curve, **query))
+        return self._transport.send(get(resource_path("predictor", predictor, "curve"), Curve, **query))
 
     def predictor_calibration(self, predictor: Ref) -> Calibration:
         """Get how often the bands of this version contained the measured accuracy."""
-        return self._transport.send(get(f"{predictor_path(predictor)}/calibration", Calibration))
+        return self._transport.send(get(resource_path("predictor", predictor, "calibration"), Calibration))
 
     def activate(self, predictor: Ref, *, if_match: str | None = None) -> Predictor:
         """Use this version from now on.
 
         `if_match` is the etag that it was read with: if it has changed since then, this raises Conflict.
         """
-        request = with_etag(post(f"{predictor_path(predictor)}/activate", Predictor))
+        request = with_etag(post(resource_path("predictor", predictor, "activate"), Predictor))
         if if_match is not None:
             request = request.with_header("If-Match", if_match)
         return self._transport.send(request)
 
     def deactivate(self, predictor: Ref) -> Predictor:
         """Stop using this version by default; the built-in predictor is used until another one is activated."""
-        return self._transport.send(with_etag(post(f"{predictor_path(predictor)}/deactivate", Predictor)))
+        return self._transport.send(with_etag(post(resource_path("predictor", predictor, "deactivate"), Predictor)))
 
     def update_predictor(
         self, predictor: Ref, *, name: str | None = None, description: str | None = None, archived: bool | None = None
     ) -> Predictor:
         """Name, describe or archive a version; what is None stays as it is. The active version cannot be archived."""
         body = {"name": name, "description": description, "archived": archived}
-        return self._transport.send(with_etag(patch(predictor_path(predictor), Predictor, body)))
+        return self._transport.send(with_etag(patch(resource_path("predictor", predictor), Predictor, body)))
 
     def delete_predictor(self, predictor: Ref, *, force: bool | None = None) -> None:
         """Delete a version; with `force` also one that is active or has predicted the accuracy of trials."""
-        self._transport.send(delete(predictor_path(predictor), force=force))
+        self._transport.send(delete(resource_path("predictor", predictor), force=force))
 
     def dependents(self, kind: Kind, resource: Ref) -> Dependents:
         """Get what depends on a study, trial, architecture, dataset or predictor; it is deleted only with `force` then.
@@ -804,7 +801,7 @@ class Client:
         """Follow the event stream. When a connection drops, the trial's current state is yielded as an event."""
         while True:
             closed_by_service = False
-            request = get_stream(f"{trial_path(trial)}/events", follower.request_headers())
+            request = get_stream(resource_path("trial", trial, "events"), follower.request_headers())
             read_timeout = deadline.read_timeout(monotonic())
             try:
                 with self._transport.stream(request, read_timeout) as response:

@@ -56,7 +56,6 @@ class Problem(RdwError):
         self.title = str(document.get("title", f"HTTP {status}"))
         self.detail = str(document.get("detail", ""))
         self.errors: list[dict[str, Any]] = list(document.get("errors") or [])
-        self.extras = {name: value for name, value in document.items() if name not in _STANDARD_MEMBERS}
         super().__init__(self._message())
 
     @property
@@ -121,7 +120,6 @@ class TargetOutOfRange(Invalid):
         return self.raw.get("nearest")
 
 
-_STANDARD_MEMBERS = ("type", "title", "status", "detail", "instance", "errors")
 _CLASS_BY_KIND: dict[str, type[Problem]] = {
     "quota-exceeded": QuotaExceeded,
     "space-exhausted": SpaceExhausted,

@@ -7,7 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache
-from typing import Any, ClassVar, Generic, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Self,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from rdw_client.display import html_table, one_line, rows_of, to_dataframe
 from rdw_client.errors import NotUnderstood
@@ -17,16 +28,17 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A response, or a part of one; `raw` is its JSON."""
+    """A response, or a part of one; `raw` is its JSON. Subclasses become dataclasses of the same kind."""
 
     summary_fields: ClassVar[tuple[str, ...]] = ()  # what `repr` and tables show, in this order; by default all fields
 
     raw: Json = field(repr=False, compare=False)
 
     def __init_subclass__(cls) -> None:
-        cls.__repr__ = Model.__repr__  # type: ignore[method-assign]  # dataclass would define one that shows all fields
+        dataclass(frozen=True, kw_only=True, repr=False)(cls)
 
     def __repr__(self) -> str:
         return one_line(self)
@@ -94,7 +106,6 @@ class Page(Generic[T]):
     next: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Dependents(Model):
     """What depends on a resource: the number of other resources by kind, and the ids of the first 100 of each."""
 
@@ -104,7 +115,6 @@ class Dependents(Model):
     dependent_counts: dict[str, int]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Multipliers(Model):
     """Multipliers relative to the baseline. All widths in `w_interval` give the same network."""
 
@@ -119,7 +129,6 @@ class Multipliers(Model):
     w_stages: tuple[float, ...] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Cost(Model):
     """The cost of one image; `flops` are multiply-adds of convolutions and linear layers."""
 
@@ -135,7 +144,6 @@ class Cost(Model):
     counters: tuple[Json, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
 class Costed(Model):
     """A network and its cost."""
 
@@ -147,14 +155,12 @@ class Costed(Model):
     in_chans: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class PredictedAccuracy(Model):
     mean: float
     sd: float
     dataset: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class PredictorRef(Model):
     id: str
     version: int
@@ -164,7 +170,6 @@ class PredictorRef(Model):
     study_id: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Note(Model):
     """A warning, such as `extrapolated`, `transferred` or `budget_missed` (`code`)."""
 
@@ -172,7 +177,6 @@ class Note(Model):
     detail: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class Estimate(Model):
     """The estimated seconds of a training on one worker; nine in ten lie between `low` and `high`."""
 
@@ -184,7 +188,6 @@ class Estimate(Model):
     first_use_seconds: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
 class Trial(Model):
     """One network trained on one data set with one recipe and seed."""
 
@@ -231,7 +234,6 @@ class Trial(Model):
         return None if self.result is None else self.result.get("accuracy")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Recommendation(Model):
     """A network for a budget; `config` is all that is needed to build it."""
 
@@ -263,7 +265,6 @@ class Recommendation(Model):
     estimate: Estimate | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Family(Model):
     """A network for each of several budgets."""
 
@@ -272,7 +273,6 @@ class Family(Model):
     in_chans: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Compared(Model):
     """One rule's network (`answer`), or the reason that the rule gives no network (`problem`)."""
 
@@ -290,7 +290,6 @@ class Compared(Model):
     problem: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Comparison(Model):
     """One budget met by several rules."""
 
@@ -300,7 +299,6 @@ class Comparison(Model):
     in_chans: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Architecture(Model):
     """A baseline; `baseline` and `rules` are None in lists."""
 
@@ -319,7 +317,6 @@ class Architecture(Model):
     rules: Json | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Dataset(Model):
     """A data set; `missing` says why the service cannot read it, or is None.
 
@@ -353,7 +350,6 @@ class Dataset(Model):
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
 class Study(Model):
     """A study; `trials` counts its trials by state, and `proposed` of its `size` networks have been sampled."""
 
@@ -384,7 +380,6 @@ class Study(Model):
         return self.state != StudyState.CREATED
 
 
-@dataclass(frozen=True, kw_only=True)
 class Suggestion(Model):
     """A network to train next outside the service."""
 
@@ -407,7 +402,6 @@ class Suggestion(Model):
     reason: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class TellResponse(Model):
     """A reported result; `observation` is its id, or None if it was infeasible or an interim result.
 
@@ -421,7 +415,6 @@ class TellResponse(Model):
     go_on: bool | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Observation(Model):
     """The measured accuracy of a network that was trained by the service or elsewhere."""
 
@@ -444,7 +437,6 @@ class Observation(Model):
     retraction_reason: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class FrontNetwork(Model):
     r: float
     d: float
@@ -458,7 +450,6 @@ class FrontNetwork(Model):
     dominated: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
 class Front(Model):
     """The Pareto front of accuracy and flops, by rising flops; fewer than five networks are filled up."""
 
@@ -466,7 +457,6 @@ class Front(Model):
     hypervolume: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Correlation(Model):
     pearson: float | None = None
     pearson_interval: tuple[float, ...] | None = None
@@ -474,7 +464,6 @@ class Correlation(Model):
     spearman_interval: tuple[float, ...] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Correlations(Model):
     """The correlation of each multiplier with flops along the front."""
 
@@ -483,7 +472,6 @@ class Correlations(Model):
     w: Correlation
 
 
-@dataclass(frozen=True, kw_only=True)
 class Calibration(Model):
     """How often the predicted bands contained the measured accuracy."""
 
@@ -493,7 +481,6 @@ class Calibration(Model):
     items: tuple[Json, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
 class FamilyMember(Model):
     """One rule's network for one budget, trained with some seeds."""
 
@@ -513,12 +500,10 @@ class FamilyMember(Model):
     trials: tuple[Json, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
 class TrainedFamily(Model):
     items: tuple[FamilyMember, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Predictor(Model):
     """A version of a predictor; `activate` accepts its `etag` to detect changes since it was read."""
 
@@ -545,7 +530,6 @@ class Predictor(Model):
     etag: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class CurvePoint(Model):
     c: float
     r: float
@@ -556,7 +540,6 @@ class CurvePoint(Model):
     accuracy_sd: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Curve(Model):
     """r(c), d(c) and accuracy(c); outside `min_c` to `max_c` they are extrapolated."""
 
@@ -565,7 +548,6 @@ class Curve(Model):
     items: tuple[CurvePoint, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Imported(Model):
     imported: int
     duplicates: int = 0
@@ -573,7 +555,6 @@ class Imported(Model):
     ignored_columns: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Worker(Model):
     name: str
     host: str
@@ -585,7 +566,6 @@ class Worker(Model):
     heartbeat_at: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Queue(Model):
     queued: int
     paused: int
@@ -594,12 +574,10 @@ class Queue(Model):
     wait: Estimate | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class Health(Model):
     status: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class Readiness(Model):
     """Whether the service can work; `database`, `broker` and `disk` are `ok` or say what is wrong."""
 

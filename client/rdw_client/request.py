@@ -146,33 +146,9 @@ def targets(flops: Sequence[int], ratios: Sequence[float]) -> list[Json]:
     return [*({"flops": n} for n in flops), *({"ratio": c} for c in ratios)]
 
 
-def trial_path(trial: Ref) -> str:
-    return f"/v1/trials/{quoted_id(trial)}"
-
-
-def study_path(study: Ref) -> str:
-    return f"/v1/studies/{quoted_id(study)}"
-
-
-def predictor_path(predictor: Ref) -> str:
-    return f"/v1/predictors/{quoted_id(predictor)}"
-
-
-def architecture_path(name: str) -> str:
-    return f"/v1/architectures/{quoted_id(name)}"
-
-
-def dataset_path(name: str) -> str:
-    return f"/v1/datasets/{quoted_id(name)}"
-
-
-def resource_path(kind: Kind, ref: Ref) -> str:
-    return f"/v1/{_COLLECTIONS[kind]}/{quoted_id(ref)}"
-
-
-def quoted_id(ref: Ref) -> str:
-    """Quote an id or a name as one segment of a path."""
-    return quote(_id(ref), safe="")
+def resource_path(kind: Kind, ref: Ref, *more: str) -> str:
+    """Return the path of a resource, or of what is below it; each part is quoted."""
+    return "/".join((f"/v1/{_COLLECTIONS[kind]}", *(quote(part, safe="") for part in (_id(ref), *more))))
 
 
 def id_or_none(ref: Ref | None) -> str | None:
