@@ -114,14 +114,14 @@ class Settings(BaseSettings):
     @field_validator("api_keys")
     @classmethod
     def _check_api_keys(cls, value: str) -> str:
-        for digest in filter(None, value.split(",")):
-            if not re.fullmatch(r"[0-9a-f]{64}", digest.strip()):
+        for digest in _split(value):
+            if not re.fullmatch(r"[0-9a-f]{64}", digest):
                 raise ValueError("use SHA-256 digests in hex, not keys: printf %s KEY | sha256sum")
         return value
 
     @property
     def key_digests(self) -> frozenset[str]:
-        return frozenset(digest.strip() for digest in self.api_keys.split(",") if digest.strip())
+        return frozenset(_split(self.api_keys))
 
     @field_validator("database_url")
     @classmethod
@@ -143,7 +143,7 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _check_proxies(cls, value: str) -> str:
-        for proxy in filter(None, map(str.strip, value.split(","))):
+        for proxy in _split(value):
             try:
                 network = ipaddress.ip_network(proxy)  # uvicorn would take a network with host bits for a host name
             except ValueError:
@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _check_origins(cls, value: str) -> str:
-        for origin in filter(None, map(str.strip, value.split(","))):
+        for origin in _split(value):
             if not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", origin):
                 raise ValueError(
                     f"{origin!r} is not an origin: use https://HOST or https://HOST:PORT; there is no wildcard"
@@ -164,19 +164,19 @@ class Settings(BaseSettings):
 
     @property
     def allowed_origins(self) -> frozenset[str]:
-        return frozenset(filter(None, map(str.strip, self.cors_origins.split(","))))
+        return frozenset(_split(self.cors_origins))
 
     @field_validator("allowed_hosts")
     @classmethod
     def _check_hosts(cls, value: str) -> str:
-        for host in filter(None, map(str.strip, value.split(","))):
+        for host in _split(value):
             if not re.fullmatch(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+", host):
                 raise ValueError(f"{host!r} is not a host name or address without port; there is no wildcard")
         return value
 
     @property
     def allowed_host_names(self) -> frozenset[str]:
-        return frozenset(filter(None, (host.strip().lower() for host in self.allowed_hosts.split(","))))
+        return frozenset(_split(self.allowed_hosts.lower()))
 
     @property
     def quotas(self) -> Quotas:
@@ -202,6 +202,11 @@ class Settings(BaseSettings):
     @property
     def thread_count(self) -> int:
         return self.threads or max(1, (os.cpu_count() or 1) // self.worker_count)
+
+
+def _split(text: str) -> list[str]:
+    """Return the parts of a comma-separated list."""
+    return [part for part in map(str.strip, text.split(",")) if part]
 
 
 _INVALID_URL = "this is not a valid URL: special characters in its password must be percent-encoded"
