@@ -52,7 +52,7 @@ def create_rows(n: int, seed: int = 0) -> list[Row]:
     """Return networks with their multiply-adds and a noisy accuracy that saturates with them."""
     rng = np.random.default_rng(seed)
     r, d, w = (rng.uniform(*SPACE[name], n).round(4) for name in ("r", "d", "w"))
-    architecture = baseline(ARCHITECTURE).with_num_classes(CLASSES)
+    architecture = baseline(ARCHITECTURE).adapt(CLASSES)
     _, flops, _ = get_width_grid(architecture).costs(r, d, w)
     accuracy = compute_accuracy(flops / flops_of(architecture), r, d, rng.normal(0, 0.005, n))
     columns = {"r": r, "d": d, "w": w, "accuracy": accuracy.round(4), "flops": flops}

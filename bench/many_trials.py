@@ -73,7 +73,7 @@ def temporary_database(folder: Path) -> Iterator[Settings]:
 
 
 def request_trial(settings: Settings, seed: int) -> str:
-    config = baseline(NETWORK).with_num_classes(DIGITS.num_classes).baseline
+    config = baseline(NETWORK).adapt(DIGITS.num_classes).baseline
     with UnitOfWork(settings.database) as work:
         trial = requests.get_or_create(work, requests.TrialPlan(NETWORK, config, DIGITS, PRESETS["digits-smoke"], seed))
         work.commit()

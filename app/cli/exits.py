@@ -1,6 +1,5 @@
 """The exit codes of `rdw`, as `rdw --help` lists them."""
 
-SUCCESS = 0
 FAILED = 1
 INVALID = 2
 UNREACHABLE = 3

@@ -23,25 +23,17 @@ ServiceError
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from app.scaling.errors import SentBetweenProcesses
 
 Resource = TypeVar("Resource")
 
 _MAX_LISTED = 5  # ids of a kind in a message
 
 
-class ServiceError(Exception):
-    """Root of the service's errors; they can be sent between processes."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
-
-
-def _rebuild(kind: type[ServiceError], args: tuple[Any, ...], attributes: dict[str, Any]) -> ServiceError:
-    error = kind.__new__(kind, *args)
-    error.args = args
-    error.__dict__.update(attributes)
-    return error
+class ServiceError(SentBetweenProcesses):
+    """Root of the service's errors."""
 
 
 class NotFound(ServiceError):

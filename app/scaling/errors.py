@@ -16,18 +16,22 @@ from contextlib import contextmanager
 from typing import Any
 
 
-class ScalingError(Exception):
-    """The base class of all errors of the scaling core; they can be sent between processes."""
+class SentBetweenProcesses(Exception):
+    """An error that can be pickled although its arguments are not those of its constructor."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
-def _rebuild(kind: type[ScalingError], args: tuple[Any, ...], attributes: dict[str, Any]) -> ScalingError:
+def _rebuild(kind: type[Exception], args: tuple[Any, ...], attributes: dict[str, Any]) -> Exception:
     error = kind.__new__(kind, *args)
     error.args = args
     error.__dict__.update(attributes)
     return error
+
+
+class ScalingError(SentBetweenProcesses):
+    """The base class of all errors of the scaling core."""
 
 
 class UnknownArchitecture(ScalingError):

@@ -233,10 +233,6 @@ class Architecture(SentByFields):
         scaled = (distribute_repeats(n, round_repeats(sum(n), depth, self.rules.depth)) for n in repeats_by_stage)
         return tuple(chain.from_iterable(scaled))
 
-    def with_num_classes(self, num_classes: int) -> Architecture:
-        """Return the same baseline with a classifier for another number of classes."""
-        return self.adapt(num_classes)
-
     def adapt(self, num_classes: int | None = None, in_chans: int | None = None) -> Architecture:
         """Return the same baseline for another number of classes or of the input's channels."""
         base = self.baseline

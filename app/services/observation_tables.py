@@ -12,7 +12,6 @@ from app.core.csv_cells import unescape
 from app.scaling.search.observations import Role
 
 REQUIRED = ("r", "d", "w", "accuracy")
-OPTIONAL = ("seconds", "latency_ms", "role", "retracted_at", "retraction_reason")
 _ALIASES = {
     "r": ("r", "r_multiplier", "resolution_multiplier"),
     "d": ("d", "d_multiplier", "depth", "depth_multiplier"),

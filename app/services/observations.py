@@ -19,11 +19,11 @@ from app.core.errors import Conflict, InvalidRequest, NotFound, require_found
 from app.core.studies import ReportedResult
 from app.core.trials import TrainingProgress, TrialResult
 from app.db.bulk_insert import PreparedRows
-from app.db.database_cache import DatabaseCache
 from app.db.repositories.observations import StudyObservation
 from app.db.tables import ObservationRow, StudyRow, SuggestionRow, TrialRow, utc_now
 from app.db.unit_of_work import UnitOfWork
 from app.scaling import families
+from app.scaling.bounded_cache import BoundedCache
 from app.scaling.families import flops_of
 from app.scaling.network import Architecture, Multipliers
 from app.scaling.search.observations import Observation, Role
@@ -155,7 +155,7 @@ class _CachedObservations:
 
 
 _BYTES_PER_OBSERVATION = 600
-_cache: DatabaseCache[str, _CachedObservations] = DatabaseCache(
+_cache: BoundedCache[tuple[str, str], _CachedObservations] = BoundedCache(
     "observations", lambda cached: _BYTES_PER_OBSERVATION * (1 + len(cached.observations))
 )
 
@@ -165,13 +165,14 @@ def load_for_study(work: UnitOfWork, study: StudyRow) -> list[Observation]:
 
     They are cached until the study changes; if observations were only added, only the new ones are read.
     """
-    before, version = _cache.get(work, study.id), work.studies.version(study.id)
+    key = work.database, study.id
+    before, version = _cache.get(key), work.studies.version(study.id)
     if before is not None and before.version == version:
         return before.observations
     cached = None if before is None else _append_new(work, study.id, version, before)
     if cached is None:
         cached = _read(work, study.id, version, _CachedObservations(version, 0, (0, 0), []))
-    _cache.put(work, study.id, cached)
+    _cache.put(key, cached)
     return cached.observations
 
 

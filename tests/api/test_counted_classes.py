@@ -54,7 +54,7 @@ def test_scale_meets_with_a_data_set_what_training_meets(client: TestClient) -> 
 
 def test_ratio_is_relative_to_the_counted_baseline(client: TestClient) -> None:
     answer = post(client, "/v1/scale", architecture="tinynet_e", target={"ratio": 0.5}, num_classes=10)
-    ten = baseline("tinynet_e").with_num_classes(10)
+    ten = baseline("tinynet_e").adapt(10)
 
     assert answer["target_flops"] == round(
         0.5 * post(client, "/v1/cost", architecture="tinynet_e", num_classes=10)["cost"]["flops"]
@@ -99,7 +99,7 @@ def test_contradictions_are_refused(client: TestClient, path: str, body: dict[st
 
 
 def test_config_keeps_its_own_classes(client: TestClient) -> None:
-    config = baseline("resnet18").with_num_classes(12).baseline.to_json()
+    config = baseline("resnet18").adapt(12).baseline.to_json()
 
     assert post(client, "/v1/cost", config=config)["num_classes"] == 12
     assert client.post("/v1/cost", json={"config": config, "num_classes": 3}).status_code == 422

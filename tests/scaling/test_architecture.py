@@ -120,7 +120,7 @@ def test_array_of_widths_gives_each_widths_channels(architecture: Architecture, 
 
 
 def test_other_classes_change_the_classifier_alone() -> None:
-    ten = B0.with_num_classes(10)
+    ten = B0.adapt(10)
 
     assert ten.baseline.num_classes == 10
-    assert ten.with_num_classes(1000) == B0
+    assert ten.adapt(1000) == B0

@@ -311,7 +311,7 @@ def test_frozen_batch_size_is_rejected() -> None:
 def test_latency_grows_with_the_network(tmp_path: Path) -> None:
     small, large = (
         export_files(network_of(config), config, tmp_path / name).latency
-        for name, config in (("small", TINY), ("large", families.baseline("resnet18").with_num_classes(10).baseline))
+        for name, config in (("small", TINY), ("large", families.baseline("resnet18").adapt(10).baseline))
     )
 
     for result in (small, large):

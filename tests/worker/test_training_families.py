@@ -20,7 +20,7 @@ ONE_PER_FAMILY = [family.baselines[0].name for family in families().values()]
 
 def narrow(name: str) -> Config:
     """Return the smallest network of a baseline, for digits."""
-    config = baseline(name).with_num_classes(10).scale(Multipliers(r=0.15, d=0.1, w=0.05))
+    config = baseline(name).adapt(10).scale(Multipliers(r=0.15, d=0.1, w=0.05))
     return replace(config, resolution=32, in_chans=1)
 
 

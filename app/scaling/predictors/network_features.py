@@ -19,7 +19,6 @@ from app.scaling.network import Architecture, Config
 from app.scaling.rounding import PX_NOISE, distribute_repeats
 
 Array = NDArray[np.float64]
-Features = tuple[float, ...]
 
 
 def features_at(architecture: Architecture, c: ArrayLike, r: ArrayLike, d: ArrayLike) -> Array:

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 
 from app.core.deletion import Deletion, Listed
 from app.core.errors import Conflict, InvalidRequest, NotFound, require_found
-from app.db.database_cache import DatabaseCache
 from app.db.tables import PredictorRow
 from app.db.unit_of_work import UnitOfWork
+from app.scaling.bounded_cache import BoundedCache
 from app.scaling.predictors import published_tinynets
 from app.scaling.predictors.predictor import Predictor
 from app.scaling.predictors.promotion_gate import Decision
@@ -134,7 +134,7 @@ def _find_version(work: UnitOfWork, row: PredictorRow, version: int | None) -> P
     return require_found(stored_version, f"version {version} of predictor", row.id)
 
 
-_cache: DatabaseCache[str, Predictor] = DatabaseCache("predictors", lambda predictor: predictor.nbytes)
+_cache: BoundedCache[tuple[str, str], Predictor] = BoundedCache("predictors", lambda predictor: predictor.nbytes)
 
 
 def load(work: UnitOfWork, row: PredictorRow) -> Predictor:
@@ -144,7 +144,7 @@ def load(work: UnitOfWork, row: PredictorRow) -> Predictor:
     """
     if row.id == published_tinynets.PREDICTOR:
         return published_tinynets.published_predictor()
-    return _cache.get_or_compute(work, row.id, lambda: Predictor.from_json(row.data))
+    return _cache.get_or_compute((work.database, row.id), lambda: Predictor.from_json(row.data))
 
 
 def add_version(

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from app.db.database_cache import DatabaseCache
 from app.db.tables import PredictorRow, StudyRow
 from app.db.unit_of_work import UnitOfWork
+from app.scaling.bounded_cache import BoundedCache
 from app.scaling.predictors.point import BuiltPoint
 from app.scaling.predictors.predictor import Predictor
 from app.scaling.predictors.published_tinynets import are_published
@@ -100,15 +100,15 @@ def compute_front(work: UnitOfWork, study: StudyRow, k: int) -> Front:
     return Front(all_observations, counted, smoothed, select_front(counted, k, smoothed=smoothed))
 
 
-_smoothed: DatabaseCache[tuple[str, int], Smoothed] = DatabaseCache(
+_smoothed: BoundedCache[tuple[str, str, int], Smoothed] = BoundedCache(
     "smoothed_accuracies", lambda smoothed: 32 * len(smoothed.accuracy) + 200
-)  # by study and content
+)  # by database, study and content
 
 
 def _smooth(work: UnitOfWork, study: StudyRow, counted: list[Observation]) -> Smoothed:
     """Return the smoothed accuracies from a cache, since a surrogate takes a tenth of a second."""
     content = hash(tuple((o.r, o.d, o.w, o.flops, o.accuracy) for o in counted))
-    return _smoothed.get_or_compute(work, (study.id, content), lambda: smooth(study.spec, counted))
+    return _smoothed.get_or_compute((work.database, study.id, content), lambda: smooth(study.spec, counted))
 
 
 @dataclass(frozen=True)

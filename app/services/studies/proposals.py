@@ -8,9 +8,9 @@ from itertools import islice
 from app.core.predictions import PredictedAccuracy
 from app.core.studies import SuggestionState
 from app.core.trials import TrialState
-from app.db.database_cache import DatabaseCache
 from app.db.tables import StudyRow
 from app.db.unit_of_work import UnitOfWork
+from app.scaling.bounded_cache import BoundedCache
 from app.scaling.network import Architecture
 from app.scaling.predictors.point import BuiltPoint
 from app.scaling.search.active_sampler import TunedPrior, propose
@@ -22,7 +22,7 @@ from app.services.trials.lifecycle import UNFINISHED
 
 _MAX_HISTORIES = 256  # finished trainings whose learning curves are read
 
-_tuned: DatabaseCache[str, TunedPrior] = DatabaseCache("tuned_priors", lambda _: 2000)  # by study
+_tuned: BoundedCache[tuple[str, str], TunedPrior] = BoundedCache("tuned_priors", lambda _: 2000)  # by study
 
 Curve = tuple[tuple[int, float], ...]
 
@@ -126,11 +126,11 @@ def propose_networks(work: UnitOfWork, study: StudyRow, n: int) -> Ranking:
         pending=past.pending,
         stopped=past.stopped,
         excluded=past.taken,
-        tuned_prior=_tuned.get(work, study.id),
+        tuned_prior=_tuned.get((work.database, study.id)),
         epochs=study.recipe.epochs,
     )
     if proposals.tuned_prior is not None:
-        _tuned.put(work, study.id, proposals.tuned_prior)
+        _tuned.put((work.database, study.id), proposals.tuned_prior)
     expected = iter([PredictedAccuracy(*belief, predictor=None) for belief in proposals.expected or ()])
     return Ranking(
         study.spec,
