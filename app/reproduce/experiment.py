@@ -39,7 +39,7 @@ SECONDARY = tuple((rule, reference) for reference in ("dwr", "published") for ru
 PUBLISHED_PREDICTOR = "published-tinynets"
 FIRST_STUDY_SEED, FIRST_FAMILY_SEED = 101, 201
 _STUDY_PRIORITY, _FAMILY_PRIORITY = -5, -10  # a study's trainings come first
-_POLL_SECONDS = 5.0
+_POLL_SECONDS = 1.0
 _POLLED_AT_ONCE = 16  # trainings end in about the order of their requests
 
 
