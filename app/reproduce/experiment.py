@@ -38,7 +38,7 @@ SECONDARY = tuple((rule, reference) for reference in ("dwr", "published") for ru
 
 PUBLISHED_PREDICTOR = "published-tinynets"
 FIRST_STUDY_SEED, FIRST_FAMILY_SEED = 101, 201
-_STUDY_PRIORITY, _FAMILY_PRIORITY = -5, -10  # a study's trainings come first
+_STUDY_PRIORITY, _FAMILY_PRIORITY = -5, -10  # studies come first, then all networks with the first seed
 _POLL_SECONDS = 1.0
 _POLLED_AT_ONCE = 16  # trainings end in about the order of their requests
 
@@ -101,6 +101,7 @@ class _Request:
 
     title: str
     trial: str
+    priority: int
     create_record: Callable[[Trial], Record]
 
 
@@ -184,8 +185,8 @@ class Experiment:
             cost = network.config.resolution, network.cost.flops, network.cost.params
             if not self._is_recorded(study_key(source.number, seed, *cost)):
                 record = partial(study_record, number=source.number, multipliers=network.multipliers.to_json())
-                trial = self._train(config, seed, _STUDY_PRIORITY)
-                requests.append(_Request(f"network {number} of study {source.number}", trial.id, record))
+                title = f"network {number} of study {source.number}"
+                requests.append(self._request(title, config, seed, _STUDY_PRIORITY, record))
         return requests
 
     def _finish_study(self, source: _Source, requests: Sequence[_Request]) -> None:
@@ -248,8 +249,8 @@ class Experiment:
                 continue
             record = partial(family_record, number=number, rule=rule, budget=budget, answer=answer)
             for seed in unrecorded:
-                trial = self._train(answer["config"], seed, _FAMILY_PRIORITY)
-                requests.append(_Request(f"{rule} at {budget:.3f}, seed {seed}", trial.id, record))
+                title, priority = f"{rule} at {budget:.3f}, seed {seed}", _FAMILY_PRIORITY - seeds.index(seed)
+                requests.append(self._request(title, answer["config"], seed, priority, record))
         return requests
 
     def _recommend(self, rule: str, budget: float, study: Study | None) -> Recommendation:
@@ -264,18 +265,21 @@ class Experiment:
 
     # Trainings and records
 
-    def _train(self, config: dict[str, Any], seed: int, priority: int) -> Trial:
-        return self._client.train(
+    def _request(
+        self, title: str, config: dict[str, Any], seed: int, priority: int, record: Callable[[Trial], Record]
+    ) -> _Request:
+        trial = self._client.train(
             config=config,
             dataset=self._design.dataset,
             recipe=_plain(self._design.recipe),
             seed=seed,
             priority=priority,
         )
+        return _Request(title, trial.id, priority, record)
 
     def _finish(self, requests: Sequence[_Request], title: str) -> None:
         """Wait until trainings have ended, and record them."""
-        pending = list(requests)
+        pending = sorted(requests, key=lambda request: -request.priority)
         while pending:
             ended = [request for request in pending[:_POLLED_AT_ONCE] if self._record_request(request)]
             pending = [request for request in pending if request not in ended]

@@ -118,7 +118,10 @@ def test_killed_experiment_resumes_on_another_machine(tmp_path: Path) -> None:
     assert len(before) >= 5
     assert after[: len(before)] == before
     assert f"{len(before)} of them are recorded already." in second.stdout
-    keys = [(r["kind"], r["study"], r["rule"], r["budget"], r["px"], r["flops"], r["params"]) for r in map(json.loads, after)]
+    keys = [
+        (r["kind"], r["study"], r["rule"], r["budget"], r["px"], r["flops"], r["params"])
+        for r in map(json.loads, after)
+    ]
     assert len(keys) == len(set(keys)) and sum(kind == "study" for kind, *_ in keys) == 2 * 8
     with sqlite3.connect(tmp_path / "second" / "data" / "rdw.sqlite3") as connection:
         (trained,) = connection.execute("select count(*) from trials where state = 'completed'").fetchone()
