@@ -9,8 +9,8 @@ from app.cli.completion_values import complete_dataset
 from app.cli.local_command import local_command
 from app.cli.parameters import REQUIRED, option
 from app.data.preset_names import PRESET_NAMES
-from app.reproduce.design import COMPARED_RULES as RULES
 from app.reproduce.design import BUDGET_RANGE, log_even_budgets
+from app.reproduce.design import COMPARED_RULES as RULES
 from app.reproduce.options import ExperimentOptions, Options
 from app.reproduce.plan import Sizes
 
@@ -127,7 +127,8 @@ def reproduce(
     with seeds that no study used. It prints the trainings, the hours and the power first, and records each training.
 
     After an interruption, the same command resumes; completed trainings are not repeated. What is in the folder of
-    --records is not trained again either, on whatever machine it was recorded. The service that it starts reads its settings from environment variables (RDW_WORKERS, RDW_THREADS, …).
+    --records is not trained again either, on whatever machine it was recorded. The service that it starts reads its
+    settings from environment variables (RDW_WORKERS, RDW_THREADS, …).
     """
     from app.reproduce.run import run, run_experiment  # here, since matplotlib takes long to import
 
