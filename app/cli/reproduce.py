@@ -126,9 +126,9 @@ def reproduce(
     With --studies it compares rules: each learns from one study alone, and its networks for many budgets are trained
     with seeds that no study used. It prints the trainings, the hours and the power first, and records each training.
 
-    After an interruption, the same command resumes; completed trainings are not repeated. What is in the folder of
-    --records is not trained again either, on whatever machine it was recorded. The service that it starts reads its
-    settings from environment variables (RDW_WORKERS, RDW_THREADS, …).
+    After an interruption, the same command resumes; completed trainings are not repeated. What the folder of --records
+    contains is not trained again, on whatever machine it was recorded. The service that it starts reads its settings
+    from environment variables (RDW_WORKERS, RDW_THREADS, …).
     """
     from app.reproduce.run import run, run_experiment  # here, since matplotlib takes long to import
 
