@@ -38,7 +38,7 @@ SECONDARY = tuple((rule, reference) for reference in ("dwr", "published") for ru
 
 PUBLISHED_PREDICTOR = "published-tinynets"
 FIRST_STUDY_SEED, FIRST_FAMILY_SEED = 101, 201
-_STUDY_PRIORITY, _FAMILY_PRIORITY = -5, -10  # studies come first, then all networks with the first seed
+_STUDY_PRIORITY, _FAMILY_PRIORITY, _LOWEST_PRIORITY = 0, -1, -10  # then all networks with the first seed, and so on
 _POLL_SECONDS = 1.0
 _POLLED_AT_ONCE = 16  # trainings end in about the order of their requests
 
@@ -249,7 +249,8 @@ class Experiment:
                 continue
             record = partial(family_record, number=number, rule=rule, budget=budget, answer=answer)
             for seed in unrecorded:
-                title, priority = f"{rule} at {budget:.3f}, seed {seed}", _FAMILY_PRIORITY - seeds.index(seed)
+                title = f"{rule} at {budget:.3f}, seed {seed}"
+                priority = max(_LOWEST_PRIORITY, _FAMILY_PRIORITY - seeds.index(seed))
                 requests.append(self._request(title, answer["config"], seed, priority, record))
         return requests
 
