@@ -37,11 +37,6 @@ def is_ready(client: Client) -> bool:
     return client.ready().ready
 
 
-def is_responding(client: Client) -> bool:
-    """Return whether the API responds, with or without a worker."""
-    return client.health().status == "ok"
-
-
 @contextmanager
 def run_service(
     data_dir: Path,
