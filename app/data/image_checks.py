@@ -81,13 +81,15 @@ def read_location(folder: Path, location: str) -> bytes:
     Raises: OSError, also for special and huge files.
     """
     path, *span = location.split("\0")
+    file = f"{folder}/{path}"
     if not span:
-        require_readable_file(folder / path)
-        return (folder / path).read_bytes()
+        require_readable_file(file)
+        with open(file, "rb", buffering=0) as opened:
+            return opened.read()
     offset, size = map(int, span)
     if size > MAX_FILE_BYTES:
         raise OSError("too large for an image")
-    with (folder / path).open("rb") as opened:
+    with open(file, "rb") as opened:
         opened.seek(offset)
         return opened.read(size)
 
@@ -126,16 +128,16 @@ def _stamp(folder: Path, paths: Paths, px: int, background: str | None, on_read:
     for number, location in enumerate(paths):
         path, _, span = location.partition("\0")
         if path != last_path:
-            last_path, status = path, _describe_file(folder / path)
+            last_path, status = path, _describe_file(f"{folder}/{path}")
         digest.update(f"{path}\0{span}\0{status}\n".encode(errors="surrogateescape"))
         if number % 10_000 == 9_999:
             on_read(0, len(paths))
     return digest.hexdigest()
 
 
-def _describe_file(file: Path) -> str:
+def _describe_file(file: str) -> str:
     try:
-        status = file.stat()
+        status = os.stat(file)
     except OSError:
         return "missing"
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
@@ -189,29 +191,31 @@ def _hash_images(
         """Record an image's hashes; return whether it can be read."""
         try:
             content = read_location(folder, paths[index])
-            with Image.open(BytesIO(content), formats=FORMATS) as header:
-                hashes.is_plain[index], hashes.is_grey[index] = is_plain(header), is_grey(header)
-            pixels = decode_square(BytesIO(content), px, background or WHITE, 3 if background else 4)
+            with Image.open(BytesIO(content), formats=FORMATS) as opened:
+                hashes.is_plain[index], hashes.is_grey[index] = is_plain(opened), is_grey(opened)
+                pixels = decode_square(opened, px, background or WHITE, 3 if background else 4)
         except UNREADABLE:
             return False
         hashes.contents[index] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
         hashes.pixels[index] = hash_pixels(pixels)
         return True
 
+    def find_unreadable(chunk: range) -> list[int]:
+        return [index for index in chunk if not hash_image(index)]
+
     unreadable: list[str] = []
     count = 0
     last_report = time.monotonic()
     with ThreadPoolExecutor(readers) as pool:
-        for start in range(0, total, _CHUNK_FILES):
-            chunk = range(start, min(start + _CHUNK_FILES, total))
-            for index, is_readable in zip(chunk, pool.map(hash_image, chunk), strict=True):
-                if not is_readable:
-                    count += 1
-                    if len(unreadable) < MAX_LISTED:
-                        unreadable.append(name_location(paths[index]))
+        for start in range(0, total, _CHUNK_FILES * readers):
+            stop = min(start + _CHUNK_FILES * readers, total)
+            chunks = [range(first, min(first + _CHUNK_FILES, stop)) for first in range(start, stop, _CHUNK_FILES)]
+            for indices in pool.map(find_unreadable, chunks):
+                count += len(indices)
+                unreadable += [name_location(paths[index]) for index in indices[: MAX_LISTED - len(unreadable)]]
             if time.monotonic() - last_report > _PROGRESS_SECONDS:
                 last_report = time.monotonic()
-                on_read(chunk.stop, total)
+                on_read(stop, total)
     if count:
         raise UnreadableImages(folder.relative_to(base).as_posix(), unreadable, count, total)
     return hashes
@@ -227,12 +231,12 @@ def combined_digest(px: int, notes: list[str], paths: Paths, contents: NDArray[n
     Raises: FolderError if an image is listed twice.
     """
     digest = hashlib.sha256("".join(f"{line}\n" for line in (f"{px} px", *notes)).encode())
+    order = paths.sorted_indices()
     last = None
-    for index in sorted(range(len(paths)), key=paths.__getitem__):
-        path = paths[index]
+    for path, content in zip(paths.select(order), contents[order], strict=True):
         if path == last:
             raise FolderError(f"{name_location(path)!r} is listed twice.")
         last = path
-        line = f"{path}\0{contents[index].tobytes().hex()}\n"
+        line = f"{path}\0{content.tobytes().hex()}\n"
         digest.update(os.fsencode(line))  # a name need not be UTF-8
     return digest.hexdigest()

@@ -116,7 +116,7 @@ def check(
     notes = [] if bool(hashes.is_plain.all()) else [_DECODING, f"background {background}"]
     if not images.is_simple:
         classes = json.dumps(images.classes).encode()
-        order = sorted(range(len(images.paths)), key=images.paths.__getitem__)
+        order = images.paths.sorted_indices()
         assigned = images.labels[order].tobytes() + images.parts[order].tobytes()
         notes.append(f"labels {hashlib.sha256(classes + assigned).hexdigest()}")
     if channels != 3:

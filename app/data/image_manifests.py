@@ -197,5 +197,5 @@ def _row_error(number: int, manifest: _Manifest, name: str, reason: str) -> Fold
 
 
 def _require_inside(scan: FolderScan, path: str, number: int, manifest: _Manifest) -> None:
-    if not Path(os.path.realpath(scan.folder / path)).is_relative_to(scan.base):
+    if not scan.is_inside(path):
         raise FolderError(f"Row {number} of {printable(manifest.location)!r} leads out of the data root.")
