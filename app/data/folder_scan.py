@@ -114,12 +114,14 @@ class Entries:
 class FolderScan:
     """Lists what is in `folder`, a path below the data root `base`. All paths are relative to the folder.
 
-    `check_stop` is called for each folder and every thousand files; it may raise to stop the scan.
+    `check_stop` is called for each folder and every thousand files; it may raise to stop the scan. `times` has the
+    modification times, in ns, of the folders and tables when they were first read.
     """
 
     def __init__(self, folder: Path, base: Path, check_stop: Callable[[], None] = lambda: None) -> None:
         self.folder, self.base, self.skipped = folder, base, Skipped()
         self.check_stop = check_stop
+        self.times: dict[str, int] = {}
         self._cache: dict[str, Entries] = {}
         self._has_images: dict[str, bool] = {}
         self._real_folders: dict[str, str] = {}
@@ -166,6 +168,11 @@ class FolderScan:
     def skip(self, reason: str, path: str, count: int = 1) -> None:
         self.skipped.add(reason, path, count)
 
+    def note_time(self, path: str) -> None:
+        """Record when a folder or file was modified, before it is read. Raises: OSError."""
+        if path not in self.times:
+            self.times[path] = os.stat(self.folder / path).st_mtime_ns
+
     def _above(self, path: str) -> frozenset[str]:
         """Return the real paths of a folder and of those above it, to which a link would lead in a circle."""
         real = Path(os.path.realpath(self.folder / path))
@@ -196,6 +203,7 @@ class FolderScan:
         folders: list[str] = []
         files: list[str] = []
         try:
+            self.note_time(path)
             with os.scandir(self.folder / path) as found:
                 for number, entry in enumerate(found):
                     if number % 1000 == 999:

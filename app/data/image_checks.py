@@ -61,6 +61,13 @@ class UnreadableImages(FolderError):
         self.files, self.count = files, count
 
 
+class ChangedMeanwhile(FolderError):
+    """Files or folders changed while the images were read."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"Files of {folder!r} changed while they were read: try again once nobody writes to it.")
+
+
 @dataclass(frozen=True)
 class ImageHashes:
     """For each image: the SHA-256 of its content [n, 32], the hash of its pixels, whether it is plain, and if grey.
@@ -107,7 +114,7 @@ def check_images(
 
     Without a background their transparency is kept.
     The hashes of a former check are returned if no name, size or time has changed since.
-    Raises: UnreadableImages; FolderError if a file changes meanwhile; what `on_read` raises.
+    Raises: UnreadableImages; ChangedMeanwhile; what `on_read` raises.
     """
     stamp = _stamp(folder, paths, px, background, on_read)
     cache = base / _CACHE / f"{stamp[:32]}.npz"
@@ -115,8 +122,7 @@ def check_images(
     if hashes is None:
         hashes = _hash_images(folder, base, paths, px, background, readers, on_read)
         if _stamp(folder, paths, px, background, on_read) != stamp:
-            name = folder.relative_to(base).as_posix()
-            raise FolderError(f"Files of {name!r} changed while they were read: try again once nobody writes to it.")
+            raise ChangedMeanwhile(folder.relative_to(base).as_posix())
         _write_cache(cache, stamp, hashes)
     return hashes
 

@@ -18,7 +18,14 @@ import numpy as np
 
 from app.data.builtin_datasets import Channels, Dataset, Layout, Part, held_out
 from app.data.folder_scan import FolderError
-from app.data.image_checks import ImageHashes, OnRead, check_images, combined_digest, name_location
+from app.data.image_checks import (
+    ChangedMeanwhile,
+    ImageHashes,
+    OnRead,
+    check_images,
+    combined_digest,
+    name_location,
+)
 from app.data.image_decoding import WHITE, has_grey_background
 from app.data.image_layouts import read_layout
 from app.data.labelled_images import PARTS, LabelledImages
@@ -36,11 +43,11 @@ _DECODING = "decoding 2"  # note in the digest of folders with images that are n
 class Examined:
     """A folder as a data set, with a report on what was understood, as plain data.
 
-    The report has `layout`, `splits`, `classes`, `skipped` and `warnings`.
+    The report has `layout`, `splits`, `classes`, `skipped` and `warnings`; data sets rendered from fonts have none.
     """
 
     dataset: Dataset
-    report: dict[str, Any]
+    report: dict[str, Any] | None
 
 
 def root(data_dir: Path) -> Path:
@@ -144,13 +151,14 @@ def examine(
     """Read a folder and decode all of its images with this number of threads.
 
     Raises: FolderError if it is missing, ambiguous, has fewer than two classes or too few images in one;
-    UnreadableImages if it has files that cannot be decoded; what `on_read` raises.
+    UnreadableImages if it has files that cannot be decoded; ChangedMeanwhile; what `on_read` raises.
     """
     path = locate(folder, data_dir)
     folder = path.relative_to(root(data_dir).resolve()).as_posix()
     images = list_images(folder, data_dir, layout, lambda: on_read(0, 0))
     _require_classes(images, folder)
     digest, channels, hashes = check(folder, data_dir, images, native_px, background, readers, on_read, channels)
+    _require_unchanged(path, folder, images)
     dataset = _to_dataset(name, folder, native_px, background, channels, images, digest)
     return Examined(dataset, report(images, hashes))
 
@@ -208,6 +216,17 @@ def _require_classes(images: LabelledImages, folder: str) -> None:
         raise FolderError(
             f"Class {name!r} of {folder!r} has {count} images; at least {MIN_IMAGES} are needed for training.{others}"
         )
+
+
+def _require_unchanged(path: Path, folder: str, images: LabelledImages) -> None:
+    """Raise ChangedMeanwhile if a file was added or removed, or a table changed, since the folder was listed."""
+    for within, time in images.times.items():
+        try:
+            is_unchanged = os.stat(path / within).st_mtime_ns == time
+        except OSError:
+            is_unchanged = False
+        if not is_unchanged:
+            raise ChangedMeanwhile(folder)
 
 
 def report(images: LabelledImages, hashes: ImageHashes | None = None) -> dict[str, Any]:

@@ -189,7 +189,7 @@ def _read_classes(scan: FolderScan, top: str, folders: tuple[str, ...]) -> Label
         for folder in folders:
             yield from _class_images(scan, collector, join(top, folder), folder, "train")
 
-    return collector.collect("classes", images(), {"train": _name_source(top)}, scan.skipped, is_simple=top == "")
+    return collector.collect("classes", images(), {"train": _name_source(top)}, scan, is_simple=top == "")
 
 
 def _class_images(scan: FolderScan, collector: ImageCollector, path: str, folder: str, part: Part) -> Iterator[str]:
@@ -240,7 +240,7 @@ def _read_parts(scan: FolderScan, top: str, by_part: dict[Part, list[str]], name
         part: ", ".join(_name_source(inner[folder]) for folder in folders) for part, folders in by_part.items()
     }
     is_simple = top == "" and set(used) <= _SIMPLE_NAMES and all(inner[folder] == folder for folder in used)
-    return collector.collect("splits", images(), sources, scan.skipped, is_simple=is_simple)
+    return collector.collect("splits", images(), sources, scan, is_simple=is_simple)
 
 
 def _splits_in_classes(scan: FolderScan, top: str, folders: tuple[str, ...]) -> dict[str, Part]:
@@ -268,7 +268,7 @@ def _read_inner_parts(scan: FolderScan, top: str, folders: tuple[str, ...], name
                     yield from _class_images(scan, collector, join(join(top, folder), name), folder, part)
 
     sources: dict[Part, str] = {part: f"<class>/{name}" for name, part in names.items()}
-    return collector.collect("splits", images(), sources, scan.skipped, is_simple=False)
+    return collector.collect("splits", images(), sources, scan, is_simple=False)
 
 
 def _name_source(path: str) -> str:

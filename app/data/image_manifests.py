@@ -82,6 +82,7 @@ def _open(scan: FolderScan, folder: str, file: str, part: tuple[Part, str] | Non
     location = scan.folder / join(folder, file)
     for delimiter in ("\t",) if file.lower().endswith(".tsv") else (",", ";", "\t"):
         try:
+            scan.note_time(join(folder, file))
             columns = _columns(location, delimiter)
         except (OSError, ValueError, csv.Error):
             return None
@@ -149,7 +150,7 @@ def _read(scan: FolderScan, top: str, name: str, manifests: list[_Manifest]) -> 
     sources: dict[Part, str] = {}
     for manifest in manifests:
         sources[manifest.part or "train"] = printable(manifest.location)
-    labelled = collector.collect("manifest", images(), sources, scan.skipped, is_simple=False)
+    labelled = collector.collect("manifest", images(), sources, scan, is_simple=False)
     unlisted = scan.count_images(top) - listed
     if unlisted > 0:
         scan.skip("an image that is not in the table", top or ".", unlisted)

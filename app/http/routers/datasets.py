@@ -22,7 +22,8 @@ from app.http.route import ApiRoute
 from app.http.schemas.common import CatalogUpdate, Page
 from app.http.schemas.datasets import DatasetDetail, DatasetItem, NewDataset
 from app.services.catalog import dataset_life, dataset_registration, datasets
-from app.services.catalog.dataset_registration import FolderRequest, Registered
+from app.services.catalog.dataset_checks import FolderRequest
+from app.services.catalog.dataset_registration import Registered
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=RESPONSES, route_class=ApiRoute)
 
@@ -100,15 +101,24 @@ def update_dataset(
     return _item(Registered(dataset), settings.data_dir, row)
 
 
-@router.post("/{name}/refresh", summary="Read a data set again", dependencies=[TRAIN])
-def refresh_dataset(name: DatasetName, work: WriteUow, settings: SettingsDep) -> DatasetItem:
+@router.post(
+    "/{name}/refresh",
+    summary="Read a data set again",
+    responses={202: {"model": DatasetItem}},
+    dependencies=[TRAIN],
+)
+def refresh_dataset(name: DatasetName, work: WriteUow, settings: SettingsDep, response: Response) -> DatasetItem:
     """Read the images of a registered data set again, after they have changed.
 
-    Trials keep the digest that they were trained on. While trials or studies on it have not ended, a changed data set
-    is not read; the problem lists them in `dependents`.
+    A large folder is checked in the background: the response is 202 with the state `checking`, the data set has its
+    former digest until the check has ended, and it cannot be trained on until then. Trials keep the digest that they
+    were trained on. While trials or studies on it have not ended, a changed or large data set is not read; the problem
+    lists them in `dependents`.
     """
-    dataset = dataset_life.refresh(work, name, settings.data_dir)
-    return _item(Registered(dataset), settings.data_dir, work.datasets.get(dataset.name))
+    found = dataset_life.refresh(work, name, settings.data_dir)
+    if found.state == "checking":
+        response.status_code = 202
+    return _item(found, settings.data_dir, work.datasets.get(found.dataset.name))
 
 
 @router.delete(
