@@ -101,6 +101,12 @@ def read_location(folder: Path, location: str) -> bytes:
         return opened.read(size)
 
 
+def size_of_location(folder: Path, location: str) -> int:
+    """Return the number of bytes of an image file or of a member of a tar file. Raises: OSError."""
+    path, *span = location.split("\0")
+    return int(span[1]) if span else os.stat(f"{folder}/{path}").st_size
+
+
 def name_location(location: str) -> str:
     """Return the location of an image as text for a message."""
     path, *span = location.split("\0")

@@ -29,6 +29,7 @@ from app.data.image_checks import (
 from app.data.image_decoding import WHITE, has_grey_background
 from app.data.image_layouts import read_layout
 from app.data.labelled_images import PARTS, LabelledImages
+from app.data.sample_choice import choose_from_folder
 
 MIN_IMAGES = 5  # of a class, for training
 _FEW_IMAGES = 20  # below which a class gets a warning
@@ -43,7 +44,8 @@ _DECODING = "decoding 2"  # note in the digest of folders with images that are n
 class Examined:
     """A folder as a data set, with a report on what was understood, as plain data.
 
-    The report has `layout`, `splits`, `classes`, `skipped` and `warnings`; data sets rendered from fonts have none.
+    The report has `layout`, `splits`, `classes`, `skipped`, `samples` and `warnings`; data sets rendered from fonts
+    have none.
     """
 
     dataset: Dataset
@@ -240,6 +242,7 @@ def report(images: LabelledImages, hashes: ImageHashes | None = None) -> dict[st
             {"name": images.classes[index], **{part: int(counts[part][index]) for part in PARTS}} for index in listed
         ],
         "skipped": images.skipped.to_json(),
+        "samples": choose_from_folder(images, hashes) if hashes else [],
         "warnings": [*_count_warnings(images, counts), *(_duplicate_warnings(images, hashes) if hashes else [])],
     }
 
