@@ -47,16 +47,21 @@ _CACHE = ".checked"  # the folder of the hashes, in the data root
 
 
 class UnreadableImages(FolderError):
-    """Files are not images that can be decoded: how many of how many, and the first of them by name."""
+    """Files are not images that can be decoded: how many of how many, and the first of them by name.
 
-    def __init__(self, folder: str, files: list[str], count: int, total: int) -> None:
+    `are_missing`: none of them exists.
+    """
+
+    def __init__(self, folder: str, files: list[str], count: int, total: int, *, are_missing: bool = False) -> None:
         if count == 1:
-            message = f"{files[0]!r} of {folder!r} cannot be read as an image: repair or remove it."
+            what = "does not exist, or is a broken link" if are_missing else "cannot be read as an image"
+            message = f"{files[0]!r} of {folder!r} {what}: repair or remove it."
         else:
             named = ", ".join(map(repr, files[:5]))
             more = f" and {count - 5:,} more" if count > 5 else ""
-            message = f"{count:,} of {total:,} files of {folder!r} cannot be read as images: {named}{more}. "
-            message += "Repair or remove them."
+            what = "do not exist, or are broken links" if are_missing else "cannot be read as images"
+            message = f"{count:,} of {total:,} files of {folder!r} {what}: {named}{more}. "
+            message += "Repair or remove them." + " Paths in a table are relative to its folder." * are_missing
         super().__init__(message)
         self.files, self.count = files, count
 
@@ -216,7 +221,7 @@ def _hash_images(
         return [index for index in chunk if not hash_image(index)]
 
     unreadable: list[str] = []
-    count = 0
+    count = missing = 0
     last_report = time.monotonic()
     with ThreadPoolExecutor(readers) as pool:
         for start in range(0, total, _CHUNK_FILES * readers):
@@ -224,13 +229,20 @@ def _hash_images(
             chunks = [range(first, min(first + _CHUNK_FILES, stop)) for first in range(start, stop, _CHUNK_FILES)]
             for indices in pool.map(find_unreadable, chunks):
                 count += len(indices)
+                missing += sum(not _exists(folder, paths[index]) for index in indices)
                 unreadable += [name_location(paths[index]) for index in indices[: MAX_LISTED - len(unreadable)]]
             if time.monotonic() - last_report > _PROGRESS_SECONDS:
                 last_report = time.monotonic()
                 on_read(stop, total)
     if count:
-        raise UnreadableImages(folder.relative_to(base).as_posix(), unreadable, count, total)
+        name, are_missing = folder.relative_to(base).as_posix(), missing == count
+        raise UnreadableImages(name, unreadable, count, total, are_missing=are_missing)
     return hashes
+
+
+def _exists(folder: Path, location: str) -> bool:
+    path, _, _ = location.partition("\0")
+    return os.path.exists(f"{folder}/{path}")
 
 
 def hash_pixels(pixels: NDArray[np.uint8]) -> bytes:

@@ -145,10 +145,11 @@ def test_article_without_ink_is_none() -> None:
     assert scenes.cut_out(np.zeros((28, 28), np.uint8), 40) is None
 
 
-def test_service_shows_the_first_scenes_with_their_boxes(tmp_path: Path) -> None:
-    whole = load_scenes(ARTICLES_ON_PHOTOS, tmp_path)
+def test_service_shows_the_first_scenes_with_their_boxes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    dataset = synthetic_scenes(monkeypatch, tmp_path, COUNTS)
+    whole = load_scenes(dataset, tmp_path)
 
-    samples = read_samples(ARTICLES_ON_PHOTOS, [], tmp_path)
+    samples = read_samples(dataset, [], tmp_path)
 
     assert len(samples) == 16
     for index, sample in enumerate(samples):
