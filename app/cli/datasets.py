@@ -1,13 +1,14 @@
 """`rdw datasets`: what networks can be trained on."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from app.cli.life import add_life_commands
 from app.cli.options import ARCHIVED, DATASET
-from app.cli.output import print_facts, print_table
+from app.cli.output import note, print_facts, print_table, write_file
 from app.cli.parameters import argument, flag, option
 from app.cli.progress import watch_check
 from app.cli.service_command import service_command
@@ -20,6 +21,7 @@ app = typer.Typer(
     name="datasets", no_args_is_help=True, help="List data sets, register a folder of images, or change one."
 )
 
+_NO_WAIT = flag("--no-wait", "Return while a large folder is still being checked.")
 _MAX_NAMED = 10  # classes in the output
 
 
@@ -66,7 +68,7 @@ def add(
     background: str | None = option("Colour behind transparent images (default: #ffffff).", "#RRGGBB"),
     channels: int | None = option("1 (grey), 3 (RGB) or 4 (RGB and opacity); default: 1 if all are grey, else 3.", "N"),
     dry_run: bool = flag("--dry-run", "Say what is understood of the folder; register nothing."),
-    no_wait: bool = flag("--no-wait", "Return while a large folder is still being checked."),
+    no_wait: bool = _NO_WAIT,
 ) -> "Dataset":
     """Register a folder of images of the service as a data set. Every image is decoded once."""
     added = rdw.register_dataset(
@@ -106,11 +108,30 @@ def _shorten(names: list[str], total: int) -> str:
     return ", ".join(shown) + (f" and {total - len(shown):,} more" if total > len(shown) else "")
 
 
+@app.command("samples")
+@service_command(note)
+def samples(
+    rdw: "Client",
+    name: str = argument("Name of the data set.", "NAME"),
+    out: Path | None = option("PNG file to write (default: NAME.png).", "FILE"),
+    px: int | None = option("Side of the images in pixels (default: that of the stored ones).", "PX"),
+) -> str:
+    """Draw 16 training images with their labels, as they enter a network."""
+    path = out or Path(f"{name}.png")
+    write_file(path, rdw.dataset_samples(name, px=px))
+    return str(path)
+
+
 @app.command("refresh")
 @service_command(lambda read: _print_datasets([read]))
-def refresh(rdw: "Client", dataset: str = DATASET) -> "Dataset":
+def refresh(
+    rdw: "Client",
+    dataset: str = DATASET,
+    no_wait: bool = _NO_WAIT,
+) -> "Dataset":
     """Read a registered data set again after its images have changed; trials keep the digest of theirs."""
-    return rdw.refresh_dataset(dataset)
+    read = rdw.refresh_dataset(dataset)
+    return read if no_wait or read.state != "checking" else watch_check(rdw, read)
 
 
 add_life_commands(app, "dataset", DATASET, lambda changed: _print_datasets([changed]))

@@ -83,6 +83,10 @@ def fashion_mnist_folder(data_dir: Path) -> Path | None:
     return next((f for f in folders if all((f / name).is_file() for name in IDX_FILES)), None)
 
 
+def fetch_hint(name: str) -> str:
+    return f"run `python -m worker.data.fetch {name}` on the worker's machine"
+
+
 def photo_folder() -> Path:
     """Return the folder of the photos in Debian's package mate-backgrounds."""
     return Path("/usr/share/backgrounds/mate/nature")
@@ -115,6 +119,11 @@ def scenes_unavailable_reason(data_dir: Path) -> str | None:
         return None
     missing_sources = " and ".join(["Fashion-MNIST"] * (not has_articles) + ["photos"] * bool(missing_photos))
     return f"Its sources are not on this machine ({missing_sources}): apt-get install -y {_SCENE_PACKAGES}"
+
+
+def scene_samples_file(data_dir: Path, digest: str) -> Path:
+    """Return the file of the sample scenes, which a worker writes when it has composed them."""
+    return data_dir / "datasets" / f"scenes-{digest[:16]}.npz"
 
 
 _ARTICLES = (

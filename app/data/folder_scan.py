@@ -8,6 +8,7 @@ import unicodedata
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ _MAX_EXAMPLES = 3  # of each reason
 _MAX_REASONS = 30
 _MAX_CACHED_FILES = 200  # in a folder whose entries are remembered
 _MAX_LISTINGS = 2_000_000  # of folders
+_MAX_RESOLVED_FOLDERS = 10_000  # whose real paths are remembered
+_PATHS_AT_ONCE = 10_000  # that become Python objects
 MAX_IMAGES = 20_000_000
 _OTHER_REASONS = "for other reasons"
 
@@ -79,7 +82,15 @@ class Paths:
         return os.fsdecode(self._blob[start:stop])
 
     def __iter__(self) -> Iterator[str]:
-        return (self[index] for index in range(len(self)))
+        for first in range(0, len(self), _PATHS_AT_ONCE):
+            for start, stop in self._bounds[first : first + _PATHS_AT_ONCE].tolist():
+                yield os.fsdecode(self._blob[start:stop])
+
+    def sorted_indices(self) -> NDArray[np.intp]:
+        """Return the indices of the paths in the order of their text, in which they usually are already."""
+        if all(path <= following for path, following in pairwise(self)):
+            return np.arange(len(self))
+        return np.array(sorted(range(len(self)), key=self.__getitem__), np.intp)
 
     def select(self, indices: NDArray[np.integer]) -> Paths:
         """Return the paths of these indices; they share their memory with these."""
@@ -103,14 +114,17 @@ class Entries:
 class FolderScan:
     """Lists what is in `folder`, a path below the data root `base`. All paths are relative to the folder.
 
-    `check_stop` is called for each folder and every thousand files; it may raise to stop the scan.
+    `check_stop` is called for each folder and every thousand files; it may raise to stop the scan. `times` has the
+    modification times, in ns, of the folders and tables when they were first read.
     """
 
     def __init__(self, folder: Path, base: Path, check_stop: Callable[[], None] = lambda: None) -> None:
         self.folder, self.base, self.skipped = folder, base, Skipped()
         self.check_stop = check_stop
+        self.times: dict[str, int] = {}
         self._cache: dict[str, Entries] = {}
         self._has_images: dict[str, bool] = {}
+        self._real_folders: dict[str, str] = {}
         self._listed = 0
 
     def entries(self, path: str = "") -> Entries:
@@ -154,6 +168,11 @@ class FolderScan:
     def skip(self, reason: str, path: str, count: int = 1) -> None:
         self.skipped.add(reason, path, count)
 
+    def note_time(self, path: str) -> None:
+        """Record when a folder or file was modified, before it is read. Raises: OSError."""
+        if path not in self.times:
+            self.times[path] = os.stat(self.folder / path).st_mtime_ns
+
     def _above(self, path: str) -> frozenset[str]:
         """Return the real paths of a folder and of those above it, to which a link would lead in a circle."""
         real = Path(os.path.realpath(self.folder / path))
@@ -184,6 +203,7 @@ class FolderScan:
         folders: list[str] = []
         files: list[str] = []
         try:
+            self.note_time(path)
             with os.scandir(self.folder / path) as found:
                 for number, entry in enumerate(found):
                     if number % 1000 == 999:
@@ -195,14 +215,36 @@ class FolderScan:
                     if entry.is_symlink():
                         self._check_link(join(path, entry.name))
                     # A folder that is called like an image is reported as an unreadable image.
-                    is_folder = _is_folder(entry) and not is_image_name(entry.name)
+                    is_folder = not is_image_name(entry.name) and _is_folder(entry)
                     (folders if is_folder else files).append(entry.name)
         except OSError as error:
             raise FolderError(f"The folder {path or '.'!r} cannot be read: {error.strerror}.") from error
         return Entries(tuple(sorted(folders)), tuple(sorted(files)))
 
+    def is_inside(self, path: str) -> bool:
+        """Whether a path leads to a place in the data root.
+
+        Real paths of folders are remembered: there may be a million links to the files of a few.
+        """
+        path = f"{self.folder}/{path}"
+        if os.path.islink(path):
+            path = os.path.join(os.path.dirname(path), os.readlink(path))
+        parent, name = os.path.split(path)
+        if name in ("", ".", "..") or os.path.islink(path):
+            real = os.path.realpath(path)
+        else:
+            real = f"{self._real_folder(parent)}/{name}"
+        return f"{real}/".startswith(f"{self.base}/")
+
+    def _real_folder(self, path: str) -> str:
+        if path not in self._real_folders:
+            if len(self._real_folders) >= _MAX_RESOLVED_FOLDERS:
+                self._real_folders.clear()
+            self._real_folders[path] = os.path.realpath(path)
+        return self._real_folders[path]
+
     def _check_link(self, path: str) -> None:
-        if not Path(os.path.realpath(self.folder / path)).is_relative_to(self.base):
+        if not self.is_inside(path):
             name = self.folder.relative_to(self.base).as_posix()
             raise FolderError(f"{printable(path)!r} of {name!r} is a link out of the data root.")
 

@@ -47,18 +47,30 @@ _CACHE = ".checked"  # the folder of the hashes, in the data root
 
 
 class UnreadableImages(FolderError):
-    """Files are not images that can be decoded: how many of how many, and the first of them by name."""
+    """Files are not images that can be decoded: how many of how many, and the first of them by name.
 
-    def __init__(self, folder: str, files: list[str], count: int, total: int) -> None:
+    `are_missing`: none of them exists.
+    """
+
+    def __init__(self, folder: str, files: list[str], count: int, total: int, *, are_missing: bool = False) -> None:
         if count == 1:
-            message = f"{files[0]!r} of {folder!r} cannot be read as an image: repair or remove it."
+            what = "does not exist, or is a broken link" if are_missing else "cannot be read as an image"
+            message = f"{files[0]!r} of {folder!r} {what}: repair or remove it."
         else:
             named = ", ".join(map(repr, files[:5]))
             more = f" and {count - 5:,} more" if count > 5 else ""
-            message = f"{count:,} of {total:,} files of {folder!r} cannot be read as images: {named}{more}. "
-            message += "Repair or remove them."
+            what = "do not exist, or are broken links" if are_missing else "cannot be read as images"
+            message = f"{count:,} of {total:,} files of {folder!r} {what}: {named}{more}. "
+            message += "Repair or remove them." + " Paths in a table are relative to its folder." * are_missing
         super().__init__(message)
         self.files, self.count = files, count
+
+
+class ChangedMeanwhile(FolderError):
+    """Files or folders changed while the images were read."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"Files of {folder!r} changed while they were read: try again once nobody writes to it.")
 
 
 @dataclass(frozen=True)
@@ -81,15 +93,23 @@ def read_location(folder: Path, location: str) -> bytes:
     Raises: OSError, also for special and huge files.
     """
     path, *span = location.split("\0")
+    file = f"{folder}/{path}"
     if not span:
-        require_readable_file(folder / path)
-        return (folder / path).read_bytes()
+        require_readable_file(file)
+        with open(file, "rb", buffering=0) as opened:
+            return opened.read()
     offset, size = map(int, span)
     if size > MAX_FILE_BYTES:
         raise OSError("too large for an image")
-    with (folder / path).open("rb") as opened:
+    with open(file, "rb") as opened:
         opened.seek(offset)
         return opened.read(size)
+
+
+def size_of_location(folder: Path, location: str) -> int:
+    """Return the number of bytes of an image file or of a member of a tar file. Raises: OSError."""
+    path, *span = location.split("\0")
+    return int(span[1]) if span else os.stat(f"{folder}/{path}").st_size
 
 
 def name_location(location: str) -> str:
@@ -105,7 +125,7 @@ def check_images(
 
     Without a background their transparency is kept.
     The hashes of a former check are returned if no name, size or time has changed since.
-    Raises: UnreadableImages; FolderError if a file changes meanwhile; what `on_read` raises.
+    Raises: UnreadableImages; ChangedMeanwhile; what `on_read` raises.
     """
     stamp = _stamp(folder, paths, px, background, on_read)
     cache = base / _CACHE / f"{stamp[:32]}.npz"
@@ -113,8 +133,7 @@ def check_images(
     if hashes is None:
         hashes = _hash_images(folder, base, paths, px, background, readers, on_read)
         if _stamp(folder, paths, px, background, on_read) != stamp:
-            name = folder.relative_to(base).as_posix()
-            raise FolderError(f"Files of {name!r} changed while they were read: try again once nobody writes to it.")
+            raise ChangedMeanwhile(folder.relative_to(base).as_posix())
         _write_cache(cache, stamp, hashes)
     return hashes
 
@@ -126,16 +145,16 @@ def _stamp(folder: Path, paths: Paths, px: int, background: str | None, on_read:
     for number, location in enumerate(paths):
         path, _, span = location.partition("\0")
         if path != last_path:
-            last_path, status = path, _describe_file(folder / path)
+            last_path, status = path, _describe_file(f"{folder}/{path}")
         digest.update(f"{path}\0{span}\0{status}\n".encode(errors="surrogateescape"))
         if number % 10_000 == 9_999:
             on_read(0, len(paths))
     return digest.hexdigest()
 
 
-def _describe_file(file: Path) -> str:
+def _describe_file(file: str) -> str:
     try:
-        status = file.stat()
+        status = os.stat(file)
     except OSError:
         return "missing"
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
@@ -189,32 +208,41 @@ def _hash_images(
         """Record an image's hashes; return whether it can be read."""
         try:
             content = read_location(folder, paths[index])
-            with Image.open(BytesIO(content), formats=FORMATS) as header:
-                hashes.is_plain[index], hashes.is_grey[index] = is_plain(header), is_grey(header)
-            pixels = decode_square(BytesIO(content), px, background or WHITE, 3 if background else 4)
+            with Image.open(BytesIO(content), formats=FORMATS) as opened:
+                hashes.is_plain[index], hashes.is_grey[index] = is_plain(opened), is_grey(opened)
+                pixels = decode_square(opened, px, background or WHITE, 3 if background else 4)
         except UNREADABLE:
             return False
         hashes.contents[index] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
         hashes.pixels[index] = hash_pixels(pixels)
         return True
 
+    def find_unreadable(chunk: range) -> list[int]:
+        return [index for index in chunk if not hash_image(index)]
+
     unreadable: list[str] = []
-    count = 0
+    count = missing = 0
     last_report = time.monotonic()
     with ThreadPoolExecutor(readers) as pool:
-        for start in range(0, total, _CHUNK_FILES):
-            chunk = range(start, min(start + _CHUNK_FILES, total))
-            for index, is_readable in zip(chunk, pool.map(hash_image, chunk), strict=True):
-                if not is_readable:
-                    count += 1
-                    if len(unreadable) < MAX_LISTED:
-                        unreadable.append(name_location(paths[index]))
+        for start in range(0, total, _CHUNK_FILES * readers):
+            stop = min(start + _CHUNK_FILES * readers, total)
+            chunks = [range(first, min(first + _CHUNK_FILES, stop)) for first in range(start, stop, _CHUNK_FILES)]
+            for indices in pool.map(find_unreadable, chunks):
+                count += len(indices)
+                missing += sum(not _exists(folder, paths[index]) for index in indices)
+                unreadable += [name_location(paths[index]) for index in indices[: MAX_LISTED - len(unreadable)]]
             if time.monotonic() - last_report > _PROGRESS_SECONDS:
                 last_report = time.monotonic()
-                on_read(chunk.stop, total)
+                on_read(stop, total)
     if count:
-        raise UnreadableImages(folder.relative_to(base).as_posix(), unreadable, count, total)
+        name, are_missing = folder.relative_to(base).as_posix(), missing == count
+        raise UnreadableImages(name, unreadable, count, total, are_missing=are_missing)
     return hashes
+
+
+def _exists(folder: Path, location: str) -> bool:
+    path, _, _ = location.partition("\0")
+    return os.path.exists(f"{folder}/{path}")
 
 
 def hash_pixels(pixels: NDArray[np.uint8]) -> bytes:
@@ -227,12 +255,12 @@ def combined_digest(px: int, notes: list[str], paths: Paths, contents: NDArray[n
     Raises: FolderError if an image is listed twice.
     """
     digest = hashlib.sha256("".join(f"{line}\n" for line in (f"{px} px", *notes)).encode())
+    order = paths.sorted_indices()
     last = None
-    for index in sorted(range(len(paths)), key=paths.__getitem__):
-        path = paths[index]
+    for path, content in zip(paths.select(order), contents[order], strict=True):
         if path == last:
             raise FolderError(f"{name_location(path)!r} is listed twice.")
         last = path
-        line = f"{path}\0{contents[index].tobytes().hex()}\n"
+        line = f"{path}\0{content.tobytes().hex()}\n"
         digest.update(os.fsencode(line))  # a name need not be UTF-8
     return digest.hexdigest()

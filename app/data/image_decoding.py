@@ -12,6 +12,7 @@ What is lost or chosen on the way:
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from io import BytesIO
 from pathlib import Path
@@ -34,31 +35,33 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBom
 """The errors of decoding a file that is not an image, damaged, or too large."""
 WHITE = "#ffffff"
 MAX_FILE_BYTES = 1 << 29  # a larger file is not read into memory
+Source = Path | BytesIO | Image.Image
+"""A file, its content, or an image that was opened from them and not decoded yet."""
 
 _DRAFT_FACTOR = 2  # JPEGs are decoded at least this much larger than needed, then resized
 _WITH_ALPHA = ("LA", "PA", "RGBA", "RGBa")
 _DEEP = ("I", "F")  # and all modes that start with `I;`
 
 
-def require_readable_file(path: Path) -> None:
+def require_readable_file(path: str) -> None:
     """Reject special files before they are opened (reading a pipe or a device may block forever) and huge ones.
 
     Raises: OSError if it is neither a regular file nor a link to one, or larger than `MAX_FILE_BYTES`.
     """
-    status = path.stat()
+    status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     if status.st_size > MAX_FILE_BYTES:
         raise OSError(errno.EFBIG, "too large for an image")
 
 
-def decode(file: Path | BytesIO, min_side: int | None = None) -> Image.Image:
+def decode(file: Source, min_side: int | None = None) -> Image.Image:
     """Decode an image upright, in mode `L`, `LA`, `RGB` or `RGBA`: grey or colour, with or without transparency.
 
     A JPEG may be decoded at a smaller size, of which both sides are at least `min_side`.
     Raises: `UNREADABLE`.
     """
-    with Image.open(file, formats=FORMATS) as opened:
+    with file if isinstance(file, Image.Image) else Image.open(file, formats=FORMATS) as opened:
         if min_side is not None:
             opened.draft(None, (min_side, min_side))
         return _to_eight_bits(_apply_orientation(opened))
@@ -96,7 +99,7 @@ def to_channels(image: Image.Image, channels: Channels, background: str = WHITE)
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def decode_square(file: Path | BytesIO, px: int, background: str = WHITE, channels: Channels = 3) -> NDArray[np.uint8]:
+def decode_square(file: Source, px: int, background: str = WHITE, channels: Channels = 3) -> NDArray[np.uint8]:
     """Decode an image as [channels, px, px], cropped to the centre square and resized with antialiasing.
 
     Raises: `UNREADABLE`.

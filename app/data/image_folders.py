@@ -18,10 +18,18 @@ import numpy as np
 
 from app.data.builtin_datasets import Channels, Dataset, Layout, Part, held_out
 from app.data.folder_scan import FolderError
-from app.data.image_checks import ImageHashes, OnRead, check_images, combined_digest, name_location
+from app.data.image_checks import (
+    ChangedMeanwhile,
+    ImageHashes,
+    OnRead,
+    check_images,
+    combined_digest,
+    name_location,
+)
 from app.data.image_decoding import WHITE, has_grey_background
 from app.data.image_layouts import read_layout
 from app.data.labelled_images import PARTS, LabelledImages
+from app.data.sample_choice import choose_from_folder
 
 MIN_IMAGES = 5  # of a class, for training
 _FEW_IMAGES = 20  # below which a class gets a warning
@@ -36,11 +44,12 @@ _DECODING = "decoding 2"  # note in the digest of folders with images that are n
 class Examined:
     """A folder as a data set, with a report on what was understood, as plain data.
 
-    The report has `layout`, `splits`, `classes`, `skipped` and `warnings`.
+    The report has `layout`, `splits`, `classes`, `skipped`, `samples` and `warnings`; data sets rendered from fonts
+    have none.
     """
 
     dataset: Dataset
-    report: dict[str, Any]
+    report: dict[str, Any] | None
 
 
 def root(data_dir: Path) -> Path:
@@ -116,7 +125,7 @@ def check(
     notes = [] if bool(hashes.is_plain.all()) else [_DECODING, f"background {background}"]
     if not images.is_simple:
         classes = json.dumps(images.classes).encode()
-        order = sorted(range(len(images.paths)), key=images.paths.__getitem__)
+        order = images.paths.sorted_indices()
         assigned = images.labels[order].tobytes() + images.parts[order].tobytes()
         notes.append(f"labels {hashlib.sha256(classes + assigned).hexdigest()}")
     if channels != 3:
@@ -144,13 +153,14 @@ def examine(
     """Read a folder and decode all of its images with this number of threads.
 
     Raises: FolderError if it is missing, ambiguous, has fewer than two classes or too few images in one;
-    UnreadableImages if it has files that cannot be decoded; what `on_read` raises.
+    UnreadableImages if it has files that cannot be decoded; ChangedMeanwhile; what `on_read` raises.
     """
     path = locate(folder, data_dir)
     folder = path.relative_to(root(data_dir).resolve()).as_posix()
     images = list_images(folder, data_dir, layout, lambda: on_read(0, 0))
     _require_classes(images, folder)
     digest, channels, hashes = check(folder, data_dir, images, native_px, background, readers, on_read, channels)
+    _require_unchanged(path, folder, images)
     dataset = _to_dataset(name, folder, native_px, background, channels, images, digest)
     return Examined(dataset, report(images, hashes))
 
@@ -210,6 +220,17 @@ def _require_classes(images: LabelledImages, folder: str) -> None:
         )
 
 
+def _require_unchanged(path: Path, folder: str, images: LabelledImages) -> None:
+    """Raise ChangedMeanwhile if a file was added or removed, or a table changed, since the folder was listed."""
+    for within, time in images.times.items():
+        try:
+            is_unchanged = os.stat(path / within).st_mtime_ns == time
+        except OSError:
+            is_unchanged = False
+        if not is_unchanged:
+            raise ChangedMeanwhile(folder)
+
+
 def report(images: LabelledImages, hashes: ImageHashes | None = None) -> dict[str, Any]:
     """Say what was understood of a folder; without the hashes, duplicates are not looked for."""
     counts = {part: np.bincount(images.labels[images.indices(part)], minlength=len(images.classes)) for part in PARTS}
@@ -221,6 +242,7 @@ def report(images: LabelledImages, hashes: ImageHashes | None = None) -> dict[st
             {"name": images.classes[index], **{part: int(counts[part][index]) for part in PARTS}} for index in listed
         ],
         "skipped": images.skipped.to_json(),
+        "samples": choose_from_folder(images, hashes) if hashes else [],
         "warnings": [*_count_warnings(images, counts), *(_duplicate_warnings(images, hashes) if hashes else [])],
     }
 

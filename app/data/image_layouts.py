@@ -20,13 +20,14 @@ from pathlib import Path
 
 from app.data.builtin_datasets import Layout, Part
 from app.data.folder_scan import FolderError, FolderScan, join, printable
-from app.data.image_manifests import manifest_readings
+from app.data.image_manifests import describe_unused_tables, manifest_readings
 from app.data.image_shards import shard_readings
 from app.data.labelled_images import PARTS, ImageCollector, LabelledImages, Reading
 from app.data.part_names import fold_of, part_of
 
 _MAX_DEPTH = 4  # folders around the data that are descended into
 _MAX_NAMED = 5  # names in a message
+_ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 
 _SIMPLE_NAMES = frozenset(("train", "val", "valid", "validation", "test"))  # of parts, known from the start
 
@@ -54,7 +55,7 @@ def read_layout(
         )
     if not possible:
         others = f" It can be read {_in_words(readings)}." if readings else ""
-        raise FolderError(f"{name!r} {_missing(scan, top, layout)}.{others}")
+        raise FolderError(f"{name!r} {_missing(scan, top, layout)}.{others}{_hints(scan, top)}")
     return possible[0].read()
 
 
@@ -67,6 +68,13 @@ def _missing(scan: FolderScan, top: str, layout: Layout | None) -> str:
         case "shards":
             return "has no tar files"
     return f"has {len(scan.entries(top).folders)} class folders; at least 2 are needed, one per class"
+
+
+def _hints(scan: FolderScan, top: str) -> str:
+    """Say what is in the folder that might have been meant to be read."""
+    archives = [name for name in scan.entries(top).files if name.lower().endswith(_ARCHIVES)]
+    unpack = f" Unpack {_list_names(archives)}, or use tar files without compression." if archives else ""
+    return unpack + describe_unused_tables(scan, top)
 
 
 def _in_words(readings: list[Reading]) -> str:
@@ -128,11 +136,14 @@ def _folder_readings(scan: FolderScan, top: str, name: str, layout: Layout | Non
         nested_others = [folder for folder in others if _has_class_folders(scan, join(top, folder), at_least=2)]
         is_ambiguous = nested_others or (others and not has_evaluation_part)
         return [as_splits, as_classes] if is_ambiguous or layout == "classes" else [as_splits]
-    if len(by_part) > 1 and not others and layout is None:
+    parts = sorted(named) if len(by_part) > 1 and not others else []
+    if len(folds) > 1 and not any(fold_of(f) is None and scan.has_images(join(top, f)) for f in folders):
+        parts = [folder for _, folder in folds]
+    if parts and layout is None:
         raise FolderError(
-            f"{_list_names(sorted(named))} of {name!r} have no class folders in them. If they are the classes, set "
+            f"{_list_names(parts)} of {name!r} have no class folders in them. If they are the classes, set "
             "`layout` to 'classes'. If they are parts of the data, put the images into one folder per class, "
-            "`train/<class>/*`, or add a table of paths and labels."
+            f"`{by_part.get('train', parts)[0]}/<class>/*`, or add a table of paths and labels.{_hints(scan, top)}"
         )
     splits_by_class = _splits_in_classes(scan, top, folders)
     if splits_by_class:
@@ -189,7 +200,7 @@ def _read_classes(scan: FolderScan, top: str, folders: tuple[str, ...]) -> Label
         for folder in folders:
             yield from _class_images(scan, collector, join(top, folder), folder, "train")
 
-    return collector.collect("classes", images(), {"train": _name_source(top)}, scan.skipped, is_simple=top == "")
+    return collector.collect("classes", images(), {"train": _name_source(top)}, scan, is_simple=top == "")
 
 
 def _class_images(scan: FolderScan, collector: ImageCollector, path: str, folder: str, part: Part) -> Iterator[str]:
@@ -240,7 +251,7 @@ def _read_parts(scan: FolderScan, top: str, by_part: dict[Part, list[str]], name
         part: ", ".join(_name_source(inner[folder]) for folder in folders) for part, folders in by_part.items()
     }
     is_simple = top == "" and set(used) <= _SIMPLE_NAMES and all(inner[folder] == folder for folder in used)
-    return collector.collect("splits", images(), sources, scan.skipped, is_simple=is_simple)
+    return collector.collect("splits", images(), sources, scan, is_simple=is_simple)
 
 
 def _splits_in_classes(scan: FolderScan, top: str, folders: tuple[str, ...]) -> dict[str, Part]:
@@ -268,7 +279,7 @@ def _read_inner_parts(scan: FolderScan, top: str, folders: tuple[str, ...], name
                     yield from _class_images(scan, collector, join(join(top, folder), name), folder, part)
 
     sources: dict[Part, str] = {part: f"<class>/{name}" for name, part in names.items()}
-    return collector.collect("splits", images(), sources, scan.skipped, is_simple=False)
+    return collector.collect("splits", images(), sources, scan, is_simple=False)
 
 
 def _name_source(path: str) -> str:

@@ -6,6 +6,7 @@ to the folder of the table.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import os
@@ -26,6 +27,7 @@ _LABEL_COLUMNS = ("label", "class", "class_name", "category", "target", "label_n
 _SPLIT_COLUMNS = ("split", "set", "subset", "partition", "part")
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 _METADATA = tuple(f"metadata{suffix}" for suffix in _SUFFIXES)
+_MAX_NAMED_COLUMNS, _MAX_NAMED_TABLES = 10, 3  # in a message
 _MAX_LINE = 1 << 20  # characters of a header or of a JSON line
 
 Row = dict[str, Any]
@@ -59,6 +61,19 @@ def manifest_readings(scan: FolderScan, top: str, name: str) -> list[Reading]:
     return [_reading(scan, top, name, group) for group in groups]
 
 
+def describe_unused_tables(scan: FolderScan, top: str) -> str:
+    """Say which columns the tables directly in `top` lack; empty if there are no tables that can be read."""
+    said = []
+    for file in filter(_is_table, scan.entries(top).files):
+        try:
+            columns = _columns(scan.folder / join(top, file), "\t" if file.lower().endswith(".tsv") else ",")
+        except (OSError, ValueError, csv.Error):
+            continue
+        listed = ", ".join(repr(printable(column)) for column in columns[:_MAX_NAMED_COLUMNS])
+        said.append(f"Its table {printable(join(top, file))!r} has the columns {listed}")
+    return f" {'. '.join(said[:_MAX_NAMED_TABLES])}: it needs `path` and `label`." if said else ""
+
+
 def _reading(scan: FolderScan, top: str, name: str, manifests: list[_Manifest]) -> Reading:
     files = ", ".join(repr(printable(manifest.location)) for manifest in manifests)
     return Reading("manifest", f"by the table {files}", lambda: _read(scan, top, name, manifests))
@@ -82,6 +97,7 @@ def _open(scan: FolderScan, folder: str, file: str, part: tuple[Part, str] | Non
     location = scan.folder / join(folder, file)
     for delimiter in ("\t",) if file.lower().endswith(".tsv") else (",", ";", "\t"):
         try:
+            scan.note_time(join(folder, file))
             columns = _columns(location, delimiter)
         except (OSError, ValueError, csv.Error):
             return None
@@ -102,12 +118,19 @@ def _columns(file: Path, delimiter: str) -> list[str]:
         import pyarrow.parquet
 
         return list(pyarrow.parquet.read_schema(file).names)
-    with file.open(encoding="utf-8-sig", newline="") as opened:
+    # Other lines may be invalid; they are reported when all rows are read.
+    with file.open(encoding=_encoding(file), errors="replace", newline="") as opened:
         line = opened.readline(_MAX_LINE)
     if file.suffix.lower() == ".jsonl":
         first = json.loads(line) if line.strip() else {}
         return list(first) if isinstance(first, dict) else []
     return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def _encoding(file: Path) -> str:
+    """Return UTF-16 if a byte order mark says so, as in Excel's text files; otherwise UTF-8 with or without a mark."""
+    with file.open("rb") as opened:
+        return "utf-16" if opened.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _rows(file: Path, manifest: _Manifest) -> Iterator[Row]:
@@ -120,13 +143,13 @@ def _rows(file: Path, manifest: _Manifest) -> Iterator[Row]:
                 for batch in table.iter_batches(batch_size=10_000, columns=columns):
                     yield from batch.to_pylist()
         case ".jsonl":
-            with file.open(encoding="utf-8-sig") as opened:
+            with file.open(encoding=_encoding(file)) as opened:
                 while line := opened.readline(_MAX_LINE):
                     if line.strip():
                         row = json.loads(line)
                         yield row if isinstance(row, dict) else {}
         case _:
-            with file.open(encoding="utf-8-sig", newline="") as opened:
+            with file.open(encoding=_encoding(file), newline="") as opened:
                 yield from csv.DictReader(opened, delimiter=manifest.delimiter)
 
 
@@ -149,7 +172,7 @@ def _read(scan: FolderScan, top: str, name: str, manifests: list[_Manifest]) -> 
     sources: dict[Part, str] = {}
     for manifest in manifests:
         sources[manifest.part or "train"] = printable(manifest.location)
-    labelled = collector.collect("manifest", images(), sources, scan.skipped, is_simple=False)
+    labelled = collector.collect("manifest", images(), sources, scan, is_simple=False)
     unlisted = scan.count_images(top) - listed
     if unlisted > 0:
         scan.skip("an image that is not in the table", top or ".", unlisted)
@@ -197,5 +220,5 @@ def _row_error(number: int, manifest: _Manifest, name: str, reason: str) -> Fold
 
 
 def _require_inside(scan: FolderScan, path: str, number: int, manifest: _Manifest) -> None:
-    if not Path(os.path.realpath(scan.folder / path)).is_relative_to(scan.base):
+    if not scan.is_inside(path):
         raise FolderError(f"Row {number} of {printable(manifest.location)!r} leads out of the data root.")

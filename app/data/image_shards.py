@@ -54,13 +54,14 @@ def _read(scan: FolderScan, by_part: dict[Part, list[str]]) -> LabelledImages:
     sources: dict[Part, str] = {
         part: f"{len(shards)} tar files from {printable(shards[0])!r} on" for part, shards in by_part.items()
     }
-    return collector.collect("shards", images(), sources, scan.skipped, is_simple=False)
+    return collector.collect("shards", images(), sources, scan, is_simple=False)
 
 
 def _read_samples(scan: FolderScan, shard: str) -> Iterator[tuple[str, str]]:
     """Yield the location and the label of each image; the members of a sample follow each other."""
     key, image, label = "", "", ""
     try:
+        scan.note_time(shard)
         with (scan.folder / shard).open("rb") as opened, tarfile.open(fileobj=opened, mode="r:") as tar:
             while (member := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined]  # tarfile would keep all of them

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.data.builtin_datasets import Layout, Part
-from app.data.folder_scan import FolderError, Paths, Skipped, sort_class_names
+from app.data.folder_scan import FolderError, FolderScan, Paths, Skipped, sort_class_names
 
 PARTS: tuple[Part, ...] = get_args(Part)
 
@@ -22,7 +22,8 @@ MAX_CLASSES = 25_000
 class LabelledImages:
     """The images of a folder: their paths in it, and for each its label and the index of its part in `PARTS`.
 
-    `sources` says in words where each part comes from.
+    `sources` says in words where each part comes from. `times` has the modification times, in ns, of the folders and
+    tables that were read.
     """
 
     layout: Layout
@@ -32,6 +33,7 @@ class LabelledImages:
     parts: NDArray[np.int8]
     sources: dict[Part, str]
     skipped: Skipped
+    times: dict[str, int]
     is_simple: bool = False  # parts and labels follow from the paths by the first version's rules
 
     def indices(self, part: Part) -> NDArray[np.intp]:
@@ -75,7 +77,7 @@ class ImageCollector:
         self._numbers.setdefault(class_name, len(self._numbers))
 
     def collect(
-        self, layout: Layout, images: Iterator[str], sources: dict[Part, str], skipped: Skipped, *, is_simple: bool
+        self, layout: Layout, images: Iterator[str], sources: dict[Part, str], scan: FolderScan, *, is_simple: bool
     ) -> LabelledImages:
         """Return all images; `images` calls `add` for each path that it yields."""
         paths = Paths(images)
@@ -87,4 +89,6 @@ class ImageCollector:
         labels = renumbered[numbers] if len(numbers) else numbers
         parts = np.array(self._parts, np.int8)
         is_simple = is_simple and classes == tuple(sorted(classes))
-        return LabelledImages(layout, classes, paths, labels, parts, sources, skipped, is_simple)
+        return LabelledImages(
+            layout, classes, paths, labels, parts, sources, scan.skipped, scan.times, is_simple=is_simple
+        )

@@ -51,7 +51,7 @@ from app.jobs.background import run_maintenance_loop
 from app.jobs.queue import JobQueue
 from app.scaling import bounded_cache
 from app.services.auth.key_cache import KeyCache
-from app.services.catalog.dataset_registration import run_checks
+from app.services.catalog.dataset_checks import run_checks
 from app.services.predictors.lookup_cache import CatalogCache
 from app.services.trials.event_streams import EventPoller
 

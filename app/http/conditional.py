@@ -24,14 +24,20 @@ IF_NONE_MATCH: dict[str, Any] = {
 """The header's parameter in the spec."""
 
 
+def is_current(request: Request, tag: str) -> bool:
+    """Whether the client has the response of that tag already, so that `add_etag` needs no body for its 304.
+
+    Raises: InvalidRequest.
+    """
+    return _matches(tag, _sent_tags(request))
+
+
 def add_etag(request: Request, response: Response) -> Response:
     """Return the response with its tag, or 304 if the client has it already.
 
     Raises: InvalidRequest.
     """
-    sent = ",".join(request.headers.getlist("if-none-match"))
-    if len(sent) > _MAX_LENGTH:
-        raise InvalidRequest("if-none-match", f"The header has at most {_MAX_LENGTH} characters.")
+    sent = _sent_tags(request)
     if response.status_code != 200 or not (tag := response.headers.get("etag") or _body_tag(response)):
         return response
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", **_headers_without_body(response)}
@@ -53,6 +59,13 @@ def check_if_match(representation: BaseModel, if_match: str | None) -> None:
     """
     if if_match is not None and not _matches(_tag(representation.model_dump_json().encode()), if_match):
         raise PreconditionFailed("The resource has changed since you read it. Read it again before you retry.")
+
+
+def _sent_tags(request: Request) -> str:
+    sent = ",".join(request.headers.getlist("if-none-match"))
+    if len(sent) > _MAX_LENGTH:
+        raise InvalidRequest("if-none-match", f"The header has at most {_MAX_LENGTH} characters.")
+    return sent
 
 
 def _headers_without_body(response: Response) -> dict[str, str]:

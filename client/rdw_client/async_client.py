@@ -282,6 +282,10 @@ class AsyncClient:
         """Get a data set with its classes and what was understood of its folder."""
         return await self._transport.send(get(resource_path("dataset", name), Dataset))
 
+    async def dataset_samples(self, name: str, *, px: int | None = None) -> bytes:
+        """Get a PNG of 16 training images with their labels as they enter a network, by default at the stored size."""
+        return await self._transport.send(get_bytes(resource_path("dataset", name, "samples.png"), px=px))
+
     async def register_dataset(
         self,
         name: str,
@@ -341,7 +345,10 @@ class AsyncClient:
         return await self._transport.send(patch(resource_path("dataset", dataset), Dataset, body))
 
     async def refresh_dataset(self, name: str) -> Dataset:
-        """Read a registered data set again after its images have changed; trials keep their digest."""
+        """Read a registered data set again after its images have changed; trials keep their digest.
+
+        A large folder is returned in the state `checking`, see `wait_for_dataset`.
+        """
         return await self._transport.send(post(resource_path("dataset", name, "refresh"), Dataset))
 
     async def delete_dataset(self, name: str, *, force: bool | None = None) -> None:

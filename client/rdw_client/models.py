@@ -321,7 +321,8 @@ class Dataset(Model):
     """A data set; `missing` says why the service cannot read it, or is None.
 
     It can be trained on in the state `ready`; while it is `checking`, `progress` counts the images decoded so far.
-    `layout`, `splits`, `classes`, `skipped` and `warnings` say what was understood of a folder; a list has them not.
+    `layout`, `splits`, `classes`, `skipped`, `samples` and `warnings` say what was understood of a folder; a list has
+    them not.
     """
 
     summary_fields = ("name", "state", "task", "num_classes", "channels", "native_px", "missing")
@@ -347,6 +348,7 @@ class Dataset(Model):
     splits: tuple[Json, ...] = ()
     classes: tuple[Json, ...] = ()
     skipped: tuple[Json, ...] = ()
+    samples: tuple[Json, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

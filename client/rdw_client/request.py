@@ -93,8 +93,8 @@ def get_text(path: str, media_type: str) -> Request[str]:
     return Request("GET", path, lambda response: response.text, headers={"Accept": media_type})
 
 
-def get_bytes(path: str) -> Request[bytes]:
-    return Request("GET", path, lambda response: response.content)
+def get_bytes(path: str, **query: Any) -> Request[bytes]:
+    return Request("GET", path, lambda response: response.content, params=_encode_values(query))
 
 
 def get_stream(path: str, headers: Mapping[str, str] | None = None) -> Request[None]:

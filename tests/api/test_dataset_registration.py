@@ -12,8 +12,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from app.core.settings import Settings
+from app.data import image_checks
 from app.services.catalog import dataset_registration
-from app.services.catalog.dataset_registration import run_next_check
+from app.services.catalog.dataset_checks import run_next_check
 
 
 @pytest.fixture
@@ -223,3 +224,122 @@ def test_network_with_channels_that_the_images_lack_is_refused(client: TestClien
     trial = {"config": {**config, "num_classes": 2, "in_chans": taken}, "dataset": "pets"}
 
     assert client.post("/v1/trials", json=trial).status_code == status
+
+
+def add_cat(pets: Path, tone: int = 200) -> None:
+    Image.new("RGB", (8, 8), (tone, 0, 0)).save(pets / "Training" / "cats" / f"{tone}.png")
+
+
+def test_large_folder_is_refreshed_in_the_background(
+    client: TestClient, settings: Settings, pets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = client.post("/v1/datasets", json=PETS).json()
+    add_cat(pets)
+    monkeypatch.setattr(dataset_registration, "REQUEST_SECONDS", -1.0)
+
+    started = client.post("/v1/datasets/pets/refresh")
+    again = client.post("/v1/datasets/pets/refresh")
+    during = client.get("/v1/datasets/pets").json()
+    listed = [item for item in client.get("/v1/datasets").json()["items"] if item["name"] == "pets"]
+    training = client.post("/v1/trials", json=TRIAL)
+    renamed = client.patch("/v1/datasets/pets", json={"name": "animals"})
+
+    assert (started.status_code, again.status_code) == (202, 202)
+    assert started.json()["state"] == "checking"
+    assert (during["state"], during["progress"]) == ("checking", {"images": 0, "total": 0})
+    assert (during["digest"], during["classes"]) == (before["digest"], before["classes"])
+    assert [item["state"] for item in listed] == ["checking"]
+    assert (training.status_code, "still being checked" in training.json()["detail"]) == (409, True)
+    assert renamed.status_code == 409
+
+    assert check(settings)
+    after = client.get("/v1/datasets/pets").json()
+    assert (after["state"], after["progress"], counts(after)) == ("ready", None, [13, 0, 10])
+    assert after["digest"] != before["digest"]
+    assert client.post("/v1/trials", json=TRIAL).json()["dataset_digest"] == after["digest"]
+
+
+def test_failed_refresh_says_why_and_is_repeated(
+    client: TestClient, settings: Settings, pets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = client.post("/v1/datasets", json=PETS).json()
+    (pets / "Training" / "cats" / "broken.png").write_text("no image")
+    monkeypatch.setattr(dataset_registration, "REQUEST_SECONDS", -1.0)
+    client.post("/v1/datasets/pets/refresh")
+
+    check(settings)
+    failed = client.get("/v1/datasets/pets").json()
+    training = client.post("/v1/trials", json=TRIAL)
+    renamed = client.patch("/v1/datasets/pets", json={"name": "animals"})
+    (pets / "Training" / "cats" / "broken.png").unlink()
+    repeated = client.post("/v1/datasets/animals/refresh")
+    check(settings)
+
+    assert (failed["state"], failed["digest"]) == ("failed", before["digest"])
+    assert "broken.png" in failed["error"]
+    assert (training.status_code, "broken.png" in training.json()["detail"]) == (422, True)
+    assert (renamed.status_code, repeated.status_code) == (200, 202)
+    ready = client.get("/v1/datasets/pets").json()
+    assert (ready["name"], ready["state"], ready["digest"]) == ("animals", "ready", before["digest"])
+
+
+def test_refresh_in_the_background_waits_for_trials(
+    client: TestClient, pets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post("/v1/datasets", json=PETS)
+    trial = client.post("/v1/trials", json=TRIAL).json()["id"]
+    monkeypatch.setattr(dataset_registration, "REQUEST_SECONDS", -1.0)
+
+    refused = client.post("/v1/datasets/pets/refresh")
+
+    assert (refused.status_code, refused.json()["dependents"]) == (409, {"trials": [trial]})
+    assert client.get("/v1/datasets/pets").json()["state"] == "ready"
+
+
+def test_data_set_is_deleted_while_it_is_refreshed(
+    client: TestClient, settings: Settings, pets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post("/v1/datasets", json=PETS)
+    monkeypatch.setattr(dataset_registration, "REQUEST_SECONDS", -1.0)
+    client.post("/v1/datasets/pets/refresh")
+
+    assert client.delete("/v1/datasets/pets").status_code == 204
+    assert not check(settings)
+    assert client.get("/v1/datasets/pets").status_code == 422
+
+
+@pytest.mark.usefixtures("no_time")
+def test_name_of_a_check_is_not_given_to_another_data_set(
+    client: TestClient, pets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post("/v1/datasets", json=PETS)
+    monkeypatch.setattr(dataset_registration, "REQUEST_SECONDS", 60.0)
+    client.post("/v1/datasets", json={**PETS, "name": "others"})
+
+    assert client.patch("/v1/datasets/others", json={"name": "pets"}).status_code == 409
+
+
+@pytest.mark.usefixtures("no_time")
+@pytest.mark.parametrize("change", ["added", "removed", "replaced"])
+def test_images_that_change_during_the_check_are_noticed(
+    change: str, client: TestClient, settings: Settings, pets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post("/v1/datasets", json=PETS)
+    decode_square = image_checks.decode_square
+
+    def change_once(*arguments: Any) -> Any:
+        monkeypatch.setattr(image_checks, "decode_square", decode_square)
+        first, last = (pets / "Training" / "cats" / f"{number}.png" for number in (0, 5))
+        if change == "added":
+            add_cat(pets)
+        elif change == "removed":
+            first.unlink()
+        else:
+            last.write_bytes(first.read_bytes())
+        return decode_square(*arguments)
+
+    monkeypatch.setattr(image_checks, "decode_square", change_once)
+    check(settings)
+
+    failed = client.get("/v1/datasets/pets").json()
+    assert (failed["state"], "changed while they were read" in failed["error"]) == ("failed", True)

@@ -116,6 +116,16 @@ def test_data_sets_and_baselines_are_managed(page: Page, filled: Service) -> Non
     assert filled.get(f"/v1/trials/{trial}")["architecture"] == "tiny"
 
 
+def test_data_set_has_a_page_with_sample_images(page: Page, filled: Service) -> None:
+    page.open(filled, "#/catalog")
+    page.find("a[href='#/datasets/pets']").click()
+    page.wait_for_text("as they enter a network")
+    page.wait_for_text("ready", ".facts")
+    image = page.find("#samples")
+    page.until(lambda: image.get_property("naturalWidth") > 300, "the image is shown")
+    assert image.get_attribute("alt") == "16 training images of pets with their labels: a, b"
+
+
 def test_landing_page_is_the_same_after_a_study_imported_results(page: Page, alone: Service) -> None:
     page.open(alone)
     before = shows(page, alone)

@@ -47,6 +47,8 @@ def test_resources_of_each_kind_are_renamed_archived_and_deleted(
     assert "cats" in rdw("datasets", "list")
     assert rdw.json("trials", "show", trial)["architecture"] == "ours"
     assert rdw.json("datasets", "refresh", "cats")["name"] == "cats"
+    rdw("datasets", "samples", "cats", "--out", str(tmp_path / "cats.png"), "--px", "32")
+    assert (tmp_path / "cats.png").read_bytes().startswith(b"\x89PNG")
 
     assert "active" in rdw.both("predictor", "archive", predictor, code=1)[1]
     assert "active       no" in rdw("predictor", "deactivate", predictor)

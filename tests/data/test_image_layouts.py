@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -344,3 +345,77 @@ def test_damaged_shard_is_named(own: Path, examine: Examine) -> None:
 
     with pytest.raises(FolderError, match=r"The tar file 'data\.tar' cannot be read"):
         examine()
+
+
+@pytest.mark.parametrize("parts", [("fold1", "fold2", "fold3"), ("train", "test")])
+def test_parts_without_class_folders_are_not_taken_for_classes(
+    parts: tuple[str, ...], own: Path, examine: Examine
+) -> None:
+    fill(*(own / part for part in parts))
+    (own / "meta.csv").write_text("slice,fold,class\n0.png,1,dog\n")
+
+    with pytest.raises(FolderError) as refused:
+        examine()
+
+    assert f"`{parts[0]}/<class>/*`" in str(refused.value)
+    assert "'meta.csv' has the columns 'slice', 'fold', 'class': it needs `path` and `label`" in str(refused.value)
+    assert examine(layout="classes").report["layout"] == "classes"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_table_with_a_byte_order_mark_is_read(encoding: str, own: Path, examine: Examine) -> None:
+    fill(own / "images", images=12)
+    rows = [f"images/{i}.png;{('chèvre', 'dog')[i % 2]}" for i in range(12)]
+    (own / "labels.csv").write_text("\r\n".join(["Image;Label", *rows]), encoding)
+
+    assert [one["name"] for one in examine().report["classes"]] == ["chèvre", "dog"]
+
+
+def test_table_in_an_unknown_encoding_is_named(own: Path, examine: Examine) -> None:
+    fill(own / "images", images=12)
+    (own / "labels.csv").write_text("image,label\nimages/0.png,chèvre\n", "latin-1")
+
+    with pytest.raises(FolderError, match=r"The table 'labels\.csv' of 'own' cannot be read: 'utf-8' codec"):
+        examine()
+
+
+def test_listed_files_that_do_not_exist_are_said_to_be_missing(own: Path, examine: Examine) -> None:
+    fill(own / "images", images=12)
+    (own / "labels.csv").write_text("image,label\n" + "".join(f"{i}.png,{i % 2}\n" for i in range(12)))
+
+    with pytest.raises(FolderError, match=r"12 of 12 files of 'own' do not exist.*relative to its folder"):
+        examine()
+
+
+def test_archives_are_named_if_nothing_can_be_read(own: Path, examine: Examine) -> None:
+    (own / "train-000.tar.gz").write_bytes(b"\x1f\x8b")
+
+    with pytest.raises(FolderError, match=r"Unpack 'train-000\.tar\.gz', or use tar files without compression"):
+        examine()
+
+
+def test_images_of_unusual_forms_and_names_are_all_counted(own: Path, examine: Examine) -> None:
+    random = np.random.default_rng(0)
+
+    def noise(*shape: int) -> Image.Image:
+        return Image.fromarray(random.integers(0, 256, shape, np.uint8))
+
+    for name in ("new\nline", "emoji 😀", "-dash"):
+        folder = own / name
+        folder.mkdir()
+        noise(20000, 1, 3).save(folder / "tall.png")
+        noise(1, 20000, 3).save(folder / "wide.png")
+        Image.fromarray(random.integers(0, 65536, (9, 9)).astype(np.uint16)).save(folder / "deep\n.png")
+        noise(9, 9, 3).convert("CMYK").save(folder / "CMYK.JPG")
+        for suffix in ("gif", "webp"):
+            frames = [noise(9, 9, 3) for _ in range(3)]
+            frames[0].save(folder / f"animated.{suffix}", save_all=True, append_images=frames[1:])
+        (folder / "loop.png.d").symlink_to("loop.png.d")
+
+    examined = examine()
+
+    assert sizes(examined) == (18, 0, 0)
+    assert [one["name"] for one in examined.report["classes"]] == ["-dash", "emoji 😀", "new\\nline"]
+    assert [(one["files"], one["reason"]) for one in examined.report["skipped"]] == [
+        (3, "not in a known image format (.d)")
+    ]

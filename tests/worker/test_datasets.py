@@ -323,7 +323,8 @@ class TestFolders:
         else:
             file.write_bytes({"empty": b"", "text": b"no image", "truncated": head}[content])
 
-        with pytest.raises(FolderError, match=f"'{part}dogs/003.png' of 'own' cannot be read as an image"):
+        why = "does not exist, or is a broken link" if content == "a link to nowhere" else "cannot be read as an image"
+        with pytest.raises(FolderError, match=f"'{part}dogs/003.png' of 'own' {why}"):
             self.own(tmp_path)
 
     @pytest.mark.timeout(60)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from app.data.builtin_datasets import ARTICLES_ON_PHOTOS, PHOTOS, Part
+from app.data.sample_images import read_samples
 from tests.worker.scenery import articles_on_photos, colour_of, synthetic_scenes
 from worker.data import scenes
 from worker.data.loading import DataError
@@ -142,6 +143,20 @@ def test_pasted_article_is_as_opaque_as_bright() -> None:
 
 def test_article_without_ink_is_none() -> None:
     assert scenes.cut_out(np.zeros((28, 28), np.uint8), 40) is None
+
+
+def test_service_shows_the_first_scenes_with_their_boxes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    dataset = synthetic_scenes(monkeypatch, tmp_path, COUNTS)
+    whole = load_scenes(dataset, tmp_path)
+
+    samples = read_samples(dataset, [], tmp_path)
+
+    assert len(samples) == 16
+    for index, sample in enumerate(samples):
+        target = whole.train.targets[index]
+        assert sample.pixels is not None and torch.equal(torch.from_numpy(sample.pixels), whole.train.pixels[index])
+        assert [list(box.corners) for box in sample.boxes] == target["boxes"].tolist()
+        assert [box.label for box in sample.boxes] == [whole.classes[label - 1] for label in target["labels"].tolist()]
 
 
 def test_changed_photos_are_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ import torch
 
 from app.core.settings import Settings
 from app.data import fonts as typefaces
+from app.data.builtin_images import ImagesUnavailable
 from app.data.fonts import CLASSES, NATIVE_PX, FontsError, Typefaces, family_of, part_of
 from app.data.recipes import Recipe
+from app.data.sample_images import read_samples
 from app.scaling.network import Config, Head, Stage, Stem
 from tests.fonts import DEJAVU, FAMILIES, font, install
 from tests.worker.support import train_small
@@ -220,6 +222,21 @@ class TestCache:
         monkeypatch.setattr("worker.data.glyphs.render_font", lambda _: pytest.fail("rendered again"))
 
         assert render_typefaces(typefaces.find_installed(), data_dir).digest == cached_digest
+
+    @pytest.mark.usefixtures("cached_digest")
+    def test_samples_are_training_glyphs_of_many_classes(self, data_dir: Path) -> None:
+        dataset = typefaces.describe("typefaces")
+
+        samples = read_samples(dataset, [], data_dir)
+
+        glyphs = {
+            pixels.tobytes() for pixels in render_typefaces(typefaces.find_installed(), data_dir).part("train")[0]
+        }
+        assert len({sample.label for sample in samples}) == len(samples) == 16
+        assert {sample.pixels.tobytes() for sample in samples if sample.pixels is not None} <= glyphs
+        cache_file(data_dir).unlink()
+        with pytest.raises(ImagesUnavailable, match="the first training on it renders them"):
+            read_samples(dataset, [], data_dir)
 
     @pytest.mark.parametrize("damage", ["empty", "text", "truncated", "a byte", "other pixels"])
     def test_damaged_cache_is_rendered_again(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
-from app.data import fonts
-from app.data.builtin_datasets import IDX_FILES, Dataset, Part, fashion_mnist_folder, held_out
+from app.data import builtin_images, fonts
+from app.data.builtin_datasets import Dataset, Part, fetch_hint, held_out
 from app.data.folder_scan import FolderError
 from app.data.image_checks import OnRead, PixelHashes, UnreadableImages
 from worker.data.folders import read_folder
@@ -138,15 +135,11 @@ def _check_digest(dataset: Dataset, actual: str) -> None:
     """Raise DataError if the images read are not those of the data set."""
     if actual == dataset.digest:
         return
-    remedy = "restore them, or register the folder under another name" if dataset.folder else _fetch_hint(dataset)
+    remedy = "restore them, or register the folder under another name" if dataset.folder else fetch_hint(dataset.name)
     raise DataError(
         f"The images of {dataset.name!r} have changed (digest {actual[:12]}…, expected {dataset.digest[:12]}…): "
         f"{remedy}."
     )
-
-
-def _fetch_hint(dataset: Dataset) -> str:
-    return f"run `python -m worker.data.fetch {dataset.name}` on the worker's machine"
 
 
 def _balanced_indices(labels: Labels, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -178,30 +171,17 @@ def _read(dataset: Dataset, data_dir: Path, readers: int, on_read: OnRead) -> _R
 
 
 def _read_idx_files(dataset: Dataset, data_dir: Path) -> _RawParts:
-    folder = fashion_mnist_folder(data_dir)
-    if folder is None:
-        raise DataError(f"{dataset.name} is not on this machine: {_fetch_hint(dataset)}.")
-    train_pixels, train_labels, test_pixels, test_labels = (_read_idx_file(folder / name) for name in IDX_FILES)
-    train = (train_pixels[:, None], train_labels.astype(np.int64))
-    test = (test_pixels[:, None], test_labels.astype(np.int64))
+    try:
+        train = builtin_images.read_fashion_mnist(data_dir, "train")
+        test = builtin_images.read_fashion_mnist(data_dir, "test")
+    except builtin_images.ImagesUnavailable as error:
+        raise DataError(str(error)) from error
     _check_digest(dataset, digest_arrays(*train, *test))
     return _RawParts(_to_images(*train), test=_to_images(*test), classes=dataset.classes)
 
 
-def _read_idx_file(file: Path) -> Pixels:
-    """Read an idx file: two zero bytes, the type (8: uint8), the number of dimensions, their sizes, the values."""
-    try:
-        raw = gzip.decompress(file.read_bytes())
-        shape = np.frombuffer(raw, ">u4", count=raw[3], offset=4)
-        return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
-    except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
-        raise DataError(f"{file.name} is damaged; fetch the data set again.") from error
-
-
 def _read_digits(dataset: Dataset) -> _RawParts:
-    digits = load_digits()
-    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]
-    labels = digits.target.astype(np.int64)
+    pixels, labels = builtin_images.read_digits()
     _check_digest(dataset, digest_arrays(pixels, labels))
     return _RawParts(_to_images(pixels, labels), classes=dataset.classes)
 

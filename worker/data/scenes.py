@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from app.data.builtin_datasets import FASHION_MNIST, PHOTOS, Dataset, Part, photo_folder, scenes_unavailable_reason
+from app.data.builtin_datasets import (
+    FASHION_MNIST,
+    PHOTOS,
+    Dataset,
+    Part,
+    photo_folder,
+    scene_samples_file,
+    scenes_unavailable_reason,
+)
+from app.data.sample_choice import SAMPLES
+from worker.atomic_files import replace_atomically
 from worker.data.image_store import DataError, Images
 from worker.data.loading import Splits, load
+
+log = logging.getLogger("rdw.scenes")
 
 _COMPOSITION_VERSION = 1  # increment when the same articles and photos are composed to other scenes
 _SCENE_PX = 128
@@ -99,9 +112,28 @@ def load_scenes(dataset: Dataset, data_dir: Path, limit: int | None = None) -> S
         )
     parts = {name: _compose_part(name, part) for name, part in articles.parts.items()}
     train = parts["train"]
+    _keep_samples(train, scene_samples_file(data_dir, dataset.digest))
     if limit is not None:
         parts["train"] = Scenes(train.pixels[:limit], train.targets[:limit])
     return SceneSplits(**parts, num_classes=dataset.num_classes, digest=dataset.digest, classes=dataset.classes)
+
+
+def _keep_samples(scenes: Scenes, file: Path) -> None:
+    """Write the first scenes to a file, from which the service shows them."""
+    if file.exists():
+        return
+    targets = scenes.targets[:SAMPLES]
+    try:
+        with replace_atomically(file) as opened:
+            np.savez(
+                opened,
+                pixels=scenes.pixels[:SAMPLES].numpy(),
+                boxes=torch.cat([target["boxes"] for target in targets]).numpy(),
+                labels=torch.cat([target["labels"] for target in targets]).numpy(),
+                counts=np.array([len(target["labels"]) for target in targets]),
+            )
+    except OSError as error:
+        log.warning("the service cannot show the scenes: %s", error.strerror)
 
 
 def sources_digest(articles: Splits) -> str:

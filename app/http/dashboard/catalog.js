@@ -2,6 +2,7 @@
 
 import { change, get, query } from "./api.js";
 import { archivedChoice } from "./archived.js";
+import { checkState } from "./dataset.js";
 import { h, renderOnChange } from "./dom.js";
 import { integer, millions } from "./format.js";
 import { manageButtons } from "./manage.js";
@@ -38,13 +39,15 @@ export async function catalog(page) {
 
   async function refresh(dataset) {
     const read = await change(`v1/datasets/${encodeURIComponent(dataset.name)}/refresh`);
-    say(read.digest === dataset.digest ? `${dataset.name} has not changed.` : `${dataset.name} was read again: its images have changed.`);
+    if (read.state === "checking") say(`The images of ${dataset.name} are being read again.`);
+    else say(read.digest === dataset.digest ? `${dataset.name} has not changed.` : `${dataset.name} was read again: its images have changed.`);
   }
 
   const refreshButton = (d) => h("button", { type: "button", "aria-label": `Refresh ${d.name}`, onclick: () => refresh(d).catch(fail) }, "Refresh");
   const describe = { label: "Description", cell: (item) => h("span", { class: "detail" }, item.description ?? "–") };
   const datasetColumns = [
-    { label: "Data set", head: true, cell: (d) => d.name },
+    { label: "Data set", head: true, cell: (d) => h("a", { href: `#/datasets/${encodeURIComponent(d.name)}` }, d.name) },
+    { label: "State", cell: checkState },
     { label: "Task", cell: (d) => d.task },
     { label: "Classes", number: true, cell: (d) => integer(d.num_classes) },
     { label: "Training images", number: true, cell: (d) => integer(d.train_images) },

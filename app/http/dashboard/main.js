@@ -1,6 +1,7 @@
 // The dashboard: a view for each address. It uses the public API only.
 
 import { catalog } from "./catalog.js";
+import { dataset } from "./dataset.js";
 import { setUpKey } from "./key.js";
 import { predictor } from "./predictor.js";
 import { predictors } from "./predictors.js";
@@ -25,6 +26,7 @@ start(
     predictors,
     "predictors/": predictor,
     catalog,
+    "datasets/": dataset,
     workers,
   },
   document.getElementById("main"),

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.data.builtin_datasets import BUILT_IN_NAMES, Dataset
+from app.data.image_checks import name_location
 from app.data.image_folders import MAX_LISTED_CLASSES
+from app.data.sample_choice import location_of
 from app.db.tables import DatasetRow
 from app.http import openapi_examples
 from app.http.auth import ADMIN, READ, TRAIN
-from app.http.conditional import check_if_match
+from app.http.conditional import check_if_match, is_current
 from app.http.deletion import DELETION, deletion_response
 from app.http.dependencies import Archived, DatasetName, DryRun, Force, IfMatch, ReadUow, SettingsDep, WriteUow
+from app.http.long_requests import takes_long
 from app.http.openapi import identifies
 from app.http.problems import RESPONSES, STALE
 from app.http.route import ApiRoute
 from app.http.schemas.common import CatalogUpdate, Page
 from app.http.schemas.datasets import DatasetDetail, DatasetItem, NewDataset
-from app.services.catalog import dataset_life, dataset_registration, datasets
-from app.services.catalog.dataset_registration import FolderRequest, Registered
+from app.services.catalog import dataset_life, dataset_registration, datasets, sample_sheets
+from app.services.catalog.dataset_checks import FolderRequest
+from app.services.catalog.dataset_registration import Registered
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], responses=RESPONSES, route_class=ApiRoute)
 
@@ -44,6 +48,35 @@ def get_dataset(name: DatasetName, work: ReadUow, settings: SettingsDep) -> Data
     """Return a data set with its classes, what was understood of its folder, and the progress of its check."""
     found = dataset_registration.find(work, name)
     return _detail(found, settings.data_dir, work.datasets.get(found.dataset.name))
+
+
+@router.get(
+    "/{name}/samples.png",
+    summary="Draw sample images",
+    response_class=Response,
+    dependencies=[READ],
+)
+@takes_long
+def read_samples(
+    name: DatasetName,
+    work: ReadUow,
+    settings: SettingsDep,
+    request: Request,
+    px: Annotated[
+        int | None, Query(ge=8, le=512, description="Side of the images in pixels; that of the stored ones by default.")
+    ] = None,
+) -> Response:
+    """Draw 16 training images with their labels, as they enter a network before they are normalised, as PNG.
+
+    They are spread over the classes and always the same. Scenes for detection have their boxes. 409 if the images are
+    not on the machine of the service, or have changed since they were checked.
+    """
+    sheet = sample_sheets.find(work, name, px)
+    work.release()  # drawing takes long
+    tag = f'"{sheet.tag}"'
+    if is_current(request, tag):
+        return Response(headers={"ETag": tag})
+    return Response(sheet.draw(settings.data_dir), media_type="image/png", headers={"ETag": tag})
 
 
 @router.post(
@@ -100,15 +133,24 @@ def update_dataset(
     return _item(Registered(dataset), settings.data_dir, row)
 
 
-@router.post("/{name}/refresh", summary="Read a data set again", dependencies=[TRAIN])
-def refresh_dataset(name: DatasetName, work: WriteUow, settings: SettingsDep) -> DatasetItem:
+@router.post(
+    "/{name}/refresh",
+    summary="Read a data set again",
+    responses={202: {"model": DatasetItem}},
+    dependencies=[TRAIN],
+)
+def refresh_dataset(name: DatasetName, work: WriteUow, settings: SettingsDep, response: Response) -> DatasetItem:
     """Read the images of a registered data set again, after they have changed.
 
-    Trials keep the digest that they were trained on. While trials or studies on it have not ended, a changed data set
-    is not read; the problem lists them in `dependents`.
+    A large folder is checked in the background: the response is 202 with the state `checking`, the data set has its
+    former digest until the check has ended, and it cannot be trained on until then. Trials keep the digest that they
+    were trained on. While trials or studies on it have not ended, a changed or large data set is not read; the problem
+    lists them in `dependents`.
     """
-    dataset = dataset_life.refresh(work, name, settings.data_dir)
-    return _item(Registered(dataset), settings.data_dir, work.datasets.get(dataset.name))
+    found = dataset_life.refresh(work, name, settings.data_dir)
+    if found.state == "checking":
+        response.status_code = 202
+    return _item(found, settings.data_dir, work.datasets.get(found.dataset.name))
 
 
 @router.delete("/{name}", summary="Delete a data set", dependencies=[TRAIN], **DELETION)
@@ -146,4 +188,9 @@ def _detail(found: Registered, data_dir: Path, row: DatasetRow | None) -> Datase
     unknown: dict[str, int | None] = dict.fromkeys(("train", "validation", "test"))
     names = found.dataset.classes[:MAX_LISTED_CLASSES]
     nothing = {"splits": [], "classes": [{"name": name, **unknown} for name in names], "skipped": [], "warnings": []}
-    return DatasetDetail.model_validate({**_plain(found, data_dir, row), **nothing, **(found.report or {})})
+    report = found.report or {}
+    samples = [
+        {"path": name_location(location_of(sample)), "label": found.dataset.classes[sample["label"]]}
+        for sample in report.get("samples", [])
+    ]
+    return DatasetDetail.model_validate({**_plain(found, data_dir, row), **nothing, **report, "samples": samples})

@@ -121,4 +121,7 @@ class DatasetDetail(DatasetItem):
     splits: list[SplitItem] = Field(description="Parts of the folder; empty for other data sets.")
     classes: list[ClassItem] = Field(description="Classes, at most the first 1,000.")
     skipped: list[SkippedItem] = Field(description="Files of the folder that were passed over, by reason.")
+    samples: list[SampleItem] = Field(
+        description="Images of `GET /v1/datasets/{name}/samples.png`, in its order; empty for other data sets."
+    )
     warnings: list[str] = Field(description="What may go wrong in a training, in words.")

@@ -34,7 +34,7 @@ def find(work: UnitOfWork, name: str) -> Dataset:
         return _register_typefaces(work, name)
     check = work.dataset_checks.get(name)
     if check is not None:
-        raise _not_ready(check)
+        raise not_ready(check)
     existing = ", ".join(dataset.name for dataset in list_all(work))
     raise UnknownDataset(f"The data set {name!r} does not exist. Existing data sets: {existing}.")
 
@@ -88,7 +88,8 @@ def _register_typefaces(work: UnitOfWork, name: str) -> Dataset:
     return Dataset.from_json(row.spec)
 
 
-def _not_ready(check: DatasetCheckRow) -> Exception:
+def not_ready(check: DatasetCheckRow) -> Exception:
+    """Return the error of a training on a data set whose images are being checked, or whose check has failed."""
     if check.error is not None:
         return UnknownDataset(f"The data set {check.name!r} cannot be used: {check.error}")
     images, total = check.progress["images"], check.progress["total"]
