@@ -242,7 +242,7 @@ def _open_session(content: bytes) -> onnxruntime.InferenceSession:
 def _random_images(config: Config, batch_size: int) -> torch.Tensor:
     """Return normalised random images, the same ones each time."""
     generator = torch.Generator().manual_seed(batch_size)
-    return torch.randn(batch_size, config.in_chans, config.resolution, config.resolution, generator=generator)
+    return torch.randn(batch_size, config.in_chans, *config.sides, generator=generator)
 
 
 def _walk_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:

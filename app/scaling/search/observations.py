@@ -18,9 +18,9 @@ from app.scaling.predictors.learning_curves import (
 from app.scaling.predictors.network_features import features_at
 from app.scaling.predictors.point import BuiltPoint, Point
 from app.scaling.predictors.surrogate import MIN_NETWORKS, count_networks
-from app.scaling.rounding import round_resolution
+from app.scaling.resolution import Resolution, scale_resolution
 
-NetworkKey = tuple[int, int, int]
+NetworkKey = tuple[Resolution, int, int]
 
 
 class Role(StrEnum):
@@ -67,11 +67,11 @@ class Observation:
 
 
 def network_key(architecture: Architecture, network: Config | Observation) -> NetworkKey:
-    """Return input side in px, multiply-adds and parameters, which identify a network for any multipliers."""
+    """Return resolution, multiply-adds and parameters, which identify a network for any multipliers."""
     if isinstance(network, Config):
         cost = network_cost(network)
         return network.resolution, cost.flops, cost.params
-    return round_resolution(architecture.baseline.resolution, network.r), network.flops, network.params
+    return scale_resolution(architecture.baseline.resolution, network.r), network.flops, network.params
 
 
 def average_repeats(observations: list[Observation]) -> list[Observation]:

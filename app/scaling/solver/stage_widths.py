@@ -17,7 +17,8 @@ import numpy as np
 
 from app.scaling.bounded_cache import BoundedCache
 from app.scaling.network import Architecture
-from app.scaling.solver.cost_batch import BatchCost, Indices
+from app.scaling.resolution import Indices
+from app.scaling.solver.cost_batch import BatchCost
 from app.scaling.solver.width_grid import WidthGrid
 
 _MAX_NETWORKS = 256
