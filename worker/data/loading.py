@@ -7,6 +7,7 @@ import hashlib
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from app.data import fonts
 from app.data.builtin_datasets import IDX_FILES, Dataset, Part, fashion_mnist_folder, held_out
 from app.data.folder_scan import FolderError
 from app.data.image_checks import OnRead, PixelHashes, UnreadableImages
+from app.scaling.resolution import sides_of
 from worker.data.folders import read_folder
 from worker.data.glyphs import render_typefaces
 from worker.data.image_store import DataError, Images, UnreadableImage, digest_arrays
@@ -109,7 +111,7 @@ def load(
     if limit is not None and limit < len(train):
         train, _ = _split(train, limit)
     parts = (train, validation, test)
-    if sum(dataset.channels * part.px**2 * len(part) for part in parts) <= memory_limit:
+    if sum(dataset.channels * prod(sides_of(part.resolution)) * len(part) for part in parts) <= memory_limit:
         train, validation, test = (part.read_into_memory(readers) for part in parts)
     return Splits(train, validation, test, dataset.num_classes, dataset.digest, duplicates, raw.classes)
 

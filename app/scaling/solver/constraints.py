@@ -39,7 +39,7 @@ _WIDE_PX = (32, 1024)
 
 @dataclass(frozen=True)
 class Constraints:
-    """These are bounds on the input's sides in px, the parameters and the peak activation memory, and a channel divisor.
+    """These are bounds on the input's sides in px, the parameters and the peak memory, and a channel divisor.
 
     Both sides of an input are within the bounds and multiples of `multiple_of`.
     Memory is counted at `activation_bytes_per_element`: 4 for float32, 1 for int8. The divisor applies to the outputs

@@ -32,8 +32,8 @@ _PARAMS = _KINDS.index("params")
 class BatchCost:
     """The costs of `n` networks, given as one config whose channels are arrays [n] and whose stages all repeat.
 
-    An input's size is its number in `InputSizes`; the config has the resolution at r = 1. `pixels` [size, level] are the
-    same for all networks of an architecture, so another batch's may be passed.
+    An input's size is its number in `InputSizes`; the config has the resolution at r = 1. `pixels` [size, level] are
+    the same for all networks of an architecture, so another batch's may be passed.
     """
 
     def __init__(self, networks: Config, n: int, pixels: Floats | None = None) -> None:

@@ -33,8 +33,8 @@ class SearchRange:
 class RangeScan:
     """How near a single width comes to the target at each place of a range, within the constraints.
 
-    `gaps` [depth, size] is the distance in multiply-adds, infinity if no width is allowed. `is_between` [depth, size] says
-    whether the target is between two allowed widths, where widths per stage come nearer still. `reachable` are the
+    `gaps` [depth, size] is the distance in multiply-adds, infinity if no width is allowed. `is_between` [depth, size]
+    says whether the target is between two allowed widths, where widths per stage come nearer still. `reachable` are the
     fewest and the most multiply-adds of the range; None if no network is allowed.
     """
 

@@ -146,9 +146,9 @@ def solve(
 
     Among the networks within `tolerance` (relative) of the target it is the one that moves least from (r, d), and one
     width for all stages is preferred to a width per stage. If no network is within it, the result is the nearest in
-    cost. At most `MAX_GRID_POINTS` pairs of input size and repeats are tried, and no more when `work` is exhausted: the result
-    is then the best so far. A given `width` is fixed: only px and depth may move. The channels stay within one step of
-    those at `curve_width` unless the target is then missed.
+    cost. At most `MAX_GRID_POINTS` pairs of input size and repeats are tried, and no more when `work` is exhausted: the
+    result is then the best so far. A given `width` is fixed: only px and depth may move. The channels stay within one
+    step of those at `curve_width` unless the target is then missed.
 
     Raises: TargetOutOfRange if the target is not reachable.
     """
