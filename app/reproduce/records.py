@@ -66,7 +66,7 @@ class Record:
     multipliers: Mapping[str, Any]
     flops: int
     params: int
-    px: int
+    px: int | list[int]
     seed: int
     accuracy: float
     test_accuracy: float
