@@ -33,6 +33,10 @@ def niceness_and_cache_limit() -> Iterator[int]:
     yield bounded_cache.used_bytes()["test"]
 
 
+def cores() -> Iterator[set[int]]:
+    yield os.sched_getaffinity(0)
+
+
 def wait_for(file: str) -> Iterator[str]:
     Path(f"{file}.started").touch()
     while not Path(file).exists():
@@ -77,6 +81,17 @@ def test_results_are_yielded_in_another_process() -> None:
             assert other != os.getpid()
             assert await pool.run(pid, is_long=True, seconds=1) == [other]  # it is used again
             assert await pool.run(niceness_and_cache_limit, is_long=False, seconds=1) == [os.nice(0) + 5, 0]
+
+    asyncio.run(check())
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system cannot bind a process to cores")
+def test_processes_leave_one_core_to_requests() -> None:
+    async def check() -> None:
+        async with running() as pool:
+            [used] = await pool.run(cores, is_long=False, seconds=1)
+            own = os.sched_getaffinity(0)
+            assert used < own or len(own) == 1
 
     asyncio.run(check())
 

@@ -9,8 +9,8 @@ from app.cli.completion_values import complete_dataset
 from app.cli.local_command import local_command
 from app.cli.parameters import REQUIRED, option
 from app.data.preset_names import PRESET_NAMES
+from app.reproduce.design import BUDGET_RANGE, log_even_budgets
 from app.reproduce.design import COMPARED_RULES as RULES
-from app.reproduce.design import log_even_budgets
 from app.reproduce.options import ExperimentOptions, Options
 from app.reproduce.plan import Sizes
 
@@ -29,12 +29,15 @@ def _split(names: str | None) -> tuple[str, ...]:
 
 
 def _parse_budgets(text: str) -> tuple[float, ...]:
-    """Parse ratios, or the number of log-even budgets over the default range."""
+    """Parse ratios, or a number of log-even budgets with or without their range."""
     try:
-        ratios = tuple(float(part) for part in _split(text))
-        return log_even_budgets(int(text)) if len(ratios) == 1 else ratios
+        if "," in text:
+            return tuple(float(part) for part in _split(text))
+        number, *limits = text.split(":")
+        low, high = map(float, limits) if limits else BUDGET_RANGE
+        return log_even_budgets(int(number), low, high)
     except ValueError as error:
-        raise typer.BadParameter("must be a number of budgets, or ratios separated by commas") from error
+        raise typer.BadParameter("must be ratios separated by commas, a number, or NUMBER:LOWEST:HIGHEST") from error
 
 
 @app.command("reproduce")
@@ -83,11 +86,15 @@ def reproduce(
         "Compare rules instead, learning from this number of random studies.", "N", minimum=1, panel=_PANEL
     ),
     from_study: list[str] | None = option(
-        "Compare rules instead, learning from this study at --url. Repeat it for several.", "ID", panel=_PANEL
+        "Compare rules instead, learning from this study at --url, or from the studies in a file of records. Repeat it "
+        "for several.",
+        "ID|FILE",
+        panel=_PANEL,
     ),
     budgets: Any = option(
-        "Ratios to the baseline's multiply-adds, separated by commas, or their number from .1 to .85 (default: 24).",
-        "N|RATIOS",
+        "Ratios to the baseline's multiply-adds, separated by commas; or their number, evenly spaced in the logarithm "
+        f"from {BUDGET_RANGE[0]} to {BUDGET_RANGE[1]} or between two given ratios (default: 24).",
+        "N|N:LOW:HIGH|RATIOS",
         parse=_parse_budgets,
         panel=_PANEL,
     ),
@@ -119,8 +126,9 @@ def reproduce(
     With --studies it compares rules: each learns from one study alone, and its networks for many budgets are trained
     with seeds that no study used. It prints the trainings, the hours and the power first, and records each training.
 
-    After an interruption, the same command resumes; completed trainings are not repeated. The service that it starts
-    reads its settings from environment variables (RDW_WORKERS, RDW_THREADS, …).
+    After an interruption, the same command resumes; completed trainings are not repeated. What the folder of --records
+    contains is not trained again, on whatever machine it was recorded. The service that it starts reads its settings
+    from environment variables (RDW_WORKERS, RDW_THREADS, …).
     """
     from app.reproduce.run import run, run_experiment  # here, since matplotlib takes long to import
 

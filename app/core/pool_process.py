@@ -17,6 +17,7 @@ def main(descriptor: int, cache_bytes: int) -> None:
     """Serve the pool at the other end of the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the pool ends this one
     os.nice(_NICENESS)
+    _leave_a_core()
     bounded_cache.set_limit(cache_bytes)
     with connect(descriptor) as connection:
         while True:
@@ -32,6 +33,13 @@ def main(descriptor: int, cache_bytes: int) -> None:
                 raised.add_note(traceback.format_exc())
                 error = raised
             connection.send((True, error))
+
+
+def _leave_a_core() -> None:
+    """Leave one core to requests: even at a low priority a computation delays them by a few milliseconds each."""
+    if hasattr(os, "sched_setaffinity"):  # not on macOS
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[1:] or cores)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from typing import Any
 
 from starlette.types import ASGIApp
@@ -11,6 +12,7 @@ from app.core.settings import Settings
 
 _MAX_HEADER_BYTES = 32 * 1024  # of a request's line and headers, if they arrive in several pieces
 _MAX_CONNECTIONS = 2000  # of a process, event streams included
+_SWITCH_INTERVAL = 0.0005  # seconds; a thread that computes in Python may hold up the event loop for that long
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -45,4 +47,5 @@ def serve(app: ASGIApp, settings: Settings) -> None:
 
     gc.collect()
     gc.freeze()  # what was imported stays: to look through it again and again would hold up requests for 0.2 s each
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     uvicorn.run(app, **options(settings))

@@ -63,11 +63,16 @@ RECIPES = ("same", "randaugment")
 FRONT_SIZE = 20  # networks that NSGA-III selects, as in the paper
 
 
-def log_even_budgets(count: int, low: float = 0.1, high: float = 0.85) -> tuple[float, ...]:
+BUDGET_RANGE = (0.1, 0.85)
+
+
+def log_even_budgets(count: int, low: float = BUDGET_RANGE[0], high: float = BUDGET_RANGE[1]) -> tuple[float, ...]:
     """Return ratios to the baseline's multiply-adds, evenly spaced in their logarithm.
 
-    Raises: ValueError for fewer than two.
+    Raises: ValueError for fewer than two, or limits that are not positive and rising.
     """
     if count < 2:
         raise ValueError("at least two budgets are needed")
+    if not 0 < low < high:
+        raise ValueError("the lowest ratio must be above 0 and below the highest")
     return tuple(low * (high / low) ** (n / (count - 1)) for n in range(count))

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from app.data.recipes import Recipe
 from app.reproduce.statistics import Score
 
 SUFFIX = ".jsonl"
+
+Key = tuple[str | int | float | None, ...]
 
 
 class InvalidRecords(ValueError):
@@ -42,11 +45,10 @@ class Header:
 
     def differences(self, other: Header) -> list[str]:
         """Return the names of the fields that must be the same, and are not."""
-        return [
-            name
-            for name in ("baseline", "dataset", "digest", "recipe", "device")
-            if getattr(self, name) != getattr(other, name)
+        names = [
+            name for name in ("baseline", "dataset", "digest", "device") if getattr(self, name) != getattr(other, name)
         ]
+        return names if _determining(self.recipe) == _determining(other.recipe) else [*names, "recipe"]
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,21 @@ class Record:
     off_curve: bool = False
 
     @property
-    def key(self) -> tuple[Any, ...]:
+    def key(self) -> Key:
         """What the training is for; a network that two rules recommend is recorded once for each."""
-        return self.kind, self.study, self.rule, self.budget, self.seed, self.trial if self.kind == "study" else None
+        if self.kind == "study":
+            return study_key(self.study, self.seed, self.px, self.flops, self.params)
+        return family_key(self.study, self.rule, self.budget, self.seed)
+
+
+def study_key(number: int | None, seed: int, px: int, flops: int, params: int) -> Key:
+    """Return the key of a random network's training; a study has no two networks of the same size and cost."""
+    return "study", number, seed, px, flops, params
+
+
+def family_key(number: int | None, rule: str | None, budget: float | None, seed: int) -> Key:
+    """Return the key of the training of a rule's network."""
+    return "family", number, rule, budget, seed
 
 
 _Line = TypeVar("_Line", Header, Record)
@@ -128,12 +142,15 @@ class RecordFile:
         existing = read_records([path]) if path.exists() and path.stat().st_size else None
         if existing is not None:
             _require_same(path, existing.header, header)
-        self._keys = {record.key for record in existing.items} if existing else set()
+        self._records = {record.key: record for record in existing.items} if existing else {}
         if existing is None:
             self._append({"header": asdict(header)})
 
-    def __contains__(self, record: Record) -> bool:
-        return record.key in self._keys
+    def __contains__(self, key: Key) -> bool:
+        return key in self._records
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records.values())
 
     def check(self, header: Header) -> None:
         """Raises: InvalidRecords if trainings of this header must not be mixed with those of the file."""
@@ -141,9 +158,9 @@ class RecordFile:
 
     def append(self, record: Record) -> None:
         """Append a training unless the file contains it already."""
-        if record not in self:
+        if record.key not in self:
             self._append(asdict(record))
-            self._keys.add(record.key)
+            self._records[record.key] = record
 
     def _append(self, line: Mapping[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
@@ -173,7 +190,7 @@ def read_records(paths: Iterable[Path]) -> Records:
     Raises: InvalidRecords for no files, other files, or trainings that must not be mixed; OSError.
     """
     headers: list[Header] = []
-    items: dict[tuple[Any, ...], Record] = {}
+    items: dict[Key, Record] = {}
     for path in paths:
         lines = path.read_text(encoding="utf-8").split("\n")
         for number, line in enumerate(lines[:-1], 1):
@@ -194,6 +211,11 @@ def read_records(paths: Iterable[Path]) -> Records:
     return Records(tuple(headers), tuple(items.values()))
 
 
+def _determining(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what determines a result, so that recipes recorded before an option was added compare equal."""
+    return Recipe.from_json(dict(recipe)).determining_options()
+
+
 def _parse(line: str, path: Path, number: int) -> Header | Record:
     try:
         values = dict(json.loads(line))
@@ -208,7 +230,7 @@ def _create(kind: type[_Line], values: Mapping[str, Any]) -> _Line:
     return kind(**{name: value for name, value in values.items() if name in names})
 
 
-def _add(items: dict[tuple[Any, ...], Record], record: Record, path: Path, number: int) -> None:
+def _add(items: dict[Key, Record], record: Record, path: Path, number: int) -> None:
     known = items.setdefault(record.key, record)
     if known.config != record.config or known.test_accuracy != record.test_accuracy:
         raise InvalidRecords(f"{path}, line {number}: the same training is recorded with another result.")

@@ -85,3 +85,52 @@ def test_malformed_url_is_reported_without_traceback(tmp_path: Path) -> None:
     assert finished.returncode == 1
     assert "'nowhere' is not a valid service URL" in finished.stdout
     assert finished.stderr == ""
+
+
+def experiment(folder: Path, machine: str, *more: str) -> list[str]:
+    """Return the command of an experiment whose records lie in the folder and the rest of whose files on a machine."""
+    (folder / "small.json").write_text(json.dumps(SMALL))
+    (folder / "recipe.json").write_text(json.dumps({"epochs": 1, "batch_size": 64, "train_images": 200}))
+    sizes = ("--networks", "8", "--seeds", "1", "--budgets", "2:0.3:0.7")
+    files = ("--baseline", str(folder / "small.json"), "--recipe", str(folder / "recipe.json"))
+    places = ("--out", str(folder / machine), "--records", str(folder / "records"))
+    return [sys.executable, "-m", "app.cli", "reproduce", "--dataset", "digits", *sizes, *files, *places, *more]
+
+
+def read_record_lines(folder: Path) -> list[str]:
+    return [line for file in folder.glob("*.jsonl") for line in file.read_text().splitlines()[1:]]
+
+
+@pytest.mark.exhaustive
+def test_killed_experiment_resumes_on_another_machine(tmp_path: Path) -> None:
+    first = subprocess.Popen(experiment(tmp_path, "first", "--studies", "2"), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 280
+    while len(read_record_lines(tmp_path / "records")) < 5 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    before = read_record_lines(tmp_path / "records")
+    second = subprocess.run(
+        experiment(tmp_path, "second", "--studies", "2"), capture_output=True, text=True, check=True
+    )
+    after = read_record_lines(tmp_path / "records")
+
+    assert len(before) >= 5
+    assert after[: len(before)] == before
+    assert f"{len(before)} of them are recorded already." in second.stdout
+    keys = [
+        (r["kind"], r["study"], r["rule"], r["budget"], r["px"], r["flops"], r["params"])
+        for r in map(json.loads, after)
+    ]
+    assert len(keys) == len(set(keys)) and sum(kind == "study" for kind, *_ in keys) == 2 * 8
+    with sqlite3.connect(tmp_path / "second" / "data" / "rdw.sqlite3") as connection:
+        (trained,) = connection.execute("select count(*) from trials where state = 'completed'").fetchone()
+    assert trained <= len(after) - len(before)  # two rules may recommend one network
+
+    (file,) = (tmp_path / "records").glob("*.jsonl")
+    third = subprocess.run(
+        experiment(tmp_path, "third", "--from-study", str(file), "--rules", "compound,dwr"),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "0 of random networks" in third.stdout
+    assert len(read_record_lines(tmp_path / "records")) == len(after)

@@ -13,13 +13,17 @@ from typing import Any, cast
 
 import pytest
 
-from app.reproduce.design import STUDY_RULES
+from app.http.schemas.architectures import NewArchitecture
+from app.reproduce.design import STUDY_RULES, small_mbconv
 from app.reproduce.experiment import Design, Experiment, InvalidDesign
 from app.reproduce.progress import ProgressLine
 from app.reproduce.records import InvalidRecords, find_files, read_records
+from app.scaling.families import flops_of, network_cost
+from app.scaling.network import Config
 from rdw_client import Client, NotFound
 
-DESIGN = Design("typefaces", {"epochs": 1}, budgets=(0.2, 0.4, 0.8), studies=2, networks=4, seeds=2)
+RECIPE = {"epochs": 1, "warmup_epochs": 0.5}
+DESIGN = Design("typefaces", RECIPE, budgets=(0.2, 0.4, 0.8), studies=2, networks=4, seeds=2)
 
 
 class FakeClient:
@@ -32,28 +36,25 @@ class FakeClient:
         self.requested: list[str] = []
 
     def datasets(self) -> list[Any]:
-        return [SimpleNamespace(name="typefaces", missing=None, channels=1)]
+        return [SimpleNamespace(name="typefaces", missing=None, channels=1, digest="")]
 
     def workers(self) -> list[Any]:
         return [SimpleNamespace(alive=True)]
 
     def register_architecture(self, spec: Any) -> Any:
-        return SimpleNamespace(name=spec["name"], flops=3_000_000, params=400_000, resolution=32)
+        architecture = NewArchitecture.model_validate(spec).to_architecture("")
+        cost = {"flops": flops_of(architecture), "params": 400_000}
+        return SimpleNamespace(name=architecture.name, resolution=32, raw=architecture.to_json(), **cost)
 
     def estimate_study(self, *_: Any, **__: Any) -> Any:
         return SimpleNamespace(seconds=80.0)
 
     def create_study(self, name: str, *_: Any, trials: int, seed: int, **__: Any) -> Any:
-        study = SimpleNamespace(id=name, state="completed", has_started=False, size=trials, seed=seed)
-        if name not in self.studies:
-            self.studies[name] = [self._train(f"{name}-{n}", {"resolution": 20 + n}, seed, name) for n in range(trials)]
-        return study
+        self.studies.setdefault(name, [])
+        return SimpleNamespace(id=name, seed=seed, recipe=dict(RECIPE))
 
-    def start_study(self, study: Any) -> None:
-        study.has_started = True
-
-    def study(self, study: Any) -> Any:
-        return study
+    def import_observations(self, study: Any, observations: Any, *, source: str) -> None:
+        self.studies[study.id] = list(observations)
 
     def refit(self, study: Any) -> None:
         pass
@@ -63,7 +64,7 @@ class FakeClient:
             raise NotFound({"title": "no network", "detail": "no network"}, 404)
         warnings = [{"code": "off_curve"}] if rule == "compound" and ratio == 0.8 else []
         predicted = {"mean": 0.7, "sd": 0.01} if rule == "surrogate" else None
-        config = {"resolution": 24, "about": [rule, ratio, study and study.id, predictor]}
+        config = small_mbconv(1)["baseline"] | {"about": [rule, ratio, study and study.id, predictor]}
         multipliers = {"r": 0.7, "d": 0.7, "w": 0.7, "r_sd": None}
         raw = {"config": config, "multipliers": multipliers, "warnings": warnings, "predicted_accuracy": predicted}
         return SimpleNamespace(raw=raw)
@@ -74,17 +75,18 @@ class FakeClient:
     def trial(self, id: str) -> Any:
         return self.finished[id]
 
-    def trials(self, *, study: str | None = None, **_: Any) -> list[Any]:
-        return self.studies[study] if study else []
+    def trials(self, **_: Any) -> list[Any]:
+        return []
 
-    def _train(self, id: str, config: Any, seed: int, study: str | None = None) -> Any:
+    def _train(self, id: str, config: Any, seed: int) -> Any:
         self.requested.append(id)
         environment = {"data_digest": "abc", "device": next(self._devices), "threads": 1, "torch": "2"}
         result = {"accuracy": 0.7, "test_accuracy": 0.71, "seconds": 20.0, "environment": environment,
                   "history": [{"validation_accuracy": 0.7}]}  # fmt: skip
+        cost = network_cost(Config.from_json(config))
         self.finished[id] = SimpleNamespace(
-            id=id, state="completed", ended=True, seed=seed, config=config, recipe={"epochs": 1}, dataset="typefaces",
-            flops=600_000, params=1000, multipliers={"r": 1, "d": 1, "w": 1}, result=result,
+            id=id, state="completed", ended=True, seed=seed, config=config, recipe=RECIPE, dataset="typefaces",
+            flops=cost.flops, params=cost.params, multipliers=None, result=result,
         )  # fmt: skip
         return self.finished[id]
 
@@ -126,14 +128,59 @@ def test_scores_are_test_accuracies_of_networks_on_their_curve(tmp_path: Path) -
     assert {score.budget for score in scores if score.rule == "compound"} == {0.2, 0.4}
 
 
-def test_second_run_appends_nothing(tmp_path: Path) -> None:
+def test_other_machine_trains_only_what_is_not_recorded(tmp_path: Path) -> None:
+    run(FakeClient(), tmp_path)
+    (file,) = find_files(tmp_path)
+    complete = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([*complete[:7], *complete[11:30]]))  # 6 of 8 random networks, 19 of 40 of the rules
     client = FakeClient()
-    run(client, tmp_path)
+    _, printed = run(client, tmp_path)
+
+    assert "25 of them are recorded already." in printed
+    assert len(client.requested) == 48 - 25
+    assert sorted(map(without_trial, file.read_text().splitlines())) == sorted(map(without_trial, complete))
+
+
+def without_trial(line: str) -> str:
+    record = json.loads(line)
+    record.pop("trial", None)
+    return json.dumps(record, sort_keys=True)
+
+
+def test_run_with_everything_recorded_appends_nothing(tmp_path: Path) -> None:
+    run(FakeClient(), tmp_path)
     (file,) = find_files(tmp_path)
     before = file.read_text()
+    client = FakeClient()
     run(client, tmp_path)
 
     assert file.read_text() == before
+    assert client.requested == []
+
+
+def test_recorded_studies_are_learned_from_without_training(tmp_path: Path) -> None:
+    run(FakeClient(), tmp_path / "first")
+    (file,) = find_files(tmp_path / "first")
+    recorded = read_records([file]).studies
+    client = FakeClient()
+    design = replace(DESIGN, from_studies=(str(file),), rules=("surrogate",))
+    run(client, tmp_path / "second", design)
+    records = read_records(find_files(tmp_path / "second"))
+
+    assert len(client.requested) == len(records.family) == 2 * 3 * 2
+    assert records.studies == recorded
+    imported = [observation for study in client.studies.values() for observation in study]
+    assert [o["accuracy"] for o in imported] == [record.accuracy for record in recorded]
+    assert [{name: o[name] for name in "rdw"} for o in imported] == [record.multipliers for record in recorded]
+
+
+def test_records_with_another_recipe_are_not_learned_from(tmp_path: Path) -> None:
+    run(FakeClient(), tmp_path / "first")
+    (file,) = find_files(tmp_path / "first")
+    file.write_text(file.read_text().replace('"epochs":1', '"epochs":2'))
+
+    with pytest.raises(InvalidRecords, match="another recipe"):
+        run(FakeClient(), tmp_path / "second", replace(DESIGN, from_studies=(str(file),)))
 
 
 def test_trainings_of_different_devices_are_not_mixed(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_known_training_is_not_appended_again(tmp_path: Path) -> None:
     file = RecordFile(tmp_path / "a.jsonl", HEADER)
     file.append(ONE)
 
-    assert ONE in file and TWO not in file
+    assert ONE.key in file and TWO.key not in file
     assert (tmp_path / "a.jsonl").read_text().count("\n") == 2
 
 

@@ -27,7 +27,10 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from app.core.deletion import Listed
 from app.core.studies import StudyState
@@ -61,7 +64,19 @@ class QueueRule:
 
     def queue(self, limit: int) -> Select[TrialRow]:
         is_queued = TrialRow.state == bindparam("queued", self.queued, TrialRow.state.type, literal_execute=True)
-        return select(TrialRow).where(is_queued, self.may_run).order_by(*_QUEUE_ORDER).limit(limit)
+        return select(TrialRow).where(_Likely(is_queued), self.may_run).order_by(*_QUEUE_ORDER).limit(limit)
+
+
+class _Likely(FunctionElement[bool]):
+    """A condition that holds for most rows, so that SQLite reads them in the order of the queue and sorts none."""
+
+    inherit_cache = True
+
+
+@compiles(_Likely)
+def _compile_likely(element: _Likely, compiler: SQLCompiler, **options: Any) -> str:
+    condition = compiler.process(element.clauses, **options)
+    return f"likely({condition})" if compiler.dialect.name == "sqlite" else condition
 
 
 def _belongs_to_a_study(state: StudyState) -> ColumnElement[bool]:
