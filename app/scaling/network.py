@@ -15,8 +15,9 @@ from typing import Any, Literal
 import numpy as np
 
 from app.scaling.errors import InvalidNetwork
+from app.scaling.input_sizes import scale_resolution
 from app.scaling.pickling import SentByFields
-from app.scaling.resolution import Resolution, resolution_json, scale_resolution, sides_of, to_resolution
+from app.scaling.resolution import Resolution, resolution_json, sides_of, to_resolution
 from app.scaling.rounding import (
     Channels,
     DepthRounding,

@@ -25,8 +25,9 @@ from app.db.tables import ObservationRow, StudyRow, SuggestionRow, TrialRow, utc
 from app.db.unit_of_work import UnitOfWork
 from app.scaling import families
 from app.scaling.families import flops_of
+from app.scaling.input_sizes import scale_resolution
 from app.scaling.network import Architecture, Multipliers
-from app.scaling.resolution import Resolution, describe_resolution, scale_resolution, to_resolution
+from app.scaling.resolution import Resolution, describe_resolution, to_resolution
 from app.scaling.search.observations import Observation, Role
 from app.scaling.solver.width_grid import MAX_WIDTH, WidthGrid, get_width_grid
 from app.services.auth import quotas

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from app.scaling.cost.ledger import total_cost
 from app.scaling.families import flops_of, ledger, network_cost
+from app.scaling.input_sizes import InputSizes, scale_resolution
 from app.scaling.network import Architecture, Config, Multipliers
 from app.scaling.predictors.network_features import features_at, features_of
 from app.scaling.predictors.published_tinynets import published_predictor
-from app.scaling.resolution import InputSizes, Resolution, scale_resolution, sides_of, to_resolution
+from app.scaling.resolution import Resolution, sides_of, to_resolution
 from app.scaling.rounding import round_resolution
 from app.scaling.rules.names import SOLVED_RULES
 from app.scaling.rules.recommend import recommend

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from app.scaling import families
 from app.scaling.cost.ledger import Ledger
 from app.scaling.families import flops_of
+from app.scaling.input_sizes import Indices, input_sizes
 from app.scaling.network import Architecture, Config
-from app.scaling.resolution import Indices, input_sizes
 from app.scaling.rounding import distribute_repeats
 
 Array = NDArray[np.float64]

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.scaling.families import network_cost
+from app.scaling.input_sizes import input_sizes
 from app.scaling.network import Architecture, Config, Multipliers
-from app.scaling.resolution import input_sizes
 from app.scaling.rounding import Channels, shortest_decimal
 from app.scaling.solver.width_grid import MAX_DEPTH, WidthGrid, get_width_grid
 

@@ -8,6 +8,7 @@ from math import isfinite
 from statistics import fmean, median
 
 from app.scaling.families import network_cost
+from app.scaling.input_sizes import scale_resolution
 from app.scaling.network import Architecture, Config
 from app.scaling.predictors.learning_curves import (
     LearningCurve,
@@ -18,7 +19,7 @@ from app.scaling.predictors.learning_curves import (
 from app.scaling.predictors.network_features import features_at
 from app.scaling.predictors.point import BuiltPoint, Point
 from app.scaling.predictors.surrogate import MIN_NETWORKS, count_networks
-from app.scaling.resolution import Resolution, scale_resolution
+from app.scaling.resolution import Resolution
 
 NetworkKey = tuple[Resolution, int, int]
 

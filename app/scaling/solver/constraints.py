@@ -15,15 +15,9 @@ from numpy.typing import NDArray
 from app.scaling import families
 from app.scaling.cost.ledger import BYTES_PER_ELEMENT
 from app.scaling.errors import InvalidNetwork
+from app.scaling.input_sizes import MAX_RESOLUTION, Indices, InputSizes
 from app.scaling.network import Architecture
-from app.scaling.resolution import (
-    MAX_RESOLUTION,
-    Indices,
-    InputSizes,
-    Resolution,
-    describe_resolution,
-    sides_of,
-)
+from app.scaling.resolution import Resolution, describe_resolution, sides_of
 from app.scaling.rounding import make_divisible
 from app.scaling.solver.cost_batch import BatchCost, Repeats
 

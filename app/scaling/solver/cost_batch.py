@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from app.scaling import families
 from app.scaling.cost.ledger import BIAS, BYTES_PER_ELEMENT, OPERATORS, POINT, Cost, Ledger
+from app.scaling.input_sizes import MAX_RESOLUTION, Indices, InputSizes, input_sizes
 from app.scaling.network import Config
-from app.scaling.resolution import MAX_RESOLUTION, Indices, InputSizes, input_sizes
 from app.scaling.rounding import Channels, Floats
 
 Repeats = tuple[int, ...]

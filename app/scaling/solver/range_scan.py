@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from app.scaling.resolution import Indices
+from app.scaling.input_sizes import Indices
 from app.scaling.rounding import Floats
 from app.scaling.solver.constraints import Constraints
 from app.scaling.solver.cost_batch import BatchCost, Repeats

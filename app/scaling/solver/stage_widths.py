@@ -16,8 +16,8 @@ from math import prod
 import numpy as np
 
 from app.scaling.bounded_cache import BoundedCache
+from app.scaling.input_sizes import Indices
 from app.scaling.network import Architecture
-from app.scaling.resolution import Indices
 from app.scaling.solver.cost_batch import BatchCost
 from app.scaling.solver.width_grid import WidthGrid
 

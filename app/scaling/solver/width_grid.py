@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from app.scaling import families
 from app.scaling.bounded_cache import BoundedCache
 from app.scaling.errors import InvalidNetwork
+from app.scaling.input_sizes import Indices, input_sizes
 from app.scaling.network import Architecture, Config, Head, Multipliers, Stage, Stem
-from app.scaling.resolution import Indices, Resolution, input_sizes
+from app.scaling.resolution import Resolution
 from app.scaling.rounding import Channels, Floats, shortest_decimal, width_breakpoints
 from app.scaling.solver.cost_batch import BatchCost, Repeats
 

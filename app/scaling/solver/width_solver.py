@@ -16,8 +16,9 @@ import numpy as np
 
 from app.scaling.cost.ledger import BYTES_PER_ELEMENT, Cost
 from app.scaling.errors import ScalingError
+from app.scaling.input_sizes import scale_resolution
 from app.scaling.network import Architecture, Config, Multipliers
-from app.scaling.resolution import Resolution, mean_px, scale_resolution
+from app.scaling.resolution import Resolution, mean_px
 from app.scaling.rounding import Floats, shortest_decimal
 from app.scaling.solver.constraints import Constraints
 from app.scaling.solver.cost_batch import BatchCost, Repeats
