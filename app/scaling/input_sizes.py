@@ -109,7 +109,10 @@ class InputSizes:
 
     def short_multiplier(self, size: int, target: float) -> float:
         """Return an r near `target`, with few decimals, at which the input has this size."""
-        low, high = (int(ends[size]) / self._unit for ends in (self._starts, self._ends))
+        if isinstance(side := self.baseline, int):
+            low, high = size / side, (size + 1) / side
+            return shortest_decimal(target, low, high, lambda r: round_resolution(side, r) == size)
+        low, high = int(self._starts[size]) / self._unit, int(self._ends[size]) / self._unit
         return shortest_decimal(target, low, high, lambda r: self.size_at(r) == size)
 
 

@@ -200,7 +200,7 @@ class _Search:
         self._curve_width: float | None = None
         self.sizes = self.grid.sizes
         self.rule_size = self.sizes.size_at(r)
-        self.rule = scale_resolution(architecture.baseline.resolution, r)
+        self.rule = self.rule_size if self.sizes.is_square else scale_resolution(architecture.baseline.resolution, r)
         self.target_size = self._largest_equal_size()
         is_rule = self.target_size == self.rule_size
         self.origin = self.rule if is_rule else self.sizes.resolution(self.target_size)
