@@ -15,10 +15,12 @@ from app.reproduce.records import InvalidRecords, find_files, read_records
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("records", type=Path, nargs="*", help="files, or folders of files (default: recorded/)")
+    parser.add_argument(
+        "records", type=Path, nargs="*", help="files, or folders of files (default: recorded/experiment)"
+    )
     parser.add_argument("--out", type=Path, default=Path("var/experiment"))
     arguments = parser.parse_args()
-    sources = arguments.records or [Path(__file__).parent / "recorded"]
+    sources = arguments.records or [Path(__file__).parent / "recorded" / "experiment"]
     files = [file for source in sources for file in (find_files(source) if source.is_dir() else [source])]
     if not files:
         print("There are no records yet.")

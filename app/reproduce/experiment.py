@@ -39,8 +39,8 @@ SECONDARY = tuple((rule, reference) for reference in ("dwr", "published") for ru
 PUBLISHED_PREDICTOR = "published-tinynets"
 FIRST_STUDY_SEED, FIRST_FAMILY_SEED = 101, 201
 _STUDY_PRIORITY, _FAMILY_PRIORITY, _LOWEST_PRIORITY = 0, -1, -10  # then all networks with the first seed, and so on
-_POLL_SECONDS = 1.0
-_POLLED_AT_ONCE = 16  # trainings end in about the order of their requests
+_POLL_SECONDS = 2.0
+_POLLED_AT_ONCE = 8  # trainings end in about the order of their requests
 
 
 class InvalidDesign(Exception):
