@@ -61,7 +61,7 @@ def time_calls(call: Callable[[], Any], times: int) -> float:
 
 def count_with_fvcore(config: Config) -> dict[str, int]:
     """Build the network and return fvcore's flops by operator."""
-    image = torch.zeros(1, config.in_chans, config.resolution, config.resolution)
+    image = torch.zeros(1, config.in_chans, *config.sides)
     analysis = FlopCountAnalysis(build(config).eval(), image)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     return {operator: int(count) for operator, count in analysis.by_operator().items()}

@@ -26,6 +26,7 @@ from app.core.trials import Latency
 from app.data.builtin_datasets import Task
 from app.scaling import families
 from app.scaling.network import Config
+from app.scaling.resolution import resolution_json, to_resolution
 from worker.atomic_files import replace_atomically
 from worker.data.preprocessing import Normalisation, resize_px
 from worker.networks import build
@@ -131,7 +132,7 @@ def load(file: Path) -> nn.Module:
 
 
 def convert_to_onnx(network: nn.Module, config: Config, task: Task = "classification") -> onnx.ModelProto:
-    """Convert the network to ONNX: float32 `images` [batch, in_chans, px, px] to `logits` [batch, num_classes].
+    """Convert the network to ONNX: float32 `images` [batch, in_chans, height, width] to `logits` [batch, num_classes].
 
     A detector has `boxes` [batch, anchors, 4] in pixels of the input and `scores` [batch, anchors, num_classes], both
     before non-maximum suppression.
@@ -242,7 +243,7 @@ def _open_session(content: bytes) -> onnxruntime.InferenceSession:
 def _random_images(config: Config, batch_size: int) -> torch.Tensor:
     """Return normalised random images, the same ones each time."""
     generator = torch.Generator().manual_seed(batch_size)
-    return torch.randn(batch_size, config.in_chans, config.resolution, config.resolution, generator=generator)
+    return torch.randn(batch_size, config.in_chans, *config.sides, generator=generator)
 
 
 def _walk_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
@@ -259,15 +260,21 @@ def _metadata(
 ) -> dict[str, str]:
     """Describe how to use the weights; `normalisation` is by channel, for pixels from 0 to 255.
 
-    `evaluation` says how images were fed: resized to a square of `resize_px`, of which the centre of `px` was cropped.
+    `evaluation` says how images were fed: resized to `resize_px`, of which the centre of `px` was cropped; each is
+    the side of a square, or height and width.
     """
-    px = config.resolution
+    resized = to_resolution([resize_px(side, crop_pct) for side in config.sides])
+    evaluation = {
+        "crop_pct": crop_pct,
+        "resize_px": resolution_json(resized),
+        "px": resolution_json(config.resolution),
+    }
     return {
         "format": "pt",
         "task": task,
         "config": json.dumps({**config.to_json(), "timm": families.rebuild_recipe(config)}),
         "normalisation": json.dumps(normalisation.to_json()),
-        "evaluation": json.dumps({"crop_pct": crop_pct, "resize_px": resize_px(px, crop_pct), "px": px}),
+        "evaluation": json.dumps(evaluation),
         **({"classes": json.dumps(classes)} if classes else {}),
         **{name: version(name) for name in ("rdw", "torch", "timm")},
     }

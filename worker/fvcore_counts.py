@@ -44,7 +44,7 @@ def count_config(config: Config) -> FvcoreCounts:
 def count_network(network: nn.Module, config: Config) -> FvcoreCounts:
     """Count a network whose input is the config's; it is left in evaluation mode."""
     network.eval()
-    image = torch.zeros(1, config.in_chans, config.resolution, config.resolution)
+    image = torch.zeros(1, config.in_chans, *config.sides)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         flops, activations = FlopCountAnalysis(network, image), ActivationCountAnalysis(network, image)

@@ -16,7 +16,7 @@ from app.scaling.network import Config
 def build(config: Config | Mapping[str, Any], *, drop_rate: float = 0.0, drop_path_rate: float = 0.0) -> nn.Module:
     """Build the network with new weights; its `state_dict` has timm's names and shapes.
 
-    `config` may be plain data, as in responses. The network maps images [n, in_chans, px, px] to logits
+    `config` may be plain data, as in responses. The network maps images [n, in_chans, height, width] to logits
     [n, num_classes].
 
     Raises: InvalidNetwork if the config's family cannot build it.

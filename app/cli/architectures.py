@@ -10,7 +10,7 @@ from app.cli.options import ARCHIVED, REGISTERED
 from app.cli.output import print_json, print_table
 from app.cli.parameters import argument, option
 from app.cli.service_command import service_command
-from app.cli.units import format_count, parse_json_file
+from app.cli.units import format_count, format_px, parse_json_file
 
 if TYPE_CHECKING:
     from rdw_client import Architecture, Client
@@ -25,7 +25,7 @@ def _print_architectures(architectures: "Sequence[Architecture]") -> None:
             (
                 one.name,
                 one.family,
-                str(one.resolution),
+                format_px(one.resolution),
                 format_count(one.flops),
                 format_count(one.params),
                 "" if one.built_in else "registered",

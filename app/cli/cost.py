@@ -7,7 +7,7 @@ import typer
 from app.cli.options import InputOptions, MultiplierOptions, Network
 from app.cli.output import print_facts, print_table
 from app.cli.service_command import service_command
-from app.cli.units import format_count
+from app.cli.units import format_count, format_px
 
 if TYPE_CHECKING:
     from rdw_client import Client, Costed
@@ -19,7 +19,7 @@ def _print_cost(costed: "Costed") -> None:
     cost = costed.cost
     print_facts(
         [
-            ("network", f"{costed.config['family']}, {costed.config['resolution']} px"),
+            ("network", f"{costed.config['family']}, {format_px(costed.config['resolution'])} px"),
             ("classes", costed.num_classes),
             ("multiply-adds", f"{format_count(cost.flops)} ({cost.flops:,})"),
             ("fvcore's total", f"{format_count(cost.fvcore_total)} ({cost.fvcore_total:,})"),

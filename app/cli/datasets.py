@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from app.cli.output import note, print_facts, print_table, write_file
 from app.cli.parameters import argument, flag, option
 from app.cli.progress import watch_check
 from app.cli.service_command import service_command
+from app.cli.units import format_px, parse_px
 from app.data.builtin_datasets import Layout
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def _print_datasets(datasets: "Sequence[Dataset]") -> None:
                 one.state,
                 one.task,
                 str(one.num_classes),
-                str(one.native_px),
+                format_px(one.native_px),
                 *("-" if images is None else f"{images:,}" for images in (one.train_images, one.test_images)),
                 one.missing or "",
             )
@@ -63,7 +64,9 @@ def add(
     rdw: "Client",
     name: str = argument("Name of the data set.", "NAME"),
     folder: str = argument("Folder below $RDW_DATA_DIR/datasets of the service.", "FOLDER"),
-    native_px: int | None = option("Side in px that the images are resized to (default: 64).", "PX"),
+    native_px: Any = option(
+        "Side in px that the images are resized to, or height and width, 32x64 (default: 64).", "PX", parse=parse_px
+    ),
     layout: Layout | None = option("How the folder is read, if that is ambiguous.", "LAYOUT"),
     background: str | None = option("Colour behind transparent images (default: #ffffff).", "#RRGGBB"),
     channels: int | None = option("1 (grey), 3 (RGB) or 4 (RGB and opacity); default: 1 if all are grey, else 3.", "N"),

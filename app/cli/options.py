@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from app.cli import completion_values
 from app.cli.parameters import REQUIRED, argument, flag, option
-from app.cli.units import parse_count, parse_json_file, read_name_or_file
+from app.cli.units import parse_count, parse_json_file, parse_px, read_name_or_file
 from app.data.preset_names import PRESET_NAMES
 from app.scaling.rules.names import DEFAULT_RULE, SOLVED_RULES
 
@@ -86,10 +86,10 @@ class ScaleOptions:
         "nearest: as close to the budget as possible; at_most: never above it (default: nearest).", "MODE"
     )
     tolerance: float | None = option("Relative distance from the budget (default: .005).", "X")
-    multiple_of: int | None = option("The resolution is a multiple of this many px.", "PX")
+    multiple_of: int | None = option("The sides are multiples of this many px.", "PX")
     min_px: int | None = option("Minimum resolution in px.", "PX")
     max_px: int | None = option("Maximum resolution in px.", "PX")
-    px: int | None = option("Exact resolution in px.", "PX")
+    px: Any = option("Exact resolution in px: 224, or height and width, 32x64.", "PX", parse=parse_px)
     max_params: int | None = option("Maximum number of parameters: 5M, …", "N", parse=parse_count)
     max_activation_bytes: int | None = option(
         "Maximum peak memory of the activations of one image: 2M, …", "BYTES", parse=parse_count

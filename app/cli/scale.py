@@ -10,7 +10,7 @@ from app.cli.options import ARCHITECTURE, RULE, InputOptions, MultiplierOptions,
 from app.cli.output import note, print_facts, print_json, print_table, write_json
 from app.cli.parameters import flag, option
 from app.cli.service_command import MultiValueCommand, service_command
-from app.cli.units import format_count, format_multiplier, format_percent, parse_count, read_name_or_file
+from app.cli.units import format_count, format_multiplier, format_percent, format_px, parse_count, read_name_or_file
 from app.scaling.rules.names import DEFAULT_RULE, SOLVED_RULES, RequestedRule, SolvedOrAuto
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _print_recommendation(network: "Recommendation") -> None:
             ("r", _with_sd(m.r, m.r_sd)),
             ("d", _with_sd(m.d, m.d_sd)),
             ("w", format_multiplier(m.w)),
-            ("px", network.config["resolution"]),
+            ("px", format_px(network.config["resolution"])),
             ("classes", network.num_classes),
             ("multiply-adds", f"{format_count(network.cost.flops)} ({network.cost.flops:,})"),
             ("off by", None if network.budget_error is None else f"{network.budget_error:+.3%}"),
@@ -156,7 +156,7 @@ def _row(network: "Recommendation") -> tuple[str, ...]:
         format_multiplier(m.r),
         format_multiplier(m.d),
         format_multiplier(m.w),
-        str(network.config["resolution"]),
+        format_px(network.config["resolution"]),
         format_count(network.cost.flops),
         format_count(network.cost.params),
         "-" if network.budget_error is None else f"{network.budget_error:+.2%}",

@@ -24,7 +24,7 @@ from app.cli.parameters import REQUIRED, argument, flag, option
 from app.cli.progress import watch_study
 from app.cli.results import print_study
 from app.cli.service_command import service_command
-from app.cli.units import format_count, format_multiplier, format_percent, parse_json_file, read_name_or_file
+from app.cli.units import format_count, format_multiplier, format_percent, format_px, parse_json_file, read_name_or_file
 from app.core.figures import FIGURE_NAMES, FigureName
 from app.core.trials import TrialState
 
@@ -237,7 +237,7 @@ def _print_suggestions(suggestions: "Sequence[Suggestion]") -> None:
             (
                 s.id,
                 *(format_multiplier(m) for m in (s.multipliers.r, s.multipliers.d, s.multipliers.w)),
-                str(s.config["resolution"]),
+                format_px(s.config["resolution"]),
                 format_count(s.flops),
                 format_count(s.params),
             )

@@ -26,6 +26,20 @@ def parse_count(text: str) -> int:
     return count
 
 
+def parse_px(text: str) -> int | list[int]:
+    """Parse the side of a square in px, 224, or height and width, 32x64.
+
+    Raises: BadParameter.
+    """
+    try:
+        sides = [int(side) for side in text.lower().split("x")]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 2):
+        raise BadParameter(f"{text!r} is neither a number of px such as 224 nor height and width such as 32x64.")
+    return sides if len(sides) == 2 else sides[0]
+
+
 def parse_json_file(text: str) -> Any:
     """Read a JSON file.
 
@@ -56,6 +70,11 @@ def format_count(value: float | None) -> str:
             scaled = value / _UNITS[unit]
             return f"{scaled:.3g}{unit}" if scaled < 999.5 else f"{scaled:.0f}{unit}"
     return f"{value:g}"
+
+
+def format_px(sides: int | list[int]) -> str:
+    """Format the side of a square, or height and width: 224, 32x64."""
+    return str(sides) if isinstance(sides, int) else "x".join(map(str, sides))
 
 
 def format_multiplier(value: float) -> str:

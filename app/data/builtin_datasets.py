@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from app.scaling.resolution import Resolution, to_resolution
+
 Part = Literal["train", "validation", "test"]
 Task = Literal["classification", "detection"]
 Layout = Literal["classes", "splits", "manifest", "shards"]
@@ -31,7 +33,7 @@ class Dataset:
     kind: Literal["idx", "digits", "folder", "typefaces", "scenes"]
     num_classes: int
     channels: Channels
-    native_px: int
+    native_px: Resolution
     train_images: int | None
     test_images: int | None
     digest: str
@@ -53,7 +55,8 @@ class Dataset:
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Dataset:
-        return cls(**{**plain, "classes": tuple(plain.get("classes", ()))})
+        classes, native_px = tuple(plain.get("classes", ())), to_resolution(plain["native_px"])
+        return cls(**{**plain, "classes": classes, "native_px": native_px})
 
 
 IDX_FILES = (

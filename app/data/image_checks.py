@@ -26,11 +26,12 @@ from app.data.image_decoding import (
     MAX_FILE_BYTES,
     UNREADABLE,
     WHITE,
-    decode_square,
+    decode_cropped,
     is_grey,
     is_plain,
     require_readable_file,
 )
+from app.scaling.resolution import Resolution, describe_resolution
 
 log = logging.getLogger("rdw.images")
 
@@ -119,28 +120,34 @@ def name_location(location: str) -> str:
 
 
 def check_images(
-    folder: Path, base: Path, paths: Paths, px: int, background: str | None, readers: int, on_read: OnRead
+    folder: Path,
+    base: Path,
+    paths: Paths,
+    resolution: Resolution,
+    background: str | None,
+    readers: int,
+    on_read: OnRead,
 ) -> ImageHashes:
-    """Decode the images of a folder below the data root `base` at `px` with this number of threads.
+    """Decode the images of a folder below the data root `base` at a resolution with this number of threads.
 
     Without a background their transparency is kept.
     The hashes of a former check are returned if no name, size or time has changed since.
     Raises: UnreadableImages; ChangedMeanwhile; what `on_read` raises.
     """
-    stamp = _stamp(folder, paths, px, background, on_read)
+    stamp = _stamp(folder, paths, resolution, background, on_read)
     cache = base / _CACHE / f"{stamp[:32]}.npz"
     hashes = _read_cache(cache, stamp)
     if hashes is None:
-        hashes = _hash_images(folder, base, paths, px, background, readers, on_read)
-        if _stamp(folder, paths, px, background, on_read) != stamp:
+        hashes = _hash_images(folder, base, paths, resolution, background, readers, on_read)
+        if _stamp(folder, paths, resolution, background, on_read) != stamp:
             raise ChangedMeanwhile(folder.relative_to(base).as_posix())
         _write_cache(cache, stamp, hashes)
     return hashes
 
 
-def _stamp(folder: Path, paths: Paths, px: int, background: str | None, on_read: OnRead) -> str:
+def _stamp(folder: Path, paths: Paths, resolution: Resolution, background: str | None, on_read: OnRead) -> str:
     """Return the SHA-256 of names, sizes and times of the files that exist."""
-    digest = hashlib.sha256(f"{folder}\n{px}\n{background}\n".encode(errors="surrogateescape"))
+    digest = hashlib.sha256(f"{folder}\n{resolution}\n{background}\n".encode(errors="surrogateescape"))
     last_path, status = "", ""
     for number, location in enumerate(paths):
         path, _, span = location.partition("\0")
@@ -198,7 +205,13 @@ def _write_cache(file: Path, stamp: str, hashes: ImageHashes) -> None:
 
 
 def _hash_images(
-    folder: Path, base: Path, paths: Paths, px: int, background: str | None, readers: int, on_read: OnRead
+    folder: Path,
+    base: Path,
+    paths: Paths,
+    resolution: Resolution,
+    background: str | None,
+    readers: int,
+    on_read: OnRead,
 ) -> ImageHashes:
     total = len(paths)
     is_plain_image, is_grey_image = np.zeros(total, np.bool_), np.zeros(total, np.bool_)
@@ -210,7 +223,7 @@ def _hash_images(
             content = read_location(folder, paths[index])
             with Image.open(BytesIO(content), formats=FORMATS) as opened:
                 hashes.is_plain[index], hashes.is_grey[index] = is_plain(opened), is_grey(opened)
-                pixels = decode_square(opened, px, background or WHITE, 3 if background else 4)
+                pixels = decode_cropped(opened, resolution, background or WHITE, 3 if background else 4)
         except UNREADABLE:
             return False
         hashes.contents[index] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
@@ -249,12 +262,12 @@ def hash_pixels(pixels: NDArray[np.uint8]) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=16).digest()
 
 
-def combined_digest(px: int, notes: list[str], paths: Paths, contents: NDArray[np.uint8]) -> str:
+def combined_digest(resolution: Resolution, notes: list[str], paths: Paths, contents: NDArray[np.uint8]) -> str:
     """Return the SHA-256 of the image size, of notes on how the images are read, and of each path and content.
 
     Raises: FolderError if an image is listed twice.
     """
-    digest = hashlib.sha256("".join(f"{line}\n" for line in (f"{px} px", *notes)).encode())
+    digest = hashlib.sha256("".join(f"{line}\n" for line in (f"{describe_resolution(resolution)} px", *notes)).encode())
     order = paths.sorted_indices()
     last = None
     for path, content in zip(paths.select(order), contents[order], strict=True):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from app.data.builtin_datasets import Channels
+from app.scaling.resolution import Resolution, sides_of
 
 SUFFIXES = frozenset(
     {
@@ -55,15 +56,15 @@ def require_readable_file(path: str) -> None:
         raise OSError(errno.EFBIG, "too large for an image")
 
 
-def decode(file: Source, min_side: int | None = None) -> Image.Image:
+def decode(file: Source, min_size: tuple[int, int] | None = None) -> Image.Image:
     """Decode an image upright, in mode `L`, `LA`, `RGB` or `RGBA`: grey or colour, with or without transparency.
 
-    A JPEG may be decoded at a smaller size, of which both sides are at least `min_side`.
+    A JPEG may be decoded at a smaller size, of which width and height are at least `min_size`.
     Raises: `UNREADABLE`.
     """
     with file if isinstance(file, Image.Image) else Image.open(file, formats=FORMATS) as opened:
-        if min_side is not None:
-            opened.draft(None, (min_side, min_side))
+        if min_size is not None:
+            opened.draft(None, min_size)
         return _to_eight_bits(_apply_orientation(opened))
 
 
@@ -99,17 +100,29 @@ def to_channels(image: Image.Image, channels: Channels, background: str = WHITE)
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def decode_square(file: Source, px: int, background: str = WHITE, channels: Channels = 3) -> NDArray[np.uint8]:
-    """Decode an image as [channels, px, px], cropped to the centre square and resized with antialiasing.
+def decode_cropped(
+    file: Source, resolution: Resolution, background: str = WHITE, channels: Channels = 3
+) -> NDArray[np.uint8]:
+    """Decode an image as [channels, height, width], cropped around its centre and resized with antialiasing.
 
     Raises: `UNREADABLE`.
     """
-    image = to_channels(decode(file, _DRAFT_FACTOR * px), channels, background)
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.crop((left, top, left + side, top + side))
-    pixels = np.asarray(square.resize((px, px), Image.Resampling.BICUBIC))
-    return pixels.reshape(px, px, channels).transpose(2, 0, 1)
+    height, width = sides_of(resolution)
+    image = to_channels(decode(file, (_DRAFT_FACTOR * width, _DRAFT_FACTOR * height)), channels, background)
+    top, left, rows, columns = centre_crop(image.height, image.width, resolution)
+    cropped = image.crop((left, top, left + columns, top + rows))
+    pixels = np.asarray(cropped.resize((width, height), Image.Resampling.BICUBIC))
+    return pixels.reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def centre_crop(height: int, width: int, resolution: Resolution) -> tuple[int, int, int, int]:
+    """Return top, left, height and width of the largest crop of an image that has the aspect of the resolution."""
+    target_height, target_width = sides_of(resolution)
+    if width * target_height >= height * target_width:
+        rows, columns = height, max(1, round(height * target_width / target_height))
+    else:
+        rows, columns = max(1, round(width * target_height / target_width)), width
+    return (height - rows) // 2, (width - columns) // 2, rows, columns
 
 
 def _apply_orientation(image: Image.Image) -> Image.Image:

@@ -30,6 +30,7 @@ from app.data.image_decoding import WHITE, has_grey_background
 from app.data.image_layouts import read_layout
 from app.data.labelled_images import PARTS, LabelledImages
 from app.data.sample_choice import choose_from_folder
+from app.scaling.resolution import Resolution
 
 MIN_IMAGES = 5  # of a class, for training
 _FEW_IMAGES = 20  # below which a class gets a warning
@@ -105,7 +106,7 @@ def check(
     folder: str,
     data_dir: Path,
     images: LabelledImages,
-    px: int,
+    native_px: Resolution,
     background: str,
     readers: int,
     on_read: OnRead,
@@ -118,7 +119,7 @@ def check(
     """
     path = locate(folder, data_dir)
     kept = None if channels == 4 else background
-    hashes = check_images(path, root(data_dir).resolve(), images.paths, px, kept, readers, on_read)
+    hashes = check_images(path, root(data_dir).resolve(), images.paths, native_px, kept, readers, on_read)
     if channels is None:
         stays_grey = has_grey_background(background) or bool(hashes.is_plain.all())
         channels = 1 if stays_grey and bool(hashes.is_grey.all()) else 3
@@ -130,10 +131,10 @@ def check(
         notes.append(f"labels {hashlib.sha256(classes + assigned).hexdigest()}")
     if channels != 3:
         notes.append(f"channels {channels}")
-    return combined_digest(px, notes, images.paths, hashes.contents), channels, hashes
+    return combined_digest(native_px, notes, images.paths, hashes.contents), channels, hashes
 
 
-def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
+def describe(name: str, folder: str, native_px: Resolution, data_dir: Path) -> Dataset:
     """Return the folder as a data set whose images are resized to `native_px`. Raises: FolderError."""
     return examine(name, folder, native_px, data_dir).dataset
 
@@ -141,7 +142,7 @@ def describe(name: str, folder: str, native_px: int, data_dir: Path) -> Dataset:
 def examine(
     name: str,
     folder: str,
-    native_px: int,
+    native_px: Resolution,
     data_dir: Path,
     *,
     layout: Layout | None = None,
@@ -168,7 +169,7 @@ def examine(
 def preview(
     name: str,
     folder: str,
-    native_px: int,
+    native_px: Resolution,
     data_dir: Path,
     *,
     layout: Layout | None = None,
@@ -186,7 +187,13 @@ def preview(
 
 
 def _to_dataset(
-    name: str, folder: str, native_px: int, background: str, channels: Channels, images: LabelledImages, digest: str
+    name: str,
+    folder: str,
+    native_px: Resolution,
+    background: str,
+    channels: Channels,
+    images: LabelledImages,
+    digest: str,
 ) -> Dataset:
     train_images = len(images.indices("train")) + len(images.indices("validation"))
     test_images = len(images.indices("test")) if images.has_part("test") else held_out(train_images)

@@ -21,7 +21,7 @@ from app.data.builtin_datasets import TYPEFACES, Dataset, scene_samples_file
 from app.data.builtin_images import ImagesUnavailable, Labels, Pixels, read_digits, read_fashion_mnist
 from app.data.folder_scan import FolderError
 from app.data.image_checks import name_location, read_location, size_of_location
-from app.data.image_decoding import FORMATS, UNREADABLE, decode_square
+from app.data.image_decoding import FORMATS, UNREADABLE, decode_cropped
 from app.data.sample_choice import choose_spread, location_of
 from app.data.sample_sheets import Box, Sample
 
@@ -101,7 +101,7 @@ def _read_image(
         with Image.open(BytesIO(content), formats=FORMATS) as opened:
             if not budget.take(opened):
                 return None
-            return decode_square(opened, dataset.native_px, dataset.background, dataset.channels)
+            return decode_cropped(opened, dataset.native_px, dataset.background, dataset.channels)
     except UNREADABLE as error:
         raise ImagesUnavailable(
             f"The image {name_location(location)!r} of {dataset.folder!r} has changed since it was checked: refresh "

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from app.scaling.resolution import Resolution, sides_of
+
 _COLUMNS = 4
 _MIN_TILE_PX = 96  # smaller images are enlarged by an integer factor, so that each pixel stays visible
 _MARGIN_PX, _TEXT_PX = 8, 13
@@ -28,30 +30,31 @@ class Box:
 
 @dataclass(frozen=True)
 class Sample:
-    """An image uint8 [channels, px, px] with its label; None if it is too large to be drawn."""
+    """An image uint8 [channels, height, width] with its label; None if it is too large to be drawn."""
 
     pixels: NDArray[np.uint8] | None
     label: str
     boxes: tuple[Box, ...] = ()
 
 
-def draw_sheet(samples: list[Sample], px: int) -> bytes:
-    """Return the images at `px` with their labels below them, four in a row, as PNG.
+def draw_sheet(samples: list[Sample], size: Resolution) -> bytes:
+    """Return the images at this size with their labels below them, four in a row, as PNG.
 
     Images of another size are resized as for a network: bilinear with antialiasing.
     """
-    factor = -(-_MIN_TILE_PX // px)
-    tile = factor * px
+    height, width = sides_of(size)
+    factor = -(-_MIN_TILE_PX // max(height, width))
+    tile_width, tile_height = factor * width, factor * height
     rows = -(-len(samples) // _COLUMNS)
-    width, height = tile + _MARGIN_PX, tile + _TEXT_PX + 2 * _MARGIN_PX
-    sheet = Image.new("RGB", (_COLUMNS * width + _MARGIN_PX, rows * height + _MARGIN_PX), _PAPER)
+    column, row = tile_width + _MARGIN_PX, tile_height + _TEXT_PX + 2 * _MARGIN_PX
+    sheet = Image.new("RGB", (_COLUMNS * column + _MARGIN_PX, rows * row + _MARGIN_PX), _PAPER)
     font = _load_font()
     draw = ImageDraw.Draw(sheet)
     for number, sample in enumerate(samples):
-        left, top = (number % _COLUMNS) * width + _MARGIN_PX, (number // _COLUMNS) * height + _MARGIN_PX
-        draw.rectangle((left - 1, top - 1, left + tile, top + tile), outline=_GREY)
-        sheet.paste(_draw_tile(sample, px, factor, font), (left, top))
-        draw.text((left, top + tile + 2), _shorten(sample.label, font, tile), _INK, font)
+        left, top = (number % _COLUMNS) * column + _MARGIN_PX, (number // _COLUMNS) * row + _MARGIN_PX
+        draw.rectangle((left - 1, top - 1, left + tile_width, top + tile_height), outline=_GREY)
+        sheet.paste(_draw_tile(sample, (width, height), factor, font), (left, top))
+        draw.text((left, top + tile_height + 2), _shorten(sample.label, font, tile_width), _INK, font)
     file = BytesIO()
     sheet.save(file, "PNG")
     return file.getvalue()
@@ -65,20 +68,20 @@ def _load_font() -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(file), _TEXT_PX)
 
 
-def _draw_tile(sample: Sample, px: int, factor: int, font: ImageFont.FreeTypeFont) -> Image.Image:
-    side = factor * px
+def _draw_tile(sample: Sample, size: tuple[int, int], factor: int, font: ImageFont.FreeTypeFont) -> Image.Image:
+    width, height = (factor * side for side in size)
     if sample.pixels is None:
-        tile = Image.new("RGB", (side, side), _GREY)
+        tile = Image.new("RGB", (width, height), _GREY)
         ImageDraw.Draw(tile).text((_MARGIN_PX, _MARGIN_PX), "too large\nto draw", _INK, font)
         return tile
     picture = _to_picture(sample.pixels)
-    scale = side / picture.width
-    tile = picture.resize((px, px), Image.Resampling.BILINEAR).resize((side, side), Image.Resampling.NEAREST)
+    scale = width / picture.width
+    tile = picture.resize(size, Image.Resampling.BILINEAR).resize((width, height), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(tile)
     for box in sample.boxes:
         x1, y1, x2, y2 = (scale * corner for corner in box.corners)
         draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=_BOX)
-        draw.text((x1 + 2, y1), _shorten(box.label, font, side - x1), _BOX, font)
+        draw.text((x1 + 2, y1), _shorten(box.label, font, width - x1), _BOX, font)
     return tile
 
 

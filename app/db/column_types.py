@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol, Self, TypeVar
 
-from sqlalchemy import JSON, DateTime, Enum, TypeDecorator
+from sqlalchemy import JSON, DateTime, Enum, Integer, TypeDecorator
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeEngine
+
+from app.scaling.resolution import Resolution, to_resolution
 
 
 class JsonConvertible(Protocol):
@@ -71,6 +73,29 @@ class JsonValues(TypeDecorator[tuple[Value, ...]]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> tuple[Value, ...] | None:
         return None if value is None else tuple(self.kind.from_json(item) for item in value)
+
+
+class ResolutionNumber(TypeDecorator[Resolution]):
+    """A resolution as one number: the side of a square, else height * 2^16 + width."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: Resolution | None, dialect: Dialect) -> int | None:
+        return (value[0] << 16) + value[1] if isinstance(value, tuple) else value
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> Resolution | None:
+        return value if value is None or value < 1 << 16 else divmod(value, 1 << 16)
+
+
+class ResolutionOfConfig(TypeDecorator[Resolution]):
+    """A resolution that is read out of a config's JSON: a number or a list of height and width."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Resolution | None:
+        return None if value is None else to_resolution(value)
 
 
 def enum_by_value(kind: type[StrEnum], length: int = 20) -> Enum:

@@ -28,9 +28,10 @@ from app.core.predictions import PredictedAccuracy
 from app.core.studies import Family, InterimResult, ReportedResult, Sampler, StudyOptions, StudyState, SuggestionState
 from app.core.trials import EventKind, Progress, RungAccuracy, TrialArtifacts, TrialResult, TrialState
 from app.data.recipes import Recipe
-from app.db.column_types import JsonValue, JsonValues, UtcDateTime, enum_by_value
+from app.db.column_types import JsonValue, JsonValues, ResolutionNumber, UtcDateTime, enum_by_value
 from app.scaling.network import Architecture, Config
 from app.scaling.predictors.promotion_gate import Decision
+from app.scaling.resolution import Resolution
 from app.scaling.search.observations import Role
 from app.scaling.search.random_sampler import SearchSpace
 
@@ -292,7 +293,7 @@ class SuggestionRow(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"))
     client: Mapped[str] = mapped_column(String(200))
-    network: Mapped[str] = mapped_column(String(64))  # its key: px, multiply-adds and parameters
+    network: Mapped[str] = mapped_column(String(64))  # its key: resolution, multiply-adds and parameters
     r: Mapped[float]
     d: Mapped[float]
     w: Mapped[float]
@@ -350,7 +351,7 @@ class ObservationRow(Base):
     d: Mapped[float | None]
     w: Mapped[float | None]
     ratio: Mapped[float | None]
-    resolution: Mapped[int]
+    resolution: Mapped[Resolution] = mapped_column(ResolutionNumber)
     flops: Mapped[int] = mapped_column(BigInteger)
     params: Mapped[int] = mapped_column(BigInteger)
     accuracy: Mapped[float]

@@ -31,6 +31,7 @@ _OWN = tuple(column for column in COLUMNS if column not in IN_STUDY)
 _STORED = (*_OWN, *IN_STUDY)  # in the order in which the database returns them
 _ORDER = itemgetter(*map(_STORED.index, COLUMNS))
 _REASON = COLUMNS.index("retraction_reason")  # the only text that people write
+_RESOLUTION = COLUMNS.index("resolution")  # of an input that is not square: 32x64
 _FIRST_BLOCK, _BLOCK = 2000, 10_000  # rows
 _BLOCK_SECONDS = 0.3
 _RETRY_SECONDS = 1.0
@@ -77,6 +78,8 @@ def export_block(database: str, study_id: str, after: int, limit: int) -> tuple[
     writer = csv.writer(text)
     for row in rows:
         cells = _ORDER(row)
+        if isinstance(sides := cells[_RESOLUTION], tuple):
+            cells = (*cells[:_RESOLUTION], "x".join(map(str, sides)), *cells[_RESOLUTION + 1 :])
         if cells[_REASON] is not None:
             cells = (*cells[:_REASON], escape(cells[_REASON]), *cells[_REASON + 1 :])
         writer.writerow(cells)

@@ -32,6 +32,10 @@ def count(number: int | None) -> str:
     return MISSING if number is None else f"{number:,}"
 
 
+def px(resolution: int | Sequence[int]) -> str:
+    return str(resolution) if isinstance(resolution, int) else " × ".join(map(str, resolution))
+
+
 def milliseconds(value: float | None) -> str:
     return MISSING if value is None else f"{value:.3g}"
 

@@ -18,7 +18,7 @@ from app.scaling.search.observations import Observation, Role
 
 _LIBRARIES = ("rdw", "torch", "timm", "numpy", "python")
 _FILTERS = (
-    formats.percent, formats.share, formats.points, formats.millions, formats.count, formats.milliseconds,
+    formats.percent, formats.share, formats.points, formats.millions, formats.count, formats.px, formats.milliseconds,
     formats.multiplier, formats.mean_and_sd, formats.mean, formats.signed, formats.interval, formats.duration,
     formats.rule, formats.recipe, formats.training_images,
 )  # fmt: skip

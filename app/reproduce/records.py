@@ -16,10 +16,11 @@ from typing import Any, Self, TypeVar
 
 from app.data.recipes import Recipe
 from app.reproduce.statistics import Score
+from app.scaling.resolution import to_resolution
 
 SUFFIX = ".jsonl"
 
-Key = tuple[str | int | float | None, ...]
+Key = tuple[str | int | float | tuple[int, int] | None, ...]
 
 
 class InvalidRecords(ValueError):
@@ -68,7 +69,7 @@ class Record:
     multipliers: Mapping[str, Any]
     flops: int
     params: int
-    px: int
+    px: int | list[int]
     seed: int
     accuracy: float
     test_accuracy: float
@@ -86,9 +87,9 @@ class Record:
         return family_key(self.study, self.rule, self.budget, self.seed)
 
 
-def study_key(number: int | None, seed: int, px: int, flops: int, params: int) -> Key:
+def study_key(number: int | None, seed: int, px: int | Sequence[int], flops: int, params: int) -> Key:
     """Return the key of a random network's training; a study has no two networks of the same size and cost."""
-    return "study", number, seed, px, flops, params
+    return "study", number, seed, to_resolution(px), flops, params
 
 
 def family_key(number: int | None, rule: str | None, budget: float | None, seed: int) -> Key:

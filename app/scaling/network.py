@@ -15,7 +15,9 @@ from typing import Any, Literal
 import numpy as np
 
 from app.scaling.errors import InvalidNetwork
+from app.scaling.input_sizes import scale_resolution
 from app.scaling.pickling import SentByFields
+from app.scaling.resolution import Resolution, resolution_json, sides_of, to_resolution
 from app.scaling.rounding import (
     Channels,
     DepthRounding,
@@ -23,7 +25,6 @@ from app.scaling.rounding import (
     distribute_repeats,
     make_divisible,
     round_repeats,
-    round_resolution,
     round_to_groups,
 )
 
@@ -104,13 +105,18 @@ class Config:
     """A concrete network, which alone suffices to rebuild the exact torch module."""
 
     family: str
-    resolution: int  # side of the square input, px
+    resolution: Resolution
     stem: Stem
     stages: tuple[Stage, ...]
     head: Head
     activation: str = "swish"
     in_chans: int = 3
     num_classes: int = 1000
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the input in px."""
+        return sides_of(self.resolution)
 
     def joined_stages(self) -> list[list[Stage]]:
         """Return the entries of `stages`, grouped by the stage they belong to."""
@@ -126,7 +132,7 @@ class Config:
         stem = self.stem
         return {
             "family": self.family,
-            "resolution": self.resolution,
+            "resolution": resolution_json(self.resolution),
             "stem": {"channels": stem.channels, "kernel": stem.kernel, "stride": stem.stride},
             "stages": [stage.to_json() for stage in self.stages],
             "head": {"channels": self.head.channels},
@@ -142,6 +148,7 @@ class Config:
         return cls(
             **{
                 **own,
+                "resolution": to_resolution(plain["resolution"]),
                 "stem": Stem(**plain["stem"]),
                 "stages": tuple(Stage(**stage) for stage in plain["stages"]),
                 "head": Head(**plain["head"]),
@@ -191,7 +198,7 @@ class Architecture(SentByFields):
     def scale(self, multipliers: Multipliers) -> Config:
         """Return the concrete network at (r, d, w)."""
         return self.assemble(
-            round_resolution(self.baseline.resolution, multipliers.r),
+            scale_resolution(self.baseline.resolution, multipliers.r),
             self.repeats(multipliers.d),
             multipliers.w,
             multipliers.w_stages,
@@ -199,7 +206,7 @@ class Architecture(SentByFields):
 
     def assemble(
         self,
-        resolution: int,
+        resolution: Resolution,
         repeats: tuple[int, ...],
         width: float | Floats,
         w_stages: tuple[float, ...] | None = None,

@@ -25,9 +25,11 @@ from app.db.unit_of_work import UnitOfWork
 from app.scaling import families
 from app.scaling.bounded_cache import BoundedCache
 from app.scaling.families import flops_of
+from app.scaling.input_sizes import scale_resolution
 from app.scaling.network import Architecture, Multipliers
+from app.scaling.resolution import Resolution, describe_resolution, to_resolution
 from app.scaling.search.observations import Observation, Role
-from app.scaling.solver.width_grid import MAX_WIDTH, get_width_grid
+from app.scaling.solver.width_grid import MAX_WIDTH, WidthGrid, get_width_grid
 from app.services.auth import quotas
 from app.services.auth.ownership import require_admin, require_owner, require_unshared
 
@@ -44,7 +46,7 @@ class TrainedNetwork:
 
     multipliers: Multipliers | None
     ratio: float | None
-    resolution: int
+    resolution: Resolution
     flops: int
     params: int
 
@@ -69,7 +71,7 @@ def create_from_trial(trial: TrialRow, result: TrialResult) -> ObservationRow:
     multipliers = None if trial.multipliers is None else Multipliers.from_json(trial.multipliers)
     latency = result.latency
     return _row(
-        TrainedNetwork(multipliers, trial.ratio, trial.config["resolution"], trial.flops, trial.params),
+        TrainedNetwork(multipliers, trial.ratio, to_resolution(trial.config["resolution"]), trial.flops, trial.params),
         trial_id=trial.id,
         architecture=trial.architecture,
         dataset=trial.dataset,
@@ -269,8 +271,9 @@ def _prepare_import(work: UnitOfWork, study: StudyRow, imported: list[ImportedRe
     multipliers = np.array([[result.r, result.d, result.w] for result in imported])
     distinct, inverse = np.unique(multipliers, axis=0, return_inverse=True)
     _check_widths(distinct)
-    resolutions, flops, params = (column[inverse.ravel()].tolist() for column in table.costs(*distinct.T))
-    _check_inputs(resolutions, table.min_resolution)
+    sizes, flops, params = (column[inverse.ravel()].tolist() for column in table.costs(*distinct.T))
+    resolutions = [scale_resolution(study.spec.baseline.resolution, result.r) for result in imported]
+    _check_inputs(sizes, resolutions, table)
     each: dict[str, list[Any]] = {name: [getattr(result, name) for result in imported] for name in _IMPORTED_COLUMNS}
     each |= {
         "ratio": [cost / baseline_flops for cost in flops],
@@ -301,11 +304,12 @@ def _check_widths(multipliers: NDArray[np.float64]) -> None:
         )
 
 
-def _check_inputs(resolutions: list[int], min_px: int) -> None:
-    for index, resolution in enumerate(resolutions):
-        if resolution < min_px:
+def _check_inputs(sizes: list[int], resolutions: list[Resolution], table: WidthGrid) -> None:
+    for index, (size, resolution) in enumerate(zip(sizes, resolutions, strict=True)):
+        if size < table.min_resolution:
+            px, min_px = map(describe_resolution, (resolution, table.sizes.resolution(table.min_resolution)))
             raise InvalidRequest(
-                f"/observations/{index}/r", f"{resolution} px are too small: the network needs at least {min_px} px"
+                f"/observations/{index}/r", f"{px} px are too small: the network needs at least {min_px} px"
             )
 
 

@@ -291,7 +291,7 @@ class AsyncClient:
         name: str,
         folder: str | PurePath,
         *,
-        native_px: int | None = None,
+        native_px: int | Sequence[int] | None = None,
         layout: str | None = None,
         background: str | None = None,
         channels: int | None = None,
@@ -299,7 +299,8 @@ class AsyncClient:
     ) -> Dataset:
         """Register a folder of images below the service's data root under a name.
 
-        A large folder is returned in the state `checking`, see `wait_for_dataset`. `layout` says how it is read
+        A large folder is returned in the state `checking`, see `wait_for_dataset`. Images are cropped and resized to
+        `native_px`, the side of a square or height and width. `layout` says how it is read
         (`classes`, `splits`, `manifest` or `shards`), `background` is the colour behind transparent images,
         `channels` 1 (grey), 3 (RGB) or 4 (RGB and opacity); by default 1 if all images are grey, otherwise 3. With
         `validate_only` nothing is registered.

@@ -25,6 +25,8 @@ from rdw_client.errors import NotUnderstood
 from rdw_client.states import ENDED, StudyState, TrialState
 
 Json = dict[str, Any]
+Sides = int | list[int]
+"""The side of a square in px, or height and width."""
 T = TypeVar("T")
 
 
@@ -306,7 +308,7 @@ class Architecture(Model):
 
     name: str
     family: str
-    resolution: int
+    resolution: Sides
     flops: int
     params: int
     built_in: bool = True
@@ -331,7 +333,7 @@ class Dataset(Model):
     kind: str
     num_classes: int
     channels: int
-    native_px: int
+    native_px: Sides
     description: str
     task: str = "classification"
     train_images: int | None = None
@@ -426,7 +428,7 @@ class Observation(Model):
     flops: int
     params: int
     accuracy: float
-    resolution: int
+    resolution: Sides
     trial_id: str | None = None
     role: str | None = None
     r: float | None = None

@@ -325,10 +325,10 @@ def test_images_that_change_during_the_check_are_noticed(
     change: str, client: TestClient, settings: Settings, pets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.post("/v1/datasets", json=PETS)
-    decode_square = image_checks.decode_square
+    decode_cropped = image_checks.decode_cropped
 
     def change_once(*arguments: Any) -> Any:
-        monkeypatch.setattr(image_checks, "decode_square", decode_square)
+        monkeypatch.setattr(image_checks, "decode_cropped", decode_cropped)
         first, last = (pets / "Training" / "cats" / f"{number}.png" for number in (0, 5))
         if change == "added":
             add_cat(pets)
@@ -336,9 +336,9 @@ def test_images_that_change_during_the_check_are_noticed(
             first.unlink()
         else:
             last.write_bytes(first.read_bytes())
-        return decode_square(*arguments)
+        return decode_cropped(*arguments)
 
-    monkeypatch.setattr(image_checks, "decode_square", change_once)
+    monkeypatch.setattr(image_checks, "decode_cropped", change_once)
     check(settings)
 
     failed = client.get("/v1/datasets/pets").json()

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.data.image_decoding import SUFFIXES, UNREADABLE, decode, decode_square, to_channels
+from app.data.image_decoding import SUFFIXES, UNREADABLE, decode, decode_cropped, to_channels
 
 BLACK, GREY, WHITE, RED = (0, 0, 0), (128, 128, 128), (255, 255, 255), (255, 0, 0)
 
@@ -23,7 +23,7 @@ def saved(image: Image.Image, kind: str, **options: object) -> BytesIO:
 
 
 def pixel(file: BytesIO, x: int, y: int, background: str = "#ffffff") -> tuple[int, ...]:
-    return tuple(map(int, decode_square(file, 8, background)[:, y, x]))
+    return tuple(map(int, decode_cropped(file, 8, background)[:, y, x]))
 
 
 def halves(low: float, high: float, dtype: str) -> NDArray[np.generic]:
@@ -122,4 +122,4 @@ def test_every_format_is_read(suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"text", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\x89PNG\r\n\x1a\n"])
 def test_other_files_are_refused(content: bytes) -> None:
     with pytest.raises(UNREADABLE):
-        decode_square(BytesIO(content), 8)
+        decode_cropped(BytesIO(content), 8)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.scaling import families
 from app.scaling.errors import InvalidNetwork
 from app.scaling.network import Architecture, Config, Multipliers
+from app.scaling.rules.recommend import recommend
 from app.scaling.solver.constraints import Constraints
 from app.scaling.solver.cost_batch import MAX_RESOLUTION
 from app.scaling.solver.width_solver import SearchRadius, Solution, TargetOutOfRange, solve
@@ -260,3 +261,12 @@ def test_unsatisfiable_bounds_leave_no_network() -> None:
     assert refusal.value.constraints == ["max_params"]
     assert refusal.value.nearest is not None
     assert f"{refusal.value.nearest.cost.params:,} parameters" in str(refusal.value)
+
+
+def test_fixed_input_that_is_too_small_for_the_family_is_out_of_range() -> None:
+    convnext = families.baseline("convnext_atto")
+
+    with pytest.raises(TargetOutOfRange) as caught:
+        recommend(convnext, flops_of(convnext) // 2, "dwr", constraints=Constraints(fixed_resolution=16))
+
+    assert caught.value.constraints == ["resolution.fixed"]

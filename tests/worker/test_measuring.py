@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from app.scaling.families import baseline, network_cost
 from app.scaling.network import EFFICIENTNET_RULES, Architecture, Config, Multipliers, ScalingRules
+from app.scaling.resolution import Resolution, to_resolution
 from tests.scaling.baselines import EVERY_NAME, SMALLEST_NAMES
 from tests.support import example_count
 from tests.worker.support import SMALL, TINY
@@ -28,7 +29,7 @@ def predicted(config: Config) -> FvcoreCounts:
     return FvcoreCounts(counted, params=cost.params, activations=cost.activations)
 
 
-def with_resolution(architecture: Architecture, resolution: int) -> Architecture:
+def with_resolution(architecture: Architecture, resolution: Resolution) -> Architecture:
     return replace(architecture, baseline=replace(architecture.baseline, resolution=resolution))
 
 
@@ -79,6 +80,27 @@ def test_every_scaled_family_costs_what_fvcore_counts(
     scaled = baseline(name).scale(Multipliers(1, d, w))
     config = replace(scaled, resolution=px, in_chans=channels, num_classes=classes)
 
+    assert count_config(config) == predicted(config)
+
+
+@pytest.mark.parametrize("name", ["tinynet_e", "resnet18", "regnety_002", "convnext_atto"])
+def test_input_of_two_sides_costs_what_fvcore_counts(name: str) -> None:
+    config = with_resolution(baseline(name), (101, 75)).scale(Multipliers(0.5, 0.6, 0.5))
+
+    assert config.sides == (50, 37)
+    assert count_config(config) == predicted(config)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", SMALLEST_NAMES)
+@settings(max_examples=example_count(4), phases=NO_SHRINKING)
+@given(st.integers(33, 80), st.integers(33, 80), st.floats(0.3, 1.5), st.floats(0.1, 1.2))
+def test_scaled_input_of_two_sides_costs_what_fvcore_counts(
+    name: str, height: int, width: int, d: float, w: float
+) -> None:
+    config = with_resolution(baseline(name), to_resolution((2 * height, 2 * width))).scale(Multipliers(0.5, d, w))
+
+    assert config.sides == (height, width)
     assert count_config(config) == predicted(config)
 
 

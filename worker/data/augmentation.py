@@ -57,12 +57,14 @@ def _create_timm_transform(images: NetworkInputs, recipe: Recipe) -> Callable[[I
     auto_augment = None
     if recipe.randaugment is not None:
         auto_augment = f"rand-m{recipe.randaugment:g}-n{_RANDAUGMENT_LAYERS}-mstd{_RANDAUGMENT_DEVIATION}"
+    height, width = images.sides
+    aspect = width / height
     transform: Callable[[Image.Image], NDArray[np.uint8]] = create_transform(
-        (3, images.px, images.px),
+        (3, height, width),
         is_training=True,
         use_prefetcher=True,  # returns uint8 without normalisation
         scale=(recipe.crop or 1.0, 1.0),
-        ratio=None if recipe.crop else (1.0, 1.0),
+        ratio=(3 / 4 * aspect, 4 / 3 * aspect) if recipe.crop else (aspect, aspect),
         hflip=0.5 if recipe.flip else 0.0,
         color_jitter=recipe.colour_jitter or None,  # type: ignore[arg-type]  # timm accepts None but does not declare it
         auto_augment=auto_augment,

@@ -16,7 +16,8 @@ from torch import Tensor
 from app.data.builtin_datasets import Channels
 from app.data.folder_scan import Paths
 from app.data.image_checks import PixelHashes, hash_pixels, name_location, read_location
-from app.data.image_decoding import UNREADABLE, decode_square
+from app.data.image_decoding import UNREADABLE, decode_cropped
+from app.scaling.resolution import Resolution, mean_px, sides_of, to_resolution
 
 
 class DataError(Exception):
@@ -32,7 +33,7 @@ class UnreadableImage(DataError):
 
 @dataclass(frozen=True)
 class FileImages:
-    """Images uint8 [n, channels, px, px] in a folder, read when indexed, see `app.data.image_decoding.decode_square`.
+    """Images uint8 [n, channels, height, width] in a folder, read when indexed (`app.data.image_decoding`).
 
     `name` is the folder's path below the data root, for messages.
     """
@@ -40,7 +41,7 @@ class FileImages:
     folder: Path
     name: str
     paths: Paths
-    px: int
+    resolution: Resolution
     background: str
     hashes: PixelHashes
     channels: Channels
@@ -59,7 +60,7 @@ class FileImages:
 
     def read_all(self, readers: int) -> Tensor:
         """Read all images with this number of threads. Raises: UnreadableImage."""
-        images = torch.empty((len(self), self.channels, self.px, self.px), dtype=torch.uint8)
+        images = torch.empty((len(self), self.channels, *sides_of(self.resolution)), dtype=torch.uint8)
 
         def read(index: int) -> None:
             images[index] = self._read(index)
@@ -73,14 +74,14 @@ class FileImages:
         location = self.paths[index]
         try:
             content = BytesIO(read_location(self.folder, location))
-            return torch.tensor(decode_square(content, self.px, self.background, self.channels))
+            return torch.tensor(decode_cropped(content, self.resolution, self.background, self.channels))
         except UNREADABLE as error:
             raise UnreadableImage(f"{self.name}/{name_location(location)}") from error
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images as uint8 [n, channels, px, px] and their labels as int64 [n]."""
+    """Images as uint8 [n, channels, height, width] and their labels as int64 [n]."""
 
     pixels: Tensor | FileImages
     labels: Tensor
@@ -89,9 +90,14 @@ class Images:
         return len(self.labels)
 
     @property
-    def px(self) -> int:
-        """The side of the stored images."""
-        return self.pixels.px if isinstance(self.pixels, FileImages) else self.pixels.shape[-1]
+    def resolution(self) -> Resolution:
+        """The resolution of the stored images."""
+        return self.pixels.resolution if isinstance(self.pixels, FileImages) else to_resolution(self.pixels.shape[-2:])
+
+    @property
+    def px(self) -> float:
+        """The side of the stored images, the geometric mean if they are not square."""
+        return mean_px(self.resolution)
 
     @property
     def is_in_memory(self) -> bool:

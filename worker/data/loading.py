@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.data import builtin_images, fonts
 from app.data.builtin_datasets import Dataset, Part, fetch_hint, held_out
 from app.data.folder_scan import FolderError
 from app.data.image_checks import OnRead, PixelHashes, UnreadableImages
+from app.scaling.resolution import sides_of
 from worker.data.folders import read_folder
 from worker.data.glyphs import render_typefaces
 from worker.data.image_store import DataError, Images, UnreadableImage, digest_arrays
@@ -106,7 +108,7 @@ def load(
     if limit is not None and limit < len(train):
         train, _ = _split(train, limit)
     parts = (train, validation, test)
-    if sum(dataset.channels * part.px**2 * len(part) for part in parts) <= memory_limit:
+    if sum(dataset.channels * prod(sides_of(part.resolution)) * len(part) for part in parts) <= memory_limit:
         train, validation, test = (part.read_into_memory(readers) for part in parts)
     return Splits(train, validation, test, dataset.num_classes, dataset.digest, duplicates, raw.classes)
 

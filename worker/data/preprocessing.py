@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from app.data.image_decoding import centre_crop
 from app.data.recipes import Recipe
+from app.scaling.resolution import Resolution, sides_of
 from worker.data.image_store import Images
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in PIL
@@ -40,7 +43,7 @@ class Normalisation:
 
 
 def adapt_channels(batch: Tensor, channels: int) -> Tensor:
-    """Convert images [n, c, px, px] to another number of channels: luminance, grey repeated, or without opacity."""
+    """Convert images [n, c, h, w] to another number of channels: luminance, grey repeated, or without opacity."""
     if batch.shape[1] == channels:
         return batch
     if batch.shape[1] == 1:
@@ -61,16 +64,23 @@ def resize_px(px: int, crop_pct: float) -> int:
 
 
 class NetworkInputs:
-    """Images as a network takes them, float32 [n, channels, px, px], converted in advance or batch by batch.
+    """Images as a network takes them, float32 [n, channels, height, width], converted in advance or batch by batch.
 
-    With a `crop_pct` below 1, images are resized to a larger side (`resize_px`) and cropped to the centre, as timm
-    evaluates networks.
+    Images of another aspect are cropped to that of the network's input. With a `crop_pct` below 1, images are resized
+    to larger sides (`resize_px`) and cropped to the centre, as timm evaluates networks.
     """
 
     def __init__(
-        self, images: Images, channels: int, px: int, normalisation: Normalisation, crop_pct: float = 1.0
+        self,
+        images: Images,
+        channels: int,
+        resolution: Resolution,
+        normalisation: Normalisation,
+        crop_pct: float = 1.0,
     ) -> None:
-        self.labels, self.px, self._resize_px = images.labels, px, resize_px(px, crop_pct)
+        self.labels, self.sides = images.labels, sides_of(resolution)
+        self._resized = [resize_px(side, crop_pct) for side in self.sides]
+        self._stored_crop = centre_crop(*sides_of(images.resolution), resolution)
         self._images, self._channels, self._normalisation = images, channels, normalisation
         self._mean, self._sd = (torch.tensor(v)[:, None, None] for v in (normalisation.mean, normalisation.sd))
         self._prepared: Tensor | None = None
@@ -88,13 +98,13 @@ class NetworkInputs:
 
     @property
     def bytes_per_image(self) -> int:
-        return 4 * self._channels * self.px**2
+        return 4 * self._channels * prod(self.sides)
 
     @property
     def batch_size(self) -> int:
         """The number of images per batch of `batches`."""
-        side = max(self._resize_px, self._images.px)
-        return min(_MAX_BATCH_IMAGES, max(1, _MAX_BATCH_PIXELS // side**2))
+        pixels = max(prod(self._resized), prod(sides_of(self._images.resolution)))
+        return min(_MAX_BATCH_IMAGES, max(1, _MAX_BATCH_PIXELS // pixels))
 
     def prepare(self) -> NetworkInputs:
         """Convert all images in advance if they are in memory and small enough; return self."""
@@ -112,13 +122,15 @@ class NetworkInputs:
         return self._images.pixels[indices]
 
     def convert(self, pixels: Tensor) -> Tensor:
-        """Convert uint8 images: adapt the channels, normalise each, resize and crop."""
+        """Convert uint8 images, stored ones or of the input's size: adapt the channels, normalise, crop and resize."""
+        if pixels.shape[-2:] != self.sides:
+            top, left, rows, columns = self._stored_crop
+            pixels = pixels[..., top : top + rows, left : left + columns]
         batch = (adapt_channels(pixels.float(), self._channels) - self._mean) / self._sd
-        if batch.shape[-1] != self._resize_px:
-            size = (self._resize_px, self._resize_px)
-            batch = functional.interpolate(batch, size, mode="bilinear", antialias=True, align_corners=False)
-        start = round((self._resize_px - self.px) / 2)  # half to even, as torchvision's CenterCrop
-        batch = batch[..., start : start + self.px, start : start + self.px]
+        if [*batch.shape[-2:]] != self._resized:
+            batch = functional.interpolate(batch, self._resized, mode="bilinear", antialias=True, align_corners=False)
+        top, left = (round((resized - side) / 2) for resized, side in zip(self._resized, self.sides, strict=True))
+        batch = batch[..., top : top + self.sides[0], left : left + self.sides[1]]  # half to even, as in CenterCrop
         return batch.contiguous(memory_format=torch.channels_last)
 
     def batches(self) -> Iterator[slice]:
@@ -131,8 +143,8 @@ def augment(batch: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor
     """Flip and shift the batch as the recipe says, each image at random."""
     if recipe.flip:
         batch = flip(batch, draw_flips(len(batch), generator))
-    reach = round(recipe.shift * batch.shape[-1])
-    return shift(batch, draw_shifts(len(batch), reach, generator)) if reach else batch
+    reach = round(recipe.shift * batch.shape[-2]), round(recipe.shift * batch.shape[-1])
+    return shift(batch, draw_shifts(len(batch), reach, generator)) if any(reach) else batch
 
 
 def draw_flips(n: int, generator: torch.Generator) -> Tensor:
@@ -145,13 +157,15 @@ def flip(batch: Tensor, flips: Tensor) -> Tensor:
     return torch.where(flips[:, None, None, None], batch.flip(-1), batch)
 
 
-def draw_shifts(n: int, reach: int, generator: torch.Generator) -> Tensor:
-    """Draw by how many pixels `n` images are shifted, int64 [2, n] of at most `reach`: up, then to the left."""
-    return torch.randint(-reach, reach + 1, (2, n, 1), generator=generator)[..., 0]
+def draw_shifts(n: int, reach: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Draw by how many pixels `n` images are shifted, int64 [2, n]: up and to the left, each by at most its reach."""
+    return torch.stack([torch.randint(-most, most + 1, (n,), generator=generator) for most in reach])
 
 
 def shift(batch: Tensor, offsets: Tensor) -> Tensor:
     """Shift each image up and to the left by its offsets; edges are repeated."""
-    n, _, px, _ = batch.shape
-    rows, columns = ((torch.arange(px) + offset[:, None]).clamp(0, px - 1) for offset in offsets)
+    n, _, *sides = batch.shape
+    rows, columns = (
+        (torch.arange(side) + offset[:, None]).clamp(0, side - 1) for side, offset in zip(sides, offsets, strict=True)
+    )
     return batch[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

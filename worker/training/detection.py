@@ -99,7 +99,7 @@ class Detection:
             name: NetworkInputs(part.images, config.in_chans, config.resolution, normalisation).prepare()
             for name, part in self._scenes.items()
         }
-        self._scale = config.resolution / scenes.train.images.px  # from pixels of the scenes to the network's
+        self._scale = config.sides[1] / scenes.train.images.px  # from pixels of the scenes to the network's
 
     def build(self) -> nn.Module:
         return SSDLite(self._config, self._recipe.drop_path)
@@ -156,7 +156,7 @@ def augment(batch: Batch, recipe: Recipe, generator: torch.Generator) -> Batch:
         targets = [_flip_boxes(t, px) if flipped else t for t, flipped in zip(targets, flips.tolist(), strict=True)]
     reach = round(recipe.shift * px)
     if reach:
-        offsets = draw_shifts(len(images), reach, generator)
+        offsets = draw_shifts(len(images), (reach, reach), generator)
         images = shift(images, offsets)
         targets = [_shift_boxes(t, up, left, px) for t, (up, left) in zip(targets, offsets.T.tolist(), strict=True)]
     return Batch(images, targets)

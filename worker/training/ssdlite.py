@@ -40,6 +40,8 @@ class SSDLite(SSD):
 
     def __init__(self, config: Config, drop_path_rate: float = 0.0) -> None:
         px = config.resolution
+        if not isinstance(px, int):
+            raise ValueError("the input of a detector is square")
         backbone = build(config, drop_path_rate=drop_path_rate)
         image = torch.zeros(1, config.in_chans, px, px)
         levels, maps = _coarsest_maps(backbone, image)

@@ -76,7 +76,7 @@ class Observations(Repository):
     def valid_of_study(self, study_id: str, after: int = 0) -> list[Row[Any]]:
         """Return the columns of a study's valid observations after the id: with multipliers and not retracted."""
         o = ObservationRow
-        columns = o.id, o.trial_id, o.flops, o.params, o.resolution, o.accuracy, o.latency_ms
+        columns = o.id, o.trial_id, o.flops, o.params, o.accuracy, o.latency_ms
         queries = [query.where(o.id > after) for query in _valid_of_study(study_id, *columns)]
         return sorted((row for query in queries for row in self.session.execute(query)), key=lambda row: row.id)
 

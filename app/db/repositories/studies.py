@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, type_coerce, update
 
 from app.core.deletion import Listed
 from app.core.studies import StudyState
 from app.core.trials import TrialState
+from app.db.column_types import ResolutionOfConfig
 from app.db.pagination import Page, page_by_creation
 from app.db.repositories.base import Repository
 from app.db.tables import ObservationRow, PredictorRow, StudyChangeRow, StudyRow, StudyTrialRow, SuggestionRow, TrialRow
 from app.scaling.network import Multipliers
-from app.scaling.search.observations import Role
+from app.scaling.search.observations import NetworkKey, Role
 
 
 class Studies(Repository):
@@ -74,10 +75,10 @@ class Studies(Repository):
         )
         return {trial: ({"r": r, "d": d, "w": w}, ratio) for trial, r, d, w, ratio in self.session.execute(query)}
 
-    def network_keys(self, study_id: str, flops: Collection[int]) -> set[tuple[int, int, int]]:
-        """Return px, multiply-adds and parameters of each network of these multiply-adds that the study trains."""
+    def network_keys(self, study_id: str, flops: Collection[int]) -> set[NetworkKey]:
+        """Return the key of each network of these multiply-adds that the study trains."""
         query = (
-            select(TrialRow.config["resolution"].as_integer(), TrialRow.flops, TrialRow.params)
+            select(type_coerce(TrialRow.config["resolution"], ResolutionOfConfig), TrialRow.flops, TrialRow.params)
             .join(StudyTrialRow, StudyTrialRow.trial_id == TrialRow.id)
             .where(StudyTrialRow.study_id == study_id, TrialRow.flops.in_(flops))
         )

@@ -35,6 +35,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from app.core.deletion import Listed
 from app.core.studies import StudyState
 from app.core.trials import TrialState
+from app.db.column_types import ResolutionOfConfig
 from app.db.pagination import Page, page_by_creation
 from app.db.repositories.base import Repository
 from app.db.tables import EventRow, ObservationRow, PredictorRow, StudyRow, StudyTrialRow, TrialRow
@@ -143,7 +144,7 @@ class Trials(Repository):
     def networks_of_study(self, study_id: str) -> Sequence[Row[Any]]:
         """Return the columns of each trial of a study that identify its network, state and role."""
         t, s = TrialRow, StudyTrialRow
-        resolution = t.config["resolution"].as_integer().label("resolution")
+        resolution: ColumnElement[Any] = type_coerce(t.config["resolution"], ResolutionOfConfig).label("resolution")
         in_study = [
             case((s.ratio.is_(None), of_trial), else_=column).label(column.name)
             for column, of_trial in (

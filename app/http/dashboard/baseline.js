@@ -1,7 +1,7 @@
 // A selection of baselines, grouped by family and filtered by a search text.
 
 import { field, groupBy, h } from "./dom.js";
-import { millions } from "./format.js";
+import { millions, px } from "./format.js";
 
 export function baselinePicker(architectures, chosen, onChange) {
   const search = h("input", { type: "search", placeholder: "b0, resnet, tiny …", autocomplete: "off", spellcheck: "false" });
@@ -28,7 +28,7 @@ export function baselinePicker(architectures, chosen, onChange) {
     );
     select.value = current;
     const { flops, resolution } = architectures.find((a) => a.name === current);
-    summary.textContent = `${millions(flops)} at ${resolution} px`;
+    summary.textContent = `${millions(flops)} at ${px(resolution)} px`;
   }
 
   function choose(name) {

@@ -8,6 +8,9 @@ export function multiplier(value) {
   return value === null || value === undefined || Number(short) === value ? short : String(value);
 }
 
+// Formats the side of a square, or height and width.
+export const px = (resolution) => [resolution].flat().join(" × ");
+
 export const integer = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
 
 export function millions(value) {

@@ -1,6 +1,6 @@
 // A table of the networks that the rules give for one budget.
 
-import { millions, multiplier, percent, signedPercent } from "./format.js";
+import { millions, multiplier, percent, px, signedPercent } from "./format.js";
 import { table } from "./table.js";
 
 const LABELS = {
@@ -24,7 +24,7 @@ export function rulesTable(items, chosen) {
     { label: "r", number: true, cell: ofAnswer((a) => multiplier(a.multipliers.r)) },
     { label: "d", number: true, cell: ofAnswer((a) => multiplier(a.multipliers.d)) },
     { label: "w", number: true, cell: ofAnswer((a) => multiplier(a.multipliers.w)) },
-    { label: "px", number: true, cell: ofAnswer((a) => String(a.config.resolution)) },
+    { label: "px", number: true, cell: ofAnswer((a) => px(a.config.resolution)) },
     { label: "Multiply-adds", number: true, cell: ofAnswer((a) => millions(a.cost.flops)) },
     { label: "Budget error", number: true, cell: ofAnswer((a) => signedPercent(a.budget_error)) },
     { label: "Parameters", number: true, cell: ofAnswer((a) => millions(a.cost.params)) },

@@ -6,7 +6,7 @@ import { budgetControl, MIN_RATIO, MAX_RATIO } from "./budget.js";
 import { copyButton } from "./clipboard.js";
 import { curves } from "./curve.js";
 import { facts, field, h, options } from "./dom.js";
-import { fixed, millions, multiplier, percent, signedPercent } from "./format.js";
+import { fixed, millions, multiplier, percent, px, signedPercent } from "./format.js";
 import { currentKey } from "./key.js";
 import { specNames } from "./spec-names.js";
 import { latestOnly } from "./latest-only.js";
@@ -304,8 +304,8 @@ function readouts() {
       cells.d.more.textContent = m?.d_sd ? `± ${fixed(m.d_sd, 3)}` : "";
       cells.w.value.textContent = multiplier(m?.w);
       cells.w.more.textContent = m?.w_interval ? `${fixed(m.w_interval[0], 3)} to ${fixed(m.w_interval[1], 3)}` : "";
-      cells.px.value.textContent = answer ? String(answer.config.resolution) : "–";
-      cells.px.more.textContent = answer ? "square" : "";
+      cells.px.value.textContent = answer ? px(answer.config.resolution) : "–";
+      cells.px.more.textContent = answer && !Array.isArray(answer.config.resolution) ? "square" : "";
     },
   };
 }
@@ -327,7 +327,7 @@ function factsOf(answer, cost) {
 }
 
 const describe = ({ multipliers: m, config, cost, budget_error }) =>
-  `r ${multiplier(m.r)}, d ${multiplier(m.d)}, w ${multiplier(m.w)}, ${config.resolution} pixels, ` +
+  `r ${multiplier(m.r)}, d ${multiplier(m.d)}, w ${multiplier(m.w)}, ${px(config.resolution)} pixels, ` +
   `${millions(cost.flops)} multiply-adds, ${signedPercent(budget_error)} off the budget.`;
 
 const curl = (body) =>

@@ -3,7 +3,7 @@
 import { getBlob, change, get } from "./api.js";
 import { facts, h, renderOnChange } from "./dom.js";
 import { events } from "./events.js";
-import { dateTime, duration, fixed, integer, millions, multiplier, percent, shortId } from "./format.js";
+import { dateTime, duration, fixed, integer, millions, multiplier, percent, px, shortId } from "./format.js";
 import { currentKey } from "./key.js";
 import { learningCurve } from "./learning-curve.js";
 import { manageButtons } from "./manage.js";
@@ -137,7 +137,7 @@ function detail(t, download) {
   const networkFacts = [
     ["Multiply-adds", millions(t.flops)],
     ["Parameters", millions(t.params)],
-    ["Input (px)", String(t.config.resolution)],
+    ["Input (px)", px(t.config.resolution)],
     ["r, d, w", t.multipliers ? ["r", "d", "w"].map((m) => multiplier(t.multipliers[m])).join(", ") : "–"],
     ["Seed", String(t.seed)],
     ["Requested", dateTime(t.created_at)],

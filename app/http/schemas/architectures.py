@@ -8,10 +8,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
-from app.http.schemas.common import AnyName, DescribedBy, Name, Owner, RequestModel, ResponseModel
+from app.http.schemas.common import (
+    AnyName,
+    DescribedBy,
+    Name,
+    Owner,
+    RequestModel,
+    ResolutionSpec,
+    ResponseModel,
+)
 from app.scaling import families
 from app.scaling.errors import InvalidNetwork, prefix_pointer
 from app.scaling.network import Architecture, Config, Head, ScalingRules, Stage, Stem
+from app.scaling.resolution import Resolution, to_resolution
 from app.scaling.solver.width_grid import check_steps
 
 _MAX_BLOCKS = 256
@@ -87,7 +96,9 @@ class ConfigSpec(RequestModel):
     """
 
     family: Name = Field(description="Network family, such as `efficientnet`.")
-    resolution: int = Field(ge=8, le=1024, description="Side of the square input in pixels.")
+    resolution: ResolutionSpec = Field(
+        description="Side of the square input in pixels, or height and width: `[32, 64]`."
+    )
     stem: StemSpec = Field(description="The first convolution.")
     stages: list[StageSpec] | None = Field(None, min_length=1, max_length=64, description="The stages, input first.")
     arch_def: ArchDef | None = Field(
@@ -115,7 +126,7 @@ class ConfigSpec(RequestModel):
         with prefix_pointer(pointer):
             config = Config(
                 family=self.family,
-                resolution=self.resolution,
+                resolution=to_resolution(self.resolution),
                 stem=Stem(**self.stem.model_dump()),
                 stages=self._decode_arch_def() if self.arch_def else tuple(s.to_stage() for s in self.stages or ()),
                 head=Head(**self.head.model_dump()),
@@ -233,7 +244,7 @@ class ArchitectureItem(ResponseModel):
     name: str = Field(description="Name of the baseline.")
     owner: Owner
     family: str = Field(description="Network family, such as `efficientnet`.")
-    resolution: int = Field(description="Side of the input in pixels.")
+    resolution: Resolution = Field(description="Side of the square input in pixels, or height and width.")
     flops: int = Field(description="Multiply-adds of convolutions and linear layers for one image.")
     params: int = Field(description="Number of parameters.")
     built_in: bool = Field(description="Whether it is built in; otherwise it was registered.")
@@ -278,7 +289,7 @@ class ConfigItem(ResponseModel):
     """A concrete network, with nothing left to scale. It can be sent back as `ConfigSpec`."""
 
     family: str = Field(description="Network family, such as `efficientnet`.")
-    resolution: int = Field(description="Side of the square input in pixels.")
+    resolution: Resolution = Field(description="Side of the square input in pixels, or height and width.")
     stem: StemItem = Field(description="The first convolution.")
     stages: list[StageItem] = Field(description="The stages, input first.")
     head: HeadItem = Field(description="The last layer before the classifier.")

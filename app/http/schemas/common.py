@@ -34,6 +34,13 @@ Flops = Annotated[
     int, Field(ge=1, le=10**15, description="Multiply-adds of convolutions and linear layers for one image.")
 ]
 Ratio = Annotated[float, Field(gt=0, le=1000, description="FLOPs divided by those of the baseline.")]
+Side = Annotated[int, Field(ge=8, le=1024)]
+SIDE_OR_SIDES = Discriminator(lambda value: "<sides>" if isinstance(value, list | tuple) else "<side>")
+ResolutionSpec = Annotated[
+    Annotated[Side, Tag("<side>")] | Annotated[tuple[Side, Side], Tag("<sides>")],
+    SIDE_OR_SIDES,
+]
+"""An input in a request: the side of a square, or height and width."""
 
 
 Owner = Annotated[

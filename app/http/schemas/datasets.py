@@ -5,11 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, Tag
 
 from app.data.builtin_datasets import Channels, Layout, Part, Task
 from app.data.image_decoding import WHITE
-from app.http.schemas.common import Name, Owner, RequestModel, ResponseModel
+from app.http.schemas.common import SIDE_OR_SIDES, Name, Owner, RequestModel, ResponseModel
+from app.scaling.resolution import Resolution
+
+_StoredSide = Annotated[int, Field(ge=8, le=512)]
+StoredSides = Annotated[
+    Annotated[_StoredSide, Tag("<side>")] | Annotated[tuple[_StoredSide, _StoredSide], Tag("<sides>")], SIDE_OR_SIDES
+]
 
 
 class NewDataset(RequestModel):
@@ -23,7 +29,10 @@ class NewDataset(RequestModel):
     folder: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\\]+$")] = Field(
         description="Path of the folder, relative to `datasets` in the data directory."
     )
-    native_px: int = Field(64, ge=8, le=512, description="Side in pixels to which images are resized.")
+    native_px: StoredSides = Field(
+        64,
+        description="Side in pixels to which images are cropped and resized, or height and width: `[32, 64]`.",
+    )
     layout: Layout | None = Field(
         None,
         description="How the folder is read: `classes` (each folder is a class), `splits` (folders of parts, with one "
@@ -66,7 +75,7 @@ class DatasetItem(ResponseModel):
         description="Number of channels: 1 grey, 3 RGB, 4 RGB and opacity. Networks for a folder in grey or "
         "with opacity take as many."
     )
-    native_px: int = Field(description="Side of the stored images in pixels.")
+    native_px: Resolution = Field(description="Side of the stored images in pixels, or height and width.")
     train_images: int | None = Field(
         description="Number of images for training and validation; null until the images are rendered or checked."
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from app.http.schemas.common import Accuracy, Multiplier, RequestModel, ResponseModel, Title
+from app.scaling.resolution import Resolution
 from app.scaling.search.observations import Role
 
 MAX_IMPORTED_OBSERVATIONS = 100_000
@@ -73,7 +74,7 @@ class ObservationItem(ResponseModel):
     d: float | None = Field(description="Depth multiplier; null if a config was trained.")
     w: float | None = Field(description="Width multiplier; null if a config was trained.")
     ratio: float | None = Field(description="FLOPs divided by those of the baseline.")
-    resolution: int = Field(description="Side of the input in pixels.")
+    resolution: Resolution = Field(description="Side of the square input in pixels, or height and width.")
     flops: int = Field(description="Multiply-adds of convolutions and linear layers for one image.")
     params: int = Field(description="Number of parameters.")
     accuracy: float = Field(description="Accuracy from 0 to 1.")

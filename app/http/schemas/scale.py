@@ -15,6 +15,7 @@ from app.http.schemas.common import (
     Ratio,
     RecipeOrPreset,
     RequestModel,
+    ResolutionSpec,
     ResponseModel,
     RowId,
     Seed,
@@ -23,6 +24,7 @@ from app.http.schemas.cost import AnsweredMultipliers, CostSummary
 from app.http.schemas.trials import EstimateItem, TrialJson
 from app.scaling.families import flops_of
 from app.scaling.network import Architecture, Multipliers
+from app.scaling.resolution import Resolution, mean_px, sides_of, to_resolution
 from app.scaling.rules.batch import RecommendationRequest
 from app.scaling.rules.names import DEFAULT_RULE, SOLVED_RULES, RequestedRule, SolvedOrAuto
 from app.scaling.rules.recommend import Budget
@@ -67,12 +69,14 @@ class ManualMultipliers(AnsweredMultipliers):
 
 
 class ResolutionConstraint(RequestModel, frozen=True):
-    """Constraints on the side of the input in pixels."""
+    """Constraints on the sides of the input in pixels."""
 
-    multiple_of: int = Field(1, ge=1, le=256, description="The side is a multiple of this number.")
+    multiple_of: int = Field(1, ge=1, le=256, description="Both sides are multiples of this number.")
     min: int = Field(32, ge=8, le=1024, description="Smallest side. The default is lower for small baselines.")
     max: int = Field(1024, ge=8, le=1024, description="Largest side.")
-    fixed: int | None = Field(None, ge=8, le=1024, description="The exact side.")
+    fixed: ResolutionSpec | None = Field(
+        None, description="The exact side of a square input, or height and width in the aspect of the baseline."
+    )
 
     @model_validator(mode="after")
     def _check_range(self) -> ResolutionConstraint:
@@ -85,7 +89,7 @@ class ConstraintsSpec(RequestModel, frozen=True):
     """Constraints on the network besides its FLOPs."""
 
     resolution: ResolutionConstraint = Field(
-        ResolutionConstraint(), description="Constraints on the side of the input."
+        ResolutionConstraint(), description="Constraints on the sides of the input."
     )
     max_params: int | None = Field(None, ge=1, le=10**12, description="Largest number of parameters.")
     max_activation_bytes: int | None = Field(
@@ -104,14 +108,16 @@ class ConstraintsSpec(RequestModel, frozen=True):
         description="Output channels of stem, stages and head are multiples of this number.",
     )
 
-    def to_constraints(self, baseline_px: int) -> Constraints:
+    def to_constraints(self, baseline: Resolution) -> Constraints:
         """Convert; the default minimum is lower for small baselines."""
         px = self.resolution
         return Constraints(
             multiple_of=px.multiple_of,
-            min_resolution=px.min if "min" in px.model_fields_set else min(px.min, max(8, baseline_px // 4)),
+            min_resolution=px.min
+            if "min" in px.model_fields_set
+            else min(px.min, max(8, min(sides_of(baseline)) // 4)),
             max_resolution=px.max,
-            fixed_resolution=px.fixed,
+            fixed_resolution=None if px.fixed is None else to_resolution(px.fixed),
             max_params=self.max_params,
             max_activation_bytes=self.max_activation_bytes,
             activation_bytes_per_element=self.activation_bytes_per_element,
@@ -123,7 +129,7 @@ class MovementSpec(RequestModel, frozen=True):
     """How far the network may move from the multipliers of the rule to meet the budget.
 
     The network moves as little as necessary. At most 2,048 input sizes and depths are searched, nearest first. If
-    neither is set and a constraint puts the budget out of reach, the side may take any value that the constraints
+    neither is set and a constraint puts the budget out of reach, the input may take any size that the constraints
     allow, and d any up to 4.
     """
 
@@ -131,7 +137,8 @@ class MovementSpec(RequestModel, frozen=True):
         None,
         ge=0,
         le=1024,
-        description="Largest change of the side in pixels; null: 8 per 224, or two standard deviations of the rule.",
+        description="Largest change of the side in pixels, or of the geometric mean of height and width; null: 8 per "
+        "224, or two standard deviations of the rule.",
     )
     d: float | None = Field(
         None,
@@ -331,8 +338,9 @@ class SolvedMultipliers(ResponseModel):
 class Displacement(ResponseModel):
     """How far the network has moved from the multipliers of the rule."""
 
-    resolution: int = Field(
-        description="Change of the side in pixels, from the largest one that costs as much as the rule's."
+    resolution: Resolution = Field(
+        description="Change of the side in pixels, or of height and width, from the largest input that costs as much "
+        "as the rule's."
     )
     r: float = Field(description="Change of r.")
     d: float = Field(description="Change of d.")
@@ -421,8 +429,8 @@ class ScaleResponse(ResponseModel):
                 },
                 "moved": moved
                 and {
-                    "resolution": moved.px,
-                    "r": moved.px / recommendation.architecture.baseline.resolution,
+                    "resolution": _change_of_sides(moved.origin, config.resolution),
+                    "r": moved.px / mean_px(recommendation.architecture.baseline.resolution),
                     "d": moved.depth,
                     "blocks": moved.blocks,
                     "w": moved.w,
@@ -446,6 +454,13 @@ class ScaleResponse(ResponseModel):
                 "search_truncated": recommendation.is_truncated,
             }
         )
+
+
+def _change_of_sides(origin: Resolution, resolution: Resolution) -> int | tuple[int, int]:
+    if isinstance(origin, int) and isinstance(resolution, int):
+        return resolution - origin
+    before, after = sides_of(origin), sides_of(resolution)
+    return after[0] - before[0], after[1] - before[1]
 
 
 class FamilyResponse(ResponseModel):

@@ -26,6 +26,7 @@ from app.http.schemas.cost import MultipliersJson
 from app.http.schemas.scale import Target
 from app.http.schemas.trials import PredictionJson, RecipeJson, State
 from app.scaling.predictors.promotion_gate import Gate
+from app.scaling.resolution import Resolution
 from app.scaling.rules.names import SolvedRule
 from app.scaling.search.asha import Halving
 from app.scaling.search.random_sampler import SearchSpace
@@ -177,7 +178,7 @@ class BestNetwork(ResponseModel):
     r: float = Field(description="Resolution multiplier.")
     d: float = Field(description="Depth multiplier.")
     w: float = Field(description="Width multiplier.")
-    resolution: int = Field(description="Side of the input in pixels.")
+    resolution: Resolution = Field(description="Side of the square input in pixels, or height and width.")
     flops: int = Field(description="Multiply-adds of convolutions and linear layers for one image.")
     params: int = Field(description="Number of parameters.")
 

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from app.scaling.resolution import Resolution
 from app.scaling.rounding import Channels
 
 IMAGE = 0  # the level of the input image
@@ -41,7 +42,7 @@ BYTES_PER_ELEMENT = 4  # float32
 
 
 class FeatureMap(NamedTuple):
-    """A feature map with `channels` channels on a level, whose side in px follows from the input's."""
+    """A feature map with `channels` channels on a level, whose sides in px follow from the input's."""
 
     channels: Channels
     level: int
@@ -240,12 +241,19 @@ class Ledger:
         with _Retained(self, (None, other)):
             return self._record(_CONCATENATE, x, FeatureMap(x.channels + other.channels, x.level))
 
-    def sides(self, resolution: Any) -> list[Any]:
-        """Return each level's side in px for an input of `resolution` px (or an array); the pooled level is last.
+    def pixels(self, resolution: Resolution) -> list[int]:
+        """Return each level's number of pixels; 0 means that the input is too small for the network."""
+        if isinstance(resolution, int):
+            return [side * side for side in self.sides(resolution)]
+        rows, columns = (self.sides(side) for side in resolution)
+        return [height * width for height, width in zip(rows, columns, strict=True)]
+
+    def sides(self, input_side: Any) -> list[Any]:
+        """Return a side of each level in px from the same side of the input (or an array); the pooled level is last.
 
         A side of 0 means that the input is too small for the network.
         """
-        sides = [resolution]
+        sides = [input_side]
         for parent, window, stride in self._reductions:
             side = (sides[parent] - window) // stride + 1
             sides.append(side * (side > 0))
@@ -313,24 +321,23 @@ class Cost:
         }
 
 
-def total_cost(ledger: Ledger, resolution: int) -> Cost:
-    """Return the whole network's cost at an input of `resolution` px."""
-    return _sum_parts(ledger.parts, ledger.sides(resolution))
+def total_cost(ledger: Ledger, resolution: Resolution) -> Cost:
+    """Return the whole network's cost at an input of this resolution."""
+    return _sum_parts(ledger.parts, ledger.pixels(resolution))
 
 
-def cost_by_stage(ledger: Ledger, resolution: int) -> list[tuple[str, Cost]]:
+def cost_by_stage(ledger: Ledger, resolution: Resolution) -> list[tuple[str, Cost]]:
     """Return the cost of each stage in the network's order; all but the peaks sum to the whole network's."""
-    sides = ledger.sides(resolution)
+    pixels = ledger.pixels(resolution)
     stages = dict.fromkeys(part.stage for part in ledger.parts)
-    return [(name, _sum_parts([p for p in ledger.parts if p.stage == name], sides)) for name in stages]
+    return [(name, _sum_parts([p for p in ledger.parts if p.stage == name], pixels)) for name in stages]
 
 
-def _sum_parts(parts: list[Part], sides: list[int]) -> Cost:
-    """Sum the parts of one network, times its pixels, in a single pass.
+def _sum_parts(parts: list[Part], pixels: list[int]) -> Cost:
+    """Sum the parts of one network, times the pixels of each level, in a single pass.
 
     This is `Part.summarize` for a single network, optimized for requests that concern one network at a time.
     """
-    pixels = [side * side for side in sides]
     conv = linear = batch_norm = layer_norm = pool = bias = params = activations = peak = 0
     for part in parts:
         repeats = part.repeats

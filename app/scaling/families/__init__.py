@@ -11,6 +11,7 @@ from app.scaling.errors import InvalidNetwork, UnknownArchitecture
 from app.scaling.families.family import Family, Recipe
 from app.scaling.families.names import nearest_names, resolve_name
 from app.scaling.network import Architecture, Config, Stage
+from app.scaling.resolution import describe_resolution
 
 
 @lru_cache(maxsize=1)
@@ -61,8 +62,9 @@ def check(config: Config) -> None:
     Raises: InvalidNetwork if its family cannot build it, or the input is too small for it.
     """
     get_family(config).check(config)
-    if 0 in ledger(config).sides(config.resolution):
-        raise InvalidNetwork("/resolution", f"{config.resolution} px are too few: the strides reduce them to nothing")
+    if 0 in ledger(config).pixels(config.resolution):
+        px = describe_resolution(config.resolution)
+        raise InvalidNetwork("/resolution", f"{px} px are too few: the strides reduce them to nothing")
 
 
 def decode_arch_def(family: str, arch_def: list[list[str]]) -> tuple[Stage, ...]:

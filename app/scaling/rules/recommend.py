@@ -14,6 +14,7 @@ from app.scaling.predictors.network_features import features_of
 from app.scaling.predictors.point import Point
 from app.scaling.predictors.predictor import Predictor
 from app.scaling.predictors.surrogate import MIN_NETWORKS
+from app.scaling.resolution import describe_resolution, mean_px
 from app.scaling.rules.names import PREDICTOR_RULES, Rule
 from app.scaling.rules.scaling_curves import CURVES, RuleTarget, solve_curve, tiny_formula
 from app.scaling.rules.surrogate_rule import maximize_expected_accuracy
@@ -44,7 +45,7 @@ class Budget:
 
     mode: Mode = "nearest"
     tolerance: float | None = 0.005
-    px: int | None = None  # how far the input's side may move; None: the default radius
+    px: int | None = None  # how far the input's px may move; None: the default radius
     depth: float | None = None  # how far d may move; None: the default radius
     stages: bool = True  # whether stages may have widths of their own
 
@@ -232,7 +233,7 @@ def _search_radius(architecture: Architecture, rule_target: RuleTarget, rule: Ru
     """
     if budget.tolerance is None:
         return SearchRadius()
-    base = architecture.baseline.resolution
+    base = mean_px(architecture.baseline.resolution)
     px, depth = budget.px, budget.depth
     blocks = None
     if px is None:
@@ -251,7 +252,7 @@ def _movement_warnings(
     solution: Solution, radius: SearchRadius, constraints: Constraints
 ) -> list[RecommendationWarning]:
     warnings = []
-    moved, px, d = solution.displacement, solution.config.resolution, solution.multipliers.d
+    moved, d = solution.displacement, solution.multipliers.d
     if solution.is_off_curve and moved.w is not None:
         w = solution.multipliers.w
         detail = (
@@ -260,9 +261,10 @@ def _movement_warnings(
         )
         warnings.append(RecommendationWarning("off_curve", detail))
     is_beyond = abs(moved.px) > radius.px or abs(moved.depth) > radius.depth + _DEPTH_ROUNDING
-    if is_beyond and constraints.binds(px - moved.px):
-        names = ", ".join(constraints.names_of_binding(px - moved.px))
-        moves = [f"{px - moved.px} px to {px} px"] if moved.px else []
+    if is_beyond and constraints.binds(moved.origin):
+        names = ", ".join(constraints.names_of_binding(moved.origin))
+        origin, resolution = map(describe_resolution, (moved.origin, solution.config.resolution))
+        moves = [f"{origin} px to {resolution} px"] if moved.px else []
         moves += [f"d {d - moved.depth:.3f} to d {d:.3f}"] if moved.depth else []
         detail = f"The constraints ({names}) moved the network from the rule's {' and from '.join(moves)}."
         warnings.append(RecommendationWarning("moved_for_constraint", detail))

@@ -11,8 +11,7 @@ import numpy as np
 from app.scaling.families import flops_of
 from app.scaling.network import Architecture, Multipliers
 from app.scaling.predictors.predictor import Predictor
-from app.scaling.rounding import PX_NOISE, Floats
-from app.scaling.solver.cost_batch import MAX_RESOLUTION
+from app.scaling.rounding import Floats
 from app.scaling.solver.width_grid import MAX_WIDTH, get_width_grid
 
 
@@ -107,11 +106,12 @@ def solve_curve(architecture: Architecture, target: int, name: str) -> RuleTarge
 @lru_cache(maxsize=128)
 def _curve_steps(architecture: Architecture, name: str) -> tuple[Floats, Floats]:
     """Return the values of t between which the network on a curve is the same [step + 1], and its FLOPs [step]."""
-    curve, grid, base = CURVES[name], get_width_grid(architecture), architecture.baseline.resolution
+    curve, grid = CURVES[name], get_width_grid(architecture)
+    sizes, smallest = grid.sizes, grid.min_resolution
     low, high = _T_RANGE[0], min(_T_RANGE[1], _MAX_T[name])
     edges = [np.array([low, high])]
     if curve.r:
-        edges.append(np.log((np.arange(grid.min_resolution, MAX_RESOLUTION) + 1 - PX_NOISE) / base) / curve.r)
+        edges.append(np.log(sizes.starts[smallest + 1 :]) / curve.r)
     if curve.d:
         edges.append(np.log([edge for edge in grid.depth_edges if edge > 0]) / curve.d)
     if curve.w:
@@ -119,6 +119,6 @@ def _curve_steps(architecture: Architecture, name: str) -> tuple[Floats, Floats]
     steps = np.unique(np.concatenate(edges))
     steps = steps[(steps >= low) & (steps <= high)]
     t = (steps[:-1] + steps[1:]) / 2
-    px = np.clip((base * np.exp(curve.r * t) + PX_NOISE).astype(int), grid.min_resolution, MAX_RESOLUTION)
-    _, flops, _ = grid.costs((px + 0.5) / base, np.exp(curve.d * t), np.exp(curve.w * t))
+    r = sizes.middles[np.clip(sizes.sizes_at(np.exp(curve.r * t)), smallest, sizes.last)]
+    _, flops, _ = grid.costs(r, np.exp(curve.d * t), np.exp(curve.w * t))
     return steps, np.maximum.accumulate(flops)

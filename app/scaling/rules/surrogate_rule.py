@@ -16,14 +16,13 @@ from app.scaling.bounded_cache import BoundedCache
 from app.scaling.network import Architecture
 from app.scaling.predictors.network_features import features_at
 from app.scaling.predictors.surrogate import Surrogate
-from app.scaling.rounding import round_resolution
 from app.scaling.rules.scaling_curves import RuleTarget
 from app.scaling.solver.constraints import Constraints
 from app.scaling.solver.width_grid import get_width_grid
 
 Array = NDArray[np.float64]
 
-_MAX_RESOLUTIONS, _DEPTHS = 64, 24
+_MAX_SIZES, _DEPTHS = 64, 24
 _COSTS = 12  # between the target and the cheapest network of the data
 _SHORTLIST = 32
 
@@ -31,14 +30,14 @@ _SHORTLIST = 32
 class _CandidateGrid:
     """Places (r, d), and the log c that the data's narrowest and widest widths reach there, [place] each."""
 
-    def __init__(self, architecture: Architecture, surrogate: Surrogate, baseline: int, px: tuple[int, ...]) -> None:
+    def __init__(self, architecture: Architecture, surrogate: Surrogate, baseline: int, sizes: tuple[int, ...]) -> None:
         d, w = ([getattr(p, name) for p in surrogate.points] for name in ("d", "w"))
         depths = np.linspace(min(d), max(d), _DEPTHS)
-        self.r = np.repeat((np.array(px) + 0.5) / architecture.baseline.resolution, _DEPTHS)  # rounds to exactly px
-        self.d = np.tile(depths, len(px))
+        grid = get_width_grid(architecture)
+        self.r = np.repeat(grid.sizes.middles[list(sizes)], _DEPTHS)  # rounds to exactly these sizes
+        self.d = np.tile(depths, len(sizes))
         self.low, self.high = (
-            np.log(get_width_grid(architecture).costs(self.r, self.d, np.full(len(self.r), limit))[1] / baseline)
-            for limit in (min(w), max(w))
+            np.log(grid.costs(self.r, self.d, np.full(len(self.r), limit))[1] / baseline) for limit in (min(w), max(w))
         )
         self.features = features_at(architecture, np.ones(len(self.r)), self.r, self.d)
         self.kernel = surrogate.place_kernel(self.features)
@@ -50,20 +49,20 @@ _grids: BoundedCache[tuple[Architecture, Surrogate, int, tuple[int, ...]], _Cand
 
 
 def _candidate_grid(
-    architecture: Architecture, surrogate: Surrogate, baseline: int, px: tuple[int, ...]
+    architecture: Architecture, surrogate: Surrogate, baseline: int, sizes: tuple[int, ...]
 ) -> _CandidateGrid:
     return _grids.get_or_compute(
-        (architecture, surrogate, baseline, px), lambda: _CandidateGrid(architecture, surrogate, baseline, px)
+        (architecture, surrogate, baseline, sizes), lambda: _CandidateGrid(architecture, surrogate, baseline, sizes)
     )
 
 
-def _allowed_px(architecture: Architecture, surrogate: Surrogate, constraints: Constraints) -> tuple[int, ...]:
-    """Return the input sides to try: the allowed ones in the data's range, else the one nearest to it."""
-    base, min_px = architecture.baseline.resolution, get_width_grid(architecture).min_resolution
-    r = [p.r for p in surrogate.points]
-    lowest, highest = (max(round_resolution(base, limit), min_px) for limit in (min(r), max(r)))
-    allowed = constraints.allowed_resolutions(lowest, lowest, highest, min_px) or [lowest]
-    indices = np.unique(np.linspace(0, len(allowed) - 1, _MAX_RESOLUTIONS).astype(int))
+def _sizes_to_try(architecture: Architecture, surrogate: Surrogate, constraints: Constraints) -> tuple[int, ...]:
+    """Return the input sizes to try: the allowed ones in the data's range, else the one nearest to it."""
+    grid, r = get_width_grid(architecture), [p.r for p in surrogate.points]
+    sizes, smallest = grid.sizes, grid.min_resolution
+    lowest, highest = (min(max(sizes.size_at(limit), smallest), sizes.last) for limit in (min(r), max(r)))
+    allowed = constraints.allowed_sizes(sizes, lowest, lowest, highest, smallest) or [lowest]
+    indices = np.unique(np.linspace(0, len(allowed) - 1, _MAX_SIZES).astype(int))
     return tuple(allowed[i] for i in indices.tolist())
 
 
@@ -75,7 +74,8 @@ def maximize_expected_accuracy(
     The whole target is spent unless a cheaper network's expected accuracy is higher by more than the noise of one
     measurement. `baseline` is the unscaled network's multiply-adds.
     """
-    candidates = _candidate_grid(architecture, surrogate, baseline, _allowed_px(architecture, surrogate, constraints))
+    sizes = _sizes_to_try(architecture, surrogate, constraints)
+    candidates = _candidate_grid(architecture, surrogate, baseline, sizes)
     log_c, lowest = log(target / baseline), log(surrogate.range[0])
     costs = np.linspace(log_c, lowest, _COSTS) if lowest < log_c else np.array([log_c])
     means = surrogate.predict_at_costs(costs, candidates.features, candidates.kernel)

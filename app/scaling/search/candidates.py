@@ -1,6 +1,6 @@
 """Candidates: the networks of an architecture that are nearest to some costs, found in bulk.
 
-Both samplers and the solver accept the same input sides, so that a candidate is exactly the network that is trained.
+Both samplers and the solver accept the same input sizes, so that a candidate is exactly the network that is trained.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from app.scaling import families
 from app.scaling.errors import InvalidNetwork
 from app.scaling.network import Architecture
 from app.scaling.predictors.single_thread_blas import limit_blas_to_one_thread
-from app.scaling.rounding import round_resolution
+from app.scaling.resolution import Resolution
 from app.scaling.search.observations import NetworkKey
 from app.scaling.solver.constraints import Constraints
-from app.scaling.solver.cost_batch import MAX_RESOLUTION
 from app.scaling.solver.width_grid import WidthGrid, get_width_grid
 from app.scaling.solver.width_solver import Solution, solve
 
@@ -41,12 +40,12 @@ class Candidate:
     key: NetworkKey
 
     @property
-    def resolution(self) -> int:
+    def resolution(self) -> Resolution:
         return self.key[0]
 
     def build(self, architecture: Architecture) -> Solution:
         """Return the network with all its costs."""
-        only = Constraints(min_resolution=self.resolution, max_resolution=self.resolution)
+        only = Constraints(fixed_resolution=self.resolution)
         return solve(architecture, self.r, self.d, self.flops, width=self.w, constraints=only)
 
 
@@ -57,44 +56,45 @@ def find_candidates(architecture: Architecture, coordinates: Array, *, reachable
     more, or all cost less, than the point.
     """
     limit_blas_to_one_thread()
-    grid, base = get_width_grid(architecture), architecture.baseline.resolution
+    grid = get_width_grid(architecture)
     candidates: list[Candidate | None] = [None] * len(coordinates)
     can_be_built = cache(lambda repeats: _can_be_built(grid, repeats))
     valid = [
-        (i, px, repeats)
+        (i, size, repeats)
         for i, (r, d) in enumerate(coordinates[:, :2].tolist())
-        if _is_allowed(grid, px := round_resolution(base, r)) and can_be_built(repeats := grid.repeats(d))
+        if _is_allowed(grid, size := grid.sizes.size_at(r)) and can_be_built(repeats := grid.repeats(d))
     ]
     for start in range(0, len(valid), _POINTS_AT_ONCE):
         points = valid[start : start + _POINTS_AT_ONCE]
         indices = np.array([i for i, _, _ in points])
-        resolutions = np.array([px for _, px, _ in points])
+        sizes = np.array([size for _, size, _ in points])
         repeats_of_each = np.array([repeats for *_, repeats in points])
-        flops, targets = grid.batch.flops_by_point(repeats_of_each, resolutions), coordinates[indices, 2]
+        flops, targets = grid.batch.flops_by_point(repeats_of_each, sizes), coordinates[indices, 2]
         segments = np.abs(flops - targets).argmin(0)
         nearest = flops[segments, np.arange(len(points))]
         params = grid.batch.params_at(segments, repeats_of_each)
         slack = _REACHABILITY_SLACK * targets
         reachable = (flops.min(0) - slack <= targets) & (targets <= flops.max(0) + slack)
-        for i, px, segment, cost, size, is_reachable in zip(
-            indices.tolist(), resolutions.tolist(), segments.tolist(), nearest.tolist(), params.tolist(),
+        for i, size, segment, cost, parameters, is_reachable in zip(
+            indices.tolist(), sizes.tolist(), segments.tolist(), nearest.tolist(), params.tolist(),
             reachable.tolist(), strict=True,
         ):  # fmt: skip
             if is_reachable or not reachable_only:
                 r, d = float(coordinates[i, 0]), float(coordinates[i, 1])
-                key = px, int(cost), int(size)
+                key = grid.sizes.resolution(size), int(cost), int(parameters)
                 candidates[i] = Candidate(r, d, segment, grid.short_width(segment), int(cost), key)
     return candidates
 
 
-def _is_allowed(grid: WidthGrid, px: int) -> bool:
-    """Return whether the solver accepts these px unchanged if there are no constraints."""
-    return px <= MAX_RESOLUTION and _NO_CONSTRAINTS.allowed_resolutions(px, px, px, grid.min_resolution) == [px]
+def _is_allowed(grid: WidthGrid, size: int) -> bool:
+    """Return whether the solver accepts this input size unchanged if there are no constraints."""
+    is_built = grid.min_resolution <= size <= grid.sizes.last
+    return is_built and _NO_CONSTRAINTS.allows(grid.sizes.resolution(size))
 
 
 def _can_be_built(grid: WidthGrid, repeats: tuple[int, ...]) -> bool:
     """Return whether the family can build networks with these repeats."""
-    resolution = max(grid.min_resolution, _NO_CONSTRAINTS.min_resolution)
+    resolution = grid.sizes.resolution(_NO_CONSTRAINTS.every_size(grid.sizes, grid.min_resolution)[0])
     try:
         families.check(grid.network((0,) * (len(repeats) + 1), repeats, resolution))
     except InvalidNetwork:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.scaling.families import network_cost
+from app.scaling.input_sizes import input_sizes
 from app.scaling.network import Architecture, Config, Multipliers
-from app.scaling.rounding import Channels, round_resolution, shortest_decimal
-from app.scaling.solver.cost_batch import MAX_RESOLUTION
+from app.scaling.rounding import Channels, shortest_decimal
 from app.scaling.solver.width_grid import MAX_DEPTH, WidthGrid, get_width_grid
 
 
@@ -17,16 +17,16 @@ def find_multipliers(architecture: Architecture, config: Config) -> Multipliers 
 
     One width for all stages is preferred to a width per stage.
     """
-    base, px = architecture.baseline.resolution, config.resolution
-    if len(config.stages) != len(architecture.baseline.stages) or px > MAX_RESOLUTION:
+    size = input_sizes(architecture.baseline.resolution).find(config.resolution)
+    if len(config.stages) != len(architecture.baseline.stages) or size is None:
         return None
     grid = get_width_grid(architecture)
     repeats = tuple(stage.repeats for stage in config.stages)
     d = _find_depth(grid, repeats)
-    widths = None if d is None else _find_widths(grid, config, repeats)
+    widths = None if d is None else _find_widths(grid, config, repeats, size)
     if d is None or widths is None:
         return None
-    r = shortest_decimal(px / base, px / base, (px + 1) / base, lambda r: round_resolution(base, r) == px)
+    r = grid.sizes.short_multiplier(size, float(grid.sizes.starts[size]))
     d = shortest_decimal(d, d - 1e-4, d + 1e-4, lambda d: grid.repeats(d) == repeats)
     multipliers = Multipliers(r, d, *widths)
     return multipliers if architecture.scale(multipliers) == config else None
@@ -46,7 +46,7 @@ def _channels(network: Config) -> list[Channels]:
 
 
 def _find_widths(
-    grid: WidthGrid, config: Config, repeats: tuple[int, ...]
+    grid: WidthGrid, config: Config, repeats: tuple[int, ...], size: int
 ) -> tuple[float, tuple[float, ...] | None] | None:
     """Return the width for all stages and, if that is not enough, the widths of the stages and the head."""
     networks = grid.architecture.assemble(config.resolution, repeats, grid.widths)
@@ -60,6 +60,6 @@ def _find_widths(
     matches_all = np.logical_and.reduce(matches)
     if matches_all.any():
         return grid.short_width(int(matches_all.argmax())), None
-    flops = grid.batch.flops(repeats, config.resolution)
+    flops = grid.batch.flops(repeats, size)
     nearest = int(np.abs(flops - network_cost(config).flops).argmin())
     return grid.short_width(nearest), tuple(grid.short_width(int(match.argmax())) for match in matches)

@@ -8,6 +8,7 @@ from math import isfinite
 from statistics import fmean, median
 
 from app.scaling.families import network_cost
+from app.scaling.input_sizes import scale_resolution
 from app.scaling.network import Architecture, Config
 from app.scaling.predictors.learning_curves import (
     LearningCurve,
@@ -18,9 +19,9 @@ from app.scaling.predictors.learning_curves import (
 from app.scaling.predictors.network_features import features_at
 from app.scaling.predictors.point import BuiltPoint, Point
 from app.scaling.predictors.surrogate import MIN_NETWORKS, count_networks
-from app.scaling.rounding import round_resolution
+from app.scaling.resolution import Resolution
 
-NetworkKey = tuple[int, int, int]
+NetworkKey = tuple[Resolution, int, int]
 
 
 class Role(StrEnum):
@@ -67,11 +68,11 @@ class Observation:
 
 
 def network_key(architecture: Architecture, network: Config | Observation) -> NetworkKey:
-    """Return input side in px, multiply-adds and parameters, which identify a network for any multipliers."""
+    """Return resolution, multiply-adds and parameters, which identify a network for any multipliers."""
     if isinstance(network, Config):
         cost = network_cost(network)
         return network.resolution, cost.flops, cost.params
-    return round_resolution(architecture.baseline.resolution, network.r), network.flops, network.params
+    return scale_resolution(architecture.baseline.resolution, network.r), network.flops, network.params
 
 
 def average_repeats(observations: list[Observation]) -> list[Observation]:

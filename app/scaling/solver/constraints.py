@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from itertools import combinations
 from math import lcm
 from typing import Any
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from app.scaling import families
 from app.scaling.cost.ledger import BYTES_PER_ELEMENT
 from app.scaling.errors import InvalidNetwork
+from app.scaling.input_sizes import MAX_RESOLUTION, Indices, InputSizes
 from app.scaling.network import Architecture
+from app.scaling.resolution import Resolution, describe_resolution, sides_of
 from app.scaling.rounding import make_divisible
-from app.scaling.solver.cost_batch import MAX_RESOLUTION, BatchCost, Indices, Repeats
+from app.scaling.solver.cost_batch import BatchCost, Repeats
 
 _REQUEST_NAMES = {
     "multiple_of": "resolution.multiple_of",
@@ -30,8 +33,9 @@ _WIDE_PX = (32, 1024)
 
 @dataclass(frozen=True)
 class Constraints:
-    """These are bounds on the input's side in px, the parameters and the peak activation memory, and a channel divisor.
+    """These are bounds on the input's sides in px, the parameters and the peak memory, and a channel divisor.
 
+    Both sides of an input are within the bounds and multiples of `multiple_of`.
     Memory is counted at `activation_bytes_per_element`: 4 for float32, 1 for int8. The divisor applies to the outputs
     of stages, stem and head. A block's inner channels follow from those.
     """
@@ -39,26 +43,43 @@ class Constraints:
     multiple_of: int = 1
     min_resolution: int = 8
     max_resolution: int = 1024
-    fixed_resolution: int | None = None
+    fixed_resolution: Resolution | None = None
     max_params: int | None = None
     max_activation_bytes: int | None = None
     activation_bytes_per_element: int = BYTES_PER_ELEMENT
     channel_divisor: int | None = None
 
-    def allowed_resolutions(self, low: int, target: int, high: int, min_px: int = 1) -> list[int]:
-        """Return the allowed px in [low, high]; if the range contains no allowed px, the nearest one to `target`.
+    def allowed_sizes(self, sizes: InputSizes, low: int, target: int, high: int, min_size: int = 1) -> list[int]:
+        """Return the allowed input sizes in [low, high]; if the range contains none, the nearest one to `target`.
 
-        The list is empty if no resolution of at least `min_px`, which the family needs, is allowed.
+        The list is empty if no size of at least `min_size`, which the family needs, is allowed.
         """
         if self.fixed_resolution is not None:
-            return [self.fixed_resolution] if self.fixed_resolution >= min_px else []
+            fixed = sizes.find(self.fixed_resolution)
+            return [] if fixed is None or fixed < min_size else [fixed]
+        if not sizes.is_square:
+            allowed = _allowed_sizes(sizes, self.multiple_of, self.min_resolution, self.max_resolution)
+            allowed = allowed[allowed >= min_size]
+            inside = allowed[(allowed >= low) & (allowed <= high)]
+            if len(inside) or not len(allowed):
+                return [int(size) for size in inside]
+            distances = np.abs(sizes.px[allowed] - sizes.px[min(target, sizes.last)])
+            return [int(allowed[distances.argmin()])]
         step = self.multiple_of
-        lowest = -(-max(self.min_resolution, min_px) // step) * step
+        lowest = -(-max(self.min_resolution, min_size) // step) * step
         highest = self.max_resolution // step * step
         if lowest > highest:
             return []
-        inside = [px for px in range(-(-low // step) * step, high + 1, step) if lowest <= px <= highest]
-        return inside or [min(max(round(target / step) * step, lowest), highest)]
+        in_range = [px for px in range(-(-low // step) * step, high + 1, step) if lowest <= px <= highest]
+        return in_range or [min(max(round(target / step) * step, lowest), highest)]
+
+    def allows(self, resolution: Resolution) -> bool:
+        """Whether the bounds on the sides allow a resolution."""
+        if self.fixed_resolution is not None:
+            return resolution == self.fixed_resolution
+        sides, step = sides_of(resolution), self.multiple_of
+        in_range = self.min_resolution <= min(sides) and max(sides) <= self.max_resolution
+        return in_range and sides[0] % step == sides[1] % step == 0
 
     def apply_channel_divisor(self, architecture: Architecture) -> Architecture:
         """Return the architecture with channels that are multiples of `channel_divisor`.
@@ -84,27 +105,27 @@ class Constraints:
             raise InvalidNetwork("/constraints/channel_divisor", f"{error.message} ({error.pointer})") from None
         return narrowed
 
-    def every_resolution(self, min_px: int) -> list[int]:
-        """Return all allowed px of at least `min_px`, which the family needs."""
-        return self.allowed_resolutions(1, 1, MAX_RESOLUTION, min_px)
+    def every_size(self, sizes: InputSizes, min_size: int) -> list[int]:
+        """Return all allowed input sizes of at least `min_size`, which the family needs."""
+        return self.allowed_sizes(sizes, 1, 1, sizes.last, min_size)
 
-    def allowed_networks(self, batch: BatchCost, repeats: Repeats, resolution: int) -> NDArray[np.bool_]:
+    def allowed_networks(self, batch: BatchCost, repeats: Repeats, size: int) -> NDArray[np.bool_]:
         """Return which of a batch's networks satisfy the bounds on cost, [network]."""
         allowed = np.ones(batch.n, bool)
         if self.max_params is not None:
             allowed &= batch.params(repeats) <= self.max_params
         if self.max_live_elements is not None:
-            allowed &= batch.peaks(repeats, resolution) <= BYTES_PER_ELEMENT * self.max_live_elements
+            allowed &= batch.peaks(repeats, size) <= BYTES_PER_ELEMENT * self.max_live_elements
         return allowed
 
-    def largest_sides(self, batch: BatchCost, repeats: Repeats) -> Indices:
-        """Return the largest input side at which a batch's networks satisfy the bounds on cost, [network]; 0: none."""
-        sides = np.full(batch.n, MAX_RESOLUTION)
+    def largest_sizes(self, batch: BatchCost, repeats: Repeats) -> Indices:
+        """Return the largest input size at which a batch's networks satisfy the bounds on cost, [network]; 0: none."""
+        sizes = np.full(batch.n, batch.last_size)
         if self.max_live_elements is not None:
-            sides = batch.largest_sides(repeats, self.max_live_elements)
+            sizes = batch.largest_sizes(repeats, self.max_live_elements)
         if self.max_params is not None:
-            sides = np.where(batch.params(repeats) <= self.max_params, sides, 0)
-        return sides
+            sizes = np.where(batch.params(repeats) <= self.max_params, sizes, 0)
+        return sizes
 
     @property
     def max_live_elements(self) -> int | None:
@@ -119,7 +140,7 @@ class Constraints:
 
     @property
     def limits_on_networks(self) -> tuple[int | None, ...]:
-        """The bounds that concern more than the input's side."""
+        """The bounds that concern more than the input's sides."""
         return self.max_params, self.max_live_elements, self.channel_divisor
 
     @property
@@ -137,22 +158,21 @@ class Constraints:
     def describe(self, name: str) -> str:
         """Return the name of a bound that is set, with its value."""
         value = getattr(self, next(f for f in _UNSET if _REQUEST_NAMES.get(f, f) == name))
-        return f"{name} ({value:,})"
+        return f"{name} ({describe_resolution(value) if isinstance(value, tuple) else f'{value:,}'})"
 
-    def names_of_binding(self, resolution: int) -> list[str]:
-        """Return the names of the bounds that are set, but for bounds of px that a network of that side satisfies."""
+    def names_of_binding(self, resolution: Resolution) -> list[str]:
+        """Return the names of the bounds that are set, but for bounds of px that a network of that input satisfies."""
+        sides = sides_of(resolution)
         satisfied = {
-            "resolution.min": self.fixed_resolution is not None or resolution >= self.min_resolution,
-            "resolution.max": self.fixed_resolution is not None or resolution <= self.max_resolution,
-            "resolution.multiple_of": resolution % self.multiple_of == 0,
+            "resolution.min": self.fixed_resolution is not None or min(sides) >= self.min_resolution,
+            "resolution.max": self.fixed_resolution is not None or max(sides) <= self.max_resolution,
+            "resolution.multiple_of": all(side % self.multiple_of == 0 for side in sides),
         }
         return [name for name in self.names if not satisfied.get(name, False)]
 
-    def binds(self, resolution: int) -> bool:
-        """Whether a network of that input side may violate a bound."""
-        return any(self.limits_on_networks) or self.allowed_resolutions(resolution, resolution, resolution) != [
-            resolution
-        ]
+    def binds(self, resolution: Resolution) -> bool:
+        """Whether a network of that input may violate a bound."""
+        return any(self.limits_on_networks) or not self.allows(resolution)
 
     def relaxations(self, n: int) -> Iterator[tuple[list[str], Constraints]]:
         """Yield each choice of `n` bounds that are set, by their names in requests, with what remains without them."""
@@ -162,6 +182,14 @@ class Constraints:
 
     def _set_bounds(self) -> list[str]:
         return [name for name, unset in _UNSET.items() if getattr(self, name) != unset]
+
+
+@lru_cache(maxsize=32)
+def _allowed_sizes(sizes: InputSizes, multiple_of: int, min_px: int, max_px: int) -> Indices:
+    """Return the sizes both of whose sides are within the bounds and multiples of a number."""
+    allowed = (sizes.heights % multiple_of == 0) & (sizes.widths % multiple_of == 0)
+    allowed &= (np.minimum(sizes.heights, sizes.widths) >= min_px) & (np.maximum(sizes.heights, sizes.widths) <= max_px)
+    return np.flatnonzero(allowed)
 
 
 _UNSET = {

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from app.scaling import families
 from app.scaling.cost.ledger import BIAS, BYTES_PER_ELEMENT, OPERATORS, POINT, Cost, Ledger
+from app.scaling.input_sizes import MAX_RESOLUTION, Indices, InputSizes, input_sizes
 from app.scaling.network import Config
 from app.scaling.rounding import Channels, Floats
 
-Indices = NDArray[np.int64]
 Repeats = tuple[int, ...]
 
-MAX_RESOLUTION = 4096  # input side, px
 _MAX_CACHED_DEPTHS = 64  # per batch
 _MAX_CACHED_LIMITS = 4  # of memory, per batch
 _MAX_CACHED_BYTES = 16 * 2**20  # per batch and kind of entry
@@ -33,13 +32,15 @@ _PARAMS = _KINDS.index("params")
 class BatchCost:
     """The costs of `n` networks, given as one config whose channels are arrays [n] and whose stages all repeat.
 
-    `pixels` [px, level] are the same for all networks of an architecture, so another batch's may be passed.
+    An input's size is its number in `InputSizes`; the config has the resolution at r = 1. `pixels` [size, level] are
+    the same for all networks of an architecture, so another batch's may be passed.
     """
 
     def __init__(self, networks: Config, n: int, pixels: Floats | None = None) -> None:
         self.n = n
         ledger = families.ledger(networks)
-        self.pixels = _pixels_by_level(ledger) if pixels is None else pixels
+        self.pixels = _pixels_by_level(ledger, input_sizes(networks.resolution)) if pixels is None else pixels
+        self.last_size = len(self.pixels) - 1
         self._once, self._per_further_block, self._if_repeated, self._stage = np.array([p.runs for p in ledger.parts]).T
         part_costs = [part.summarize() for part in ledger.parts]
         terms: list[tuple[int, int, int, Channels]] = []  # kind, part, level, operations a pixel
@@ -63,26 +64,26 @@ class BatchCost:
         self._operator_starts = np.flatnonzero(np.diff(self._operator, prepend=-1))
         self._live_parts = np.unique(self._part_of_operator)
         self._flops_cache: dict[Repeats, Floats] = {}
-        self._largest_sides_cache: dict[int, Indices] = {}
+        self._largest_sizes_cache: dict[int, Indices] = {}
         self._runs_cache: dict[Repeats, tuple[Floats, NDArray[np.bool_]]] = {}
         self._flops = self._select_terms(np.isin(self._kind, _FLOPS))
         self._params = self._select_terms(self._kind == _PARAMS)
 
-    def flops(self, repeats: Repeats, resolution: int) -> Floats:
+    def flops(self, repeats: Repeats, size: int) -> Floats:
         """Return the multiply-adds, [network]. They are exact, as whole numbers below 2^53 are."""
-        flops: Floats = self.flops_by_level(repeats) @ self.pixels[resolution]
+        flops: Floats = self.flops_by_level(repeats) @ self.pixels[size]
         return flops
 
-    def flops_at(self, networks: Indices, repeats: Repeats, resolutions: Indices) -> Floats:
-        """Return the multiply-adds of some networks, each at its own input side, [network]."""
-        pixels = self.pixels[np.minimum(resolutions, MAX_RESOLUTION)]
+    def flops_at(self, networks: Indices, repeats: Repeats, sizes: Indices) -> Floats:
+        """Return the multiply-adds of some networks, each at its own input size, [network]."""
+        pixels = self.pixels[np.minimum(sizes, self.last_size)]
         flops: Floats = np.einsum("ij,ij->i", self.flops_by_level(repeats)[np.minimum(networks, self.n - 1)], pixels)
         return flops
 
-    def flops_by_point(self, repeats: Indices, resolutions: Indices) -> Floats:
-        """Return the multiply-adds of every network at points of repeats [point, stage] and px, [network, point]."""
+    def flops_by_point(self, repeats: Indices, sizes: Indices) -> Floats:
+        """Return the multiply-adds of every network at points of repeats [point, stage] and sizes, [network, point]."""
         terms, part, level = self._flops
-        pixels = self.pixels[np.minimum(resolutions, MAX_RESOLUTION)]
+        pixels = self.pixels[np.minimum(sizes, self.last_size)]
         flops: Floats = terms @ (self._runs_by_point(repeats)[:, part] * pixels[:, level]).T
         return flops
 
@@ -103,51 +104,51 @@ class BatchCost:
         params: Floats = terms @ self._runs_by_part(repeats)[part]
         return params
 
-    def peaks(self, repeats: Repeats, resolution: int) -> Floats:
+    def peaks(self, repeats: Repeats, size: int) -> Floats:
         """Return the peak activation bytes, [network]."""
-        elements = self._live_elements(slice(None)) * self.pixels[resolution][self._live_levels]
+        elements = self._live_elements(slice(None)) * self.pixels[size][self._live_levels]
         elements_by_operator = np.add.reduceat(elements, self._operator_starts, axis=1)
         is_run = self._runs_by_part(repeats)[self._part_of_operator] > 0
         peaks: Floats = BYTES_PER_ELEMENT * elements_by_operator[:, is_run].max(1)
         return peaks
 
-    def largest_sides(self, repeats: Repeats, max_elements: int) -> Indices:
-        """Return the largest input side in px at which at most `max_elements` are live at once, [network].
+    def largest_sizes(self, repeats: Repeats, max_elements: int) -> Indices:
+        """Return the largest input size at which at most `max_elements` are live at once, [network].
 
-        It is 0 for a network that exceeds them at any px.
+        It is 0 for a network that exceeds them at any size.
         """
-        by_part = self._largest_sides_cache.get(max_elements)
+        by_part = self._largest_sizes_cache.get(max_elements)
         if by_part is None:
-            if len(self._largest_sides_cache) >= _max_cached(8 * self.n * len(self._live_parts), _MAX_CACHED_LIMITS):
-                self._largest_sides_cache.clear()
-            by_part = self._largest_sides_cache[max_elements] = self._largest_sides_by_part(max_elements)
+            if len(self._largest_sizes_cache) >= _max_cached(8 * self.n * len(self._live_parts), _MAX_CACHED_LIMITS):
+                self._largest_sizes_cache.clear()
+            by_part = self._largest_sizes_cache[max_elements] = self._largest_sizes_by_part(max_elements)
         is_run = self._runs_by_part(repeats)[self._live_parts] > 0
-        sides: Indices = by_part[is_run].min(0)
-        return sides
+        sizes: Indices = by_part[is_run].min(0)
+        return sizes
 
-    def _largest_sides_by_part(self, max_elements: int) -> Indices:
-        """Return the largest side at which each part alone keeps to the limit, [part, network]."""
+    def _largest_sizes_by_part(self, max_elements: int) -> Indices:
+        """Return the largest size at which each part alone keeps to the limit, [part, network]."""
         part_starts = np.flatnonzero(np.diff(self._part_of_operator, prepend=-1))
         part_of_maps = np.searchsorted(self._live_parts, self._part_of_operator)[self._operator]
         levels = self.pixels.shape[1]
         columns = part_of_maps * levels + self._live_levels % levels
-        sides = np.zeros((self.n, len(part_starts)), np.int64)
+        sizes = np.zeros((self.n, len(part_starts)), np.int64)
         for start in range(0, self.n, _BLOCK):
             live_elements = self._live_elements(slice(start, start + _BLOCK))
-            low, step = sides[start : start + _BLOCK], MAX_RESOLUTION
+            low, step = sizes[start : start + _BLOCK], MAX_RESOLUTION  # a power of two above half of the sizes
             while step >= 1:
-                pixels = self.pixels[np.minimum(low + step, MAX_RESOLUTION)].reshape(len(low), -1)
+                pixels = self.pixels[np.minimum(low + step, self.last_size)].reshape(len(low), -1)
                 elements = pixels.take(columns, axis=1)
                 elements *= live_elements
                 elements_by_operator = np.add.reduceat(elements, self._operator_starts, axis=1)
                 fits = np.maximum.reduceat(elements_by_operator, part_starts, axis=1) <= max_elements
-                np.minimum(low + step * fits, MAX_RESOLUTION, out=low)
+                np.minimum(low + step * fits, self.last_size, out=low)
                 step //= 2
-        return np.ascontiguousarray(sides.T)
+        return np.ascontiguousarray(sizes.T)
 
-    def cost(self, network: int, repeats: Repeats, resolution: int) -> Cost:
+    def cost(self, network: int, repeats: Repeats, size: int) -> Cost:
         """Return the same as `families.network_cost`, an order of magnitude faster."""
-        (runs, is_run), pixels = self._runs(repeats), self.pixels[resolution]
+        (runs, is_run), pixels = self._runs(repeats), self.pixels[size]
         terms = self._terms[network] * runs * pixels.take(self._level)
         *by_operator, bias, activations, params = np.bincount(self._kind, terms, len(_KINDS)).astype(int).tolist()
         live_elements = self._live_channels[network].take(self._column_of_maps)
@@ -225,8 +226,9 @@ def _max_cached(size: int, most: int) -> int:
     return max(1, min(most, _MAX_CACHED_BYTES // size))
 
 
-def _pixels_by_level(ledger: Ledger) -> Floats:
-    """Return the pixels of each level for each input side up to MAX_RESOLUTION, [px, level]."""
-    sides = ledger.sides(np.arange(MAX_RESOLUTION + 1))
-    pixels: Floats = np.stack([np.broadcast_to(side, MAX_RESOLUTION + 1) for side in sides], axis=1) ** 2.0
-    return pixels
+def _pixels_by_level(ledger: Ledger, sizes: InputSizes) -> Floats:
+    """Return the pixels of each level for each input size, [size, level]."""
+    rows, columns = ledger.sides(sizes.heights), ledger.sides(sizes.widths)
+    n = len(sizes.heights)
+    pixels = [np.broadcast_to(height * width, n) for height, width in zip(rows, columns, strict=True)]
+    return np.stack(pixels, axis=1).astype(np.float64)

@@ -12,8 +12,8 @@ TARGET_WORK = 1_000_000_000  # a target's share at the most
 REQUEST_WORK = 5_000_000_000  # of all targets of a request
 
 _PER_POINT = 30_000
-_PER_LEVEL = 10  # of a network at one px
-_PER_RESOLUTION = 500
+_PER_LEVEL = 10  # of a network at one input size
+_PER_SIZE = 500
 _TERMS_PER_WORK = 2  # of a depth
 _PER_MEMORY_TERM = 100
 _PER_CANDIDATE_TERM = 12_000  # the ledger of networks with a width per stage is recorded in Python
@@ -45,7 +45,7 @@ class SearchWork:
         return self.left <= 0
 
     def count_point(self, batch: BatchCost) -> None:
-        """Count the costs of a batch's networks at one px, and of those with widths per stage."""
+        """Count the costs of a batch's networks at one input size, and of those with widths per stage."""
         self._count(_PER_POINT + _PER_LEVEL * batch.n)
 
     def count_depth(self, batch: BatchCost, depth: object) -> None:
@@ -53,16 +53,16 @@ class SearchWork:
         self._count_once((id(batch), depth), batch.n * batch.terms // _TERMS_PER_WORK)
 
     def count_memory(self, batch: BatchCost, limit: int) -> None:
-        """Count the largest input sides of a batch's networks, once per limit of memory."""
+        """Count the largest input sizes of a batch's networks, once per limit of memory."""
         self._count_once((id(batch), limit), _PER_MEMORY_TERM * batch.n * batch.terms)
 
     def count_candidates(self, batch: BatchCost, segment: int) -> None:
         """Count the networks with a width per stage around a segment, once per segment."""
         self._count_once(segment, _PER_CANDIDATE_TERM * batch.terms)
 
-    def count_resolutions(self, n: int) -> None:
-        """Count the search for the width at this number of px."""
-        self._count(_PER_POINT + _PER_RESOLUTION * n)
+    def count_sizes(self, n: int) -> None:
+        """Count the search for the width at this number of input sizes."""
+        self._count(_PER_POINT + _PER_SIZE * n)
 
     def _count_once(self, key: object, work: int) -> None:
         if key not in self._computed:

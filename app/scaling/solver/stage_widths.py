@@ -16,8 +16,9 @@ from math import prod
 import numpy as np
 
 from app.scaling.bounded_cache import BoundedCache
+from app.scaling.input_sizes import Indices
 from app.scaling.network import Architecture
-from app.scaling.solver.cost_batch import BatchCost, Indices
+from app.scaling.solver.cost_batch import BatchCost
 from app.scaling.solver.width_grid import WidthGrid
 
 _MAX_NETWORKS = 256

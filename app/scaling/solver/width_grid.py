@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from app.scaling import families
 from app.scaling.bounded_cache import BoundedCache
 from app.scaling.errors import InvalidNetwork
+from app.scaling.input_sizes import Indices, input_sizes
 from app.scaling.network import Architecture, Config, Head, Multipliers, Stage, Stem
-from app.scaling.rounding import PX_NOISE, Channels, Floats, shortest_decimal, width_breakpoints
-from app.scaling.solver.cost_batch import MAX_RESOLUTION, BatchCost, Indices, Repeats
+from app.scaling.resolution import Resolution
+from app.scaling.rounding import Channels, Floats, shortest_decimal, width_breakpoints
+from app.scaling.solver.cost_batch import BatchCost, Repeats
 
 MAX_WIDTH = 4.0  # multiplier
 MAX_DEPTH = 10.0  # multiplier up to which steps are listed
@@ -35,7 +37,8 @@ _MAX_STEPS = 12_000  # of width, over all stages
 class WidthGrid:
     """The networks of an architecture at every width: segment i contains the widths from edges[i] to edges[i + 1].
 
-    `batch` has their costs, in the order of the widths.
+    `batch` has their costs, in the order of the widths, at each of the input's `sizes`. Below `min_resolution`, a size,
+    no network can be built.
 
     Raises: InvalidNetwork if there would be too many of them.
     """
@@ -43,6 +46,7 @@ class WidthGrid:
     def __init__(self, architecture: Architecture) -> None:
         check_steps(architecture)
         self.architecture = architecture
+        self.sizes = input_sizes(architecture.baseline.resolution)
         self.edges = _width_edges(architecture)
         self.widths = _midpoints(self.edges)
         two_each = tuple(2 for _ in architecture.baseline.stages)
@@ -107,22 +111,23 @@ class WidthGrid:
             near = self._near_segments[middle] = slice(int(indices[0]), int(indices[-1]) + 1)
         return near
 
-    def largest_equal_px(self, resolutions: list[int], kept: int) -> list[int]:
-        """Return, of increasing px whose feature maps are equal, only the largest, and `kept` if it is given."""
-        runs = self._px_runs
-        following = [*resolutions[1:], 0]
+    def largest_equal_sizes(self, sizes: list[int], kept: int) -> list[int]:
+        """Return, of increasing sizes whose feature maps are equal, only the largest, and `kept` if it is given."""
+        runs = self._size_runs
         return [
-            px for px, next_px in zip(resolutions, following, strict=True) if px == kept or runs[px] != runs[next_px]
+            size
+            for size, following in zip(sizes, [*sizes[1:], 0], strict=False)
+            if size == kept or runs[size] != runs[following]
         ]
 
-    def last_equal_px(self, px: int) -> int:
-        """Return the largest px whose feature maps are the same."""
-        runs = self._px_runs
-        return bisect_right(runs, runs[px]) - 1
+    def last_equal_size(self, size: int) -> int:
+        """Return the largest size whose feature maps are the same."""
+        runs = self._size_runs
+        return bisect_right(runs, runs[size]) - 1
 
     @cached_property
-    def _px_runs(self) -> list[int]:
-        """A number for each px that is the same as that of the next px if the feature maps that cost FLOPs are."""
+    def _size_runs(self) -> list[int]:
+        """A number for each size that is the same as that of the next size if the feature maps that cost FLOPs are."""
         costs_flops = self.batch.flops_by_level(tuple(2 for _ in self.architecture.baseline.stages)).any(0)
         is_new = (np.diff(self.batch.pixels[:, costs_flops], axis=0, prepend=-1) != 0).any(1)
         runs: list[int] = np.cumsum(is_new).tolist()
@@ -139,22 +144,21 @@ class WidthGrid:
         return self._depth_edges
 
     def costs(self, r: Floats, d: Floats, w: Floats) -> tuple[Indices, Floats, Floats]:
-        """Return input sides in px, multiply-adds and parameters for many multipliers, [network] each."""
-        base = self.architecture.baseline.resolution
-        resolutions = np.maximum(1, (base * r + PX_NOISE).astype(np.int64))
+        """Return input sizes, multiply-adds and parameters for many multipliers, [network] each."""
+        sizes = self.sizes.sizes_at(r)
         segments, is_found = self._segments_of(w)
         flops, params = np.empty(len(w)), np.empty(len(w))
         indices_by_repeats: dict[Repeats, list[int]] = {}
         for i, depth in enumerate(d.tolist()):
             indices_by_repeats.setdefault(self.repeats(depth), []).append(i)
         for repeats, indices in indices_by_repeats.items():
-            flops[indices] = self.batch.flops_at(segments[indices], repeats, resolutions[indices])
+            flops[indices] = self.batch.flops_at(segments[indices], repeats, sizes[indices])
             params[indices] = self.batch.params(repeats)[segments[indices]]
-        for i in np.flatnonzero(~is_found | (resolutions > MAX_RESOLUTION)).tolist():
+        for i in np.flatnonzero(~is_found | (sizes > self.sizes.last)).tolist():
             config = self.architecture.scale(Multipliers(float(r[i]), float(d[i]), float(w[i])))
             cost = families.network_cost(config)
             flops[i], params[i] = cost.flops, cost.params
-        return resolutions, flops, params
+        return sizes, flops, params
 
     def _segments_of(self, w: Floats) -> tuple[Indices, NDArray[np.bool_]]:
         """Return the segments that contain the widths, and whether there are such; too wide ones have none.
@@ -178,7 +182,7 @@ class WidthGrid:
                 is_found[at_edge[is_same]] = True
         return segments, is_found
 
-    def network(self, segments: Indices | tuple[int, ...], repeats: Repeats, resolution: int) -> Config:
+    def network(self, segments: Indices | tuple[int, ...], repeats: Repeats, resolution: Resolution) -> Config:
         """Return the network whose stages and head take their channels from these width segments, [stage, ...]."""
         template = self._networks
         stages = tuple(map(self._stage, range(len(repeats)), repeats, segments))

@@ -9,24 +9,26 @@ constraints put the target out of reach there, over the whole documented range.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from app.scaling.cost.ledger import BYTES_PER_ELEMENT, Cost
 from app.scaling.errors import ScalingError
+from app.scaling.input_sizes import scale_resolution
 from app.scaling.network import Architecture, Config, Multipliers
-from app.scaling.rounding import Floats, round_resolution, shortest_decimal
+from app.scaling.resolution import Resolution, mean_px
+from app.scaling.rounding import Floats, shortest_decimal
 from app.scaling.solver.constraints import Constraints
-from app.scaling.solver.cost_batch import MAX_RESOLUTION, BatchCost, Repeats
+from app.scaling.solver.cost_batch import BatchCost, Repeats
 from app.scaling.solver.range_scan import Mode, RangeScan, SearchRange, scan_range
 from app.scaling.solver.search_work import SearchWork
 from app.scaling.solver.stage_widths import PerStageCandidates, candidates_around
 from app.scaling.solver.width_grid import get_width_grid
 
 BUDGET_TOLERANCE = 5e-4  # relative error below which the least displacement decides
-MAX_GRID_POINTS = 2048  # pairs of px and repeats tried, the nearest first
+MAX_GRID_POINTS = 2048  # pairs of input size and repeats tried, the nearest first
 MAX_RANGE_DEPTH = 4.0  # d up to which the documented range goes; it begins at one block per stage
 _REACHABILITY_SLACK = 0.005  # a target this close (relative) to the reachable range is reachable
 _STAGE_WIDTHS_REACH = 0.05  # relative: how far beyond a single width widths per stage are tried
@@ -52,14 +54,15 @@ class SearchRadius:
 class Displacement:
     """The distance of the network from the rule's values, in px, in d and the blocks it adds, and in w.
 
-    `px` counts from the largest px within reach that costs the same as the rule's. `w` is None if the rule leaves the
-    width to be solved.
+    `px` counts from the largest px within reach that costs the same as the rule's, which `origin` has. `w` is None if
+    the rule leaves the width to be solved.
     """
 
-    px: int
+    px: float
     depth: float
     blocks: int = 0
     w: float | None = None
+    origin: Resolution = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class _GridPoint(NamedTuple):
     """An input size and repeats, and their distance from the rule's, relative to the search radius."""
 
     distance: float
-    px: int
+    size: int
     depth: float
     repeats: Repeats
 
@@ -144,9 +147,9 @@ def solve(
 
     Among the networks within `tolerance` (relative) of the target it is the one that moves least from (r, d), and one
     width for all stages is preferred to a width per stage. If no network is within it, the result is the nearest in
-    cost. At most `MAX_GRID_POINTS` pairs of px and repeats are tried, and no more when `work` is exhausted: the result
-    is then the best so far. A given `width` is fixed: only px and depth may move. The channels stay within one step of
-    those at `curve_width` unless the target is then missed.
+    cost. At most `MAX_GRID_POINTS` pairs of input size and repeats are tried, and no more when `work` is exhausted: the
+    result is then the best so far. A given `width` is fixed: only px and depth may move. The channels stay within one
+    step of those at `curve_width` unless the target is then missed.
 
     Raises: TargetOutOfRange if the target is not reachable.
     """
@@ -195,8 +198,13 @@ class _Search:
         self.grid = get_width_grid(constraints.apply_channel_divisor(architecture))
         self._held = slice(None)  # the width segments that are tried
         self._curve_width: float | None = None
-        self.rule_px = round_resolution(architecture.baseline.resolution, r)
-        self.target_px = self._largest_equal_px()
+        self.sizes = self.grid.sizes
+        self.rule_size = self.sizes.size_at(r)
+        self.rule = self.rule_size if self.sizes.is_square else scale_resolution(architecture.baseline.resolution, r)
+        self.target_size = self._largest_equal_size()
+        is_rule = self.target_size == self.rule_size
+        self.origin = self.rule if is_rule else self.sizes.resolution(self.target_size)
+        self.rule_px, self.target_px = mean_px(self.rule), mean_px(self.origin)
 
     def hold_width(self, width: float) -> None:
         """Try only networks whose channels are within one step of those at this width."""
@@ -207,24 +215,24 @@ class _Search:
         """Try all widths again."""
         self._held = slice(None)
 
-    def _largest_equal_px(self) -> int:
-        """Return the largest allowed px within reach whose feature maps are those of the rule's px.
+    def _largest_equal_size(self) -> int:
+        """Return the largest allowed input size within reach whose feature maps are those of the rule's size.
 
-        It sees more of the image at the same cost. The baseline's px stays.
+        It sees more of the image at the same cost. The baseline's size stays.
         """
-        px, grid = self.rule_px, self.grid
-        if px == self.architecture.baseline.resolution or not grid.min_resolution <= px <= MAX_RESOLUTION:
-            return px
-        last = min(grid.last_equal_px(px), px + self.radius.px)
-        if last == px:
-            return px
-        allowed = self.constraints.allowed_resolutions(px, px, last, grid.min_resolution)
-        return allowed[-1] if allowed and px <= allowed[-1] <= last else px
+        size, grid = self.rule_size, self.grid
+        if self.rule == self.architecture.baseline.resolution or not grid.min_resolution <= size <= self.sizes.last:
+            return size
+        last = min(grid.last_equal_size(size), self.sizes.sizes_within(0, mean_px(self.rule) + self.radius.px)[1])
+        if last <= size:
+            return size
+        allowed = self.constraints.allowed_sizes(self.sizes, size, size, last, grid.min_resolution)
+        return allowed[-1] if allowed and size <= allowed[-1] <= last else size
 
     @property
     def extends(self) -> bool:
         """Whether px and d may leave the radius, since constraints may put the target out of reach there."""
-        return self.radius.extends and self.width is None and self.constraints.binds(self.target_px)
+        return self.radius.extends and self.width is None and self.constraints.binds(self.origin)
 
     def is_met(self, candidate: _Candidate | None) -> bool:
         """Whether the target is met as well as any reachable target is."""
@@ -275,29 +283,31 @@ class _Search:
     def solution(self, candidate: _Candidate) -> Solution:
         """Return the solution for a candidate, with its multipliers as short decimals."""
         grid, point = self.grid, candidate.point
-        base, px, repeats = self.architecture.baseline.resolution, point.px, point.repeats
-        r = shortest_decimal(self.r, px / base, (px + 1) / base, lambda r: round_resolution(base, r) == px)
+        size, repeats = point.size, point.repeats
+        resolution = self.sizes.resolution(size)
+        r = self.sizes.short_multiplier(size, self.r)
         d = point.depth
         d = shortest_decimal(d, d - 1e-4, d + 1e-4, lambda d: grid.repeats(d) == repeats)
         w = self._short_width(candidate.segment)
         blocks = sum(repeats) - sum(grid.repeats(self.d))
         rule_width = self.width if self._curve_width is None else self._curve_width
         moved_w = None if rule_width is None else w - rule_width
-        displacement = Displacement(px - self.target_px, point.depth - self.d, blocks, moved_w)
+        moved_px = mean_px(resolution) - self.target_px
+        displacement = Displacement(moved_px, point.depth - self.d, blocks, moved_w, self.origin)
         is_off_curve = self._is_off_curve(candidate)
         if candidate.per_stage is None:
             segments = (candidate.segment,) * (len(repeats) + 1)
             interval = float(grid.edges[candidate.segment]), float(grid.edges[candidate.segment + 1])
-            cost = grid.batch.cost(candidate.segment, repeats, px)
-            network = grid.network(segments, repeats, px)
+            cost = grid.batch.cost(candidate.segment, repeats, size)
+            network = grid.network(segments, repeats, resolution)
             return Solution(
                 Multipliers(r, d, w), interval, network, cost, displacement, is_off_curve, self.is_truncated
             )
         candidates, index = candidate.per_stage
         segments = tuple(candidates.segments[index].tolist())
         w_stages = tuple(grid.short_width(segment) for segment in segments)
-        cost = candidates.batch.cost(index, repeats, px)
-        network = grid.network(segments, repeats, px)
+        cost = candidates.batch.cost(index, repeats, size)
+        network = grid.network(segments, repeats, resolution)
         return Solution(
             Multipliers(r, d, w, w_stages), None, network, cost, displacement, is_off_curve, self.is_truncated
         )
@@ -383,11 +393,11 @@ class _Search:
         return self._whole_range() if self.extends else self._range_within_radius()
 
     def _range_within_radius(self) -> SearchRange:
-        radius, rule_px, min_px = self.radius, self.rule_px, self.grid.min_resolution
-        low, high = self.target_px - radius.px, rule_px + radius.px
-        resolutions = self.constraints.allowed_resolutions(low, rule_px, high, min_px)
-        if len(resolutions) > 1:
-            resolutions = self.grid.largest_equal_px(resolutions, self.target_px)
+        radius = self.radius
+        low, high = self.sizes.sizes_within(self.target_px - radius.px, self.rule_px + radius.px)
+        sizes = self.constraints.allowed_sizes(self.sizes, low, self.rule_size, high, self.grid.min_resolution)
+        if len(sizes) > 1:
+            sizes = self.grid.largest_equal_sizes(sizes, self.target_size)
         depths = self.grid.depths(self.d, radius.depth)
         if radius.blocks is not None:
             rule = self.grid.repeats(self.d)
@@ -396,13 +406,13 @@ class _Search:
                 for depth, repeats in depths
                 if sum(abs(n - rule_n) for n, rule_n in zip(repeats, rule, strict=True)) <= radius.blocks
             ]
-        return SearchRange(depths, resolutions)
+        return SearchRange(depths, sizes)
 
     def _whole_range(self) -> SearchRange:
         reach = max(self.d, MAX_RANGE_DEPTH - self.d)
         depths = sorted(self.grid.depths(self.d, reach), key=lambda depth: abs(depth[0] - self.d))
-        resolutions = self.constraints.every_resolution(self.grid.min_resolution)
-        return SearchRange(depths, self.grid.largest_equal_px(resolutions, self.target_px))
+        sizes = self.constraints.every_size(self.sizes, self.grid.min_resolution)
+        return SearchRange(depths, self.grid.largest_equal_sizes(sizes, self.target_size))
 
     def _scan(self, searched: SearchRange) -> RangeScan:
         segments = self._held
@@ -422,70 +432,69 @@ class _Search:
     def _smallest(self) -> _Candidate | None:
         """Return the smallest network of the range, whether or not it satisfies the constraints."""
         searched = self._searched_range()
-        if not searched.resolutions:
+        if not searched.sizes:
             return None
         depth, repeats = min(searched.depths)
-        px = min(searched.resolutions)
+        size = min(searched.sizes)
         segment = 0 if self.width is None else self.grid.segment(self.width)
-        flops = self.grid.batch.flops(repeats, px)[segment]
-        return _Candidate(_GridPoint(0.0, px, depth, repeats), int(flops), segment)
+        flops = self.grid.batch.flops(repeats, size)[segment]
+        return _Candidate(_GridPoint(0.0, size, depth, repeats), int(flops), segment)
 
     def _grid_points(self) -> Iterator[_GridPoint]:
         """Yield the grid points within the radius to try: the rule's own first, then by distance."""
-        target_px = self.target_px
-        rule_point = _GridPoint(0.0, target_px, self.d, self.grid.repeats(self.d))
-        is_allowed = self.constraints.allowed_resolutions(target_px, target_px, target_px, self.grid.min_resolution)
-        if is_allowed == [target_px]:
+        rule_point = _GridPoint(0.0, self.target_size, self.d, self.grid.repeats(self.d))
+        is_built = self.grid.min_resolution <= self.target_size <= self.sizes.last
+        if is_built and self.constraints.allows(self.origin):
             yield rule_point
         searched = self._range_within_radius()
-        if len(searched.resolutions) * len(searched.depths) < 2:
+        if len(searched.sizes) * len(searched.depths) < 2:
             yield from (
-                _GridPoint(1.0, px, depth, repeats)
-                for px in searched.resolutions
+                _GridPoint(1.0, size, depth, repeats)
+                for size in searched.sizes
                 for depth, repeats in searched.depths
-                if px != target_px
+                if size != self.target_size
             )
             return
         points = self._ranked_points(searched, self._distances(searched), MAX_GRID_POINTS)
         yield from (point for point in points if point != rule_point)
 
     def _ranked_points(self, searched: SearchRange, ranks: Floats, n: int) -> Iterator[_GridPoint]:
-        """Yield the first `n` grid points of a range by their finite ranks [depth, px], then by px and depth."""
+        """Yield the first `n` grid points of a range by their finite ranks [depth, size], then by size and depth."""
         flat = ranks.ravel()
         indices = np.flatnonzero(np.isfinite(flat))
         if len(indices) > n:
             indices = indices[np.argpartition(flat[indices], n)[:n]]
             self._is_cut |= n == MAX_GRID_POINTS
-        rows, columns = np.divmod(indices, len(searched.resolutions))
-        depths, px = np.array([depth for depth, _ in searched.depths]), np.array(searched.resolutions)
-        for i in np.lexsort((depths[rows], px[columns], flat[indices])).tolist():
+        rows, columns = np.divmod(indices, len(searched.sizes))
+        depths, sizes = np.array([depth for depth, _ in searched.depths]), np.array(searched.sizes)
+        for i in np.lexsort((depths[rows], sizes[columns], flat[indices])).tolist():
             depth, repeats = searched.depths[rows[i]]
-            yield _GridPoint(float(flat[indices[i]]), searched.resolutions[columns[i]], depth, repeats)
+            yield _GridPoint(float(flat[indices[i]]), searched.sizes[columns[i]], depth, repeats)
 
     def _distances(self, searched: SearchRange) -> Floats:
-        """Return each grid point's distance from the rule's, [depth, px].
+        """Return each grid point's distance from the rule's, [depth, size].
 
         One px more can make every feature map a pixel wider. Its distance is then the number of px that would cost as
         much on average.
         """
-        resolutions, target_px = np.array(searched.resolutions), self.target_px
-        costs = self._costs_at([target_px, *searched.resolutions], self.grid.repeats(self.d))
+        px, target_px = self.sizes.px[searched.sizes], self.target_px
+        costs = self._costs_at([self.target_size, *searched.sizes], self.grid.repeats(self.d))
         growth = np.abs(np.sqrt(costs[1:] / costs[0]) - 1) * target_px
-        by_px = np.maximum(np.abs(resolutions - target_px), growth) / max(self.radius.px, 1)
+        by_px = np.maximum(np.abs(px - target_px), growth) / max(self.radius.px, 1)
         by_depth = np.abs(np.array([depth for depth, _ in searched.depths]) - self.d) / (self.radius.depth or 1.0)
         distances: Floats = by_px + by_depth[:, np.newaxis]
         return distances
 
-    def _costs_at(self, resolutions: list[int], repeats: Repeats) -> Floats:
-        """Return multiply-adds per px for the network that is nearest to the target at the first resolution."""
+    def _costs_at(self, sizes: list[int], repeats: Repeats) -> Floats:
+        """Return multiply-adds at these sizes for the network that is nearest to the target at the first of them."""
         batch = self.grid.batch
-        segment = int(np.abs(batch.flops(repeats, min(resolutions[0], MAX_RESOLUTION)) - self.target).argmin())
-        return batch.flops_at(np.full(len(resolutions), segment), repeats, np.array(resolutions))
+        segment = int(np.abs(batch.flops(repeats, min(sizes[0], self.sizes.last)) - self.target).argmin())
+        return batch.flops_at(np.full(len(sizes), segment), repeats, np.array(sizes))
 
     def _candidates_at(self, point: _GridPoint, mode: Mode) -> Iterator[_Candidate]:
         """Yield the best network with one width at a grid point, then the best with a width per stage."""
         batch = self.grid.batch
-        flops = batch.flops(point.repeats, point.px)
+        flops = batch.flops(point.repeats, point.size)
         gaps = self._flops_gaps(batch, flops, point, mode)
         if self._held.start is not None:
             gaps[: self._held.start] = gaps[self._held.stop :] = np.inf
@@ -501,7 +510,7 @@ class _Search:
         """Yield the best network with a width per stage between the two widths around the target, if any is allowed."""
         candidates = candidates_around(self.grid, low)
         self._segments.append(low)
-        flops = candidates.batch.flops(point.repeats, point.px)
+        flops = candidates.batch.flops(point.repeats, point.size)
         gaps = self._flops_gaps(candidates.batch, flops, point, mode)
         if self._held.start is not None:
             lowest, highest = candidates.span
@@ -520,10 +529,10 @@ class _Search:
         if mode == "at_most":
             gaps[flops > self.target] = np.inf
         if self.constraints.limits_cost:
-            if batch is self.grid.batch:  # at many px: the limits are computed once
-                is_allowed = self.constraints.largest_sides(batch, point.repeats) >= point.px
+            if batch is self.grid.batch:  # at many sizes: the limits are computed once
+                is_allowed = self.constraints.largest_sizes(batch, point.repeats) >= point.size
             else:
-                is_allowed = self.constraints.allowed_networks(batch, point.repeats, point.px)
+                is_allowed = self.constraints.allowed_networks(batch, point.repeats, point.size)
             gaps[~is_allowed] = np.inf
         return gaps
 

@@ -24,6 +24,7 @@ from app.db.outage_log import OutageLog
 from app.db.session import DatabaseUnavailable
 from app.db.tables import DatasetCheckRow, DatasetRow
 from app.db.unit_of_work import UnitOfWork
+from app.scaling.resolution import Resolution, to_resolution
 
 log = logging.getLogger("rdw.datasets")
 
@@ -37,10 +38,13 @@ class FolderRequest:
     """A folder to register, and how its images are read."""
 
     folder: str
-    native_px: int
+    native_px: Resolution
     layout: Layout | None
     background: str
     channels: Channels | None = None  # None: 1 if all images are grey, otherwise 3
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "native_px", to_resolution(self.native_px))  # in stored requests a list
 
 
 class _Stopped(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from app.core.errors import Conflict, UnknownDataset
+from app.core.errors import Conflict, InvalidRequest, UnknownDataset
 from app.data import fonts, image_folders
 from app.data.builtin_datasets import (
     BUILT_IN,
@@ -18,6 +18,8 @@ from app.data.builtin_datasets import (
 from app.data.folder_scan import FolderError
 from app.db.tables import DatasetCheckRow, DatasetRow
 from app.db.unit_of_work import UnitOfWork
+from app.scaling.network import Config
+from app.scaling.resolution import describe_resolution
 
 
 def find(work: UnitOfWork, name: str) -> Dataset:
@@ -47,6 +49,18 @@ def input_of(work: UnitOfWork, name: str) -> tuple[int, int | None]:
     is_new = fonts.is_typefaces_name(name) and work.datasets.get(name) is None
     dataset = fonts.create_dataset(name, "") if is_new else find(work, name)
     return dataset.num_classes, dataset.in_chans
+
+
+def check_input(dataset: Dataset, config: Config) -> None:
+    """Check that the networks for a data set may have this input.
+
+    Raises: InvalidRequest if it is a data set for detection and the input is not square.
+    """
+    if dataset.task == "detection" and not isinstance(config.resolution, int):
+        px = describe_resolution(config.resolution)
+        raise InvalidRequest(
+            "/dataset", f"{dataset.name} is for detection, which takes square inputs only: not {px} px"
+        )
 
 
 def list_all(work: UnitOfWork) -> list[Dataset]:

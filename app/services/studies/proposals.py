@@ -13,6 +13,7 @@ from app.db.unit_of_work import UnitOfWork
 from app.scaling.bounded_cache import BoundedCache
 from app.scaling.network import Architecture
 from app.scaling.predictors.point import BuiltPoint
+from app.scaling.resolution import sides_of, to_resolution
 from app.scaling.search.active_sampler import TunedPrior, propose
 from app.scaling.search.candidates import Candidate
 from app.scaling.search.observations import NetworkKey, Observation, to_built_points, to_evidence
@@ -142,9 +143,11 @@ def propose_networks(work: UnitOfWork, study: StudyRow, n: int) -> Ranking:
 
 def encode_key(network: NetworkKey) -> str:
     """Encode a key as it is stored in the database."""
-    return ".".join(map(str, network))
+    resolution, flops, params = network
+    return f"{'x'.join(map(str, dict.fromkeys(sides_of(resolution))))}.{flops}.{params}"
 
 
 def _decode_key(stored: str) -> NetworkKey:
-    resolution, flops, params = map(int, stored.split("."))
-    return resolution, flops, params
+    sides, flops, params = stored.split(".")
+    height, _, width = sides.partition("x")
+    return to_resolution([int(height), int(width or height)]), int(flops), int(params)

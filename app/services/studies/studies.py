@@ -23,7 +23,7 @@ from app.scaling.search.random_sampler import SearchSpace, sample
 from app.scaling.solver.width_solver import TargetOutOfRange
 from app.services.auth import quotas
 from app.services.auth.ownership import require_admin, require_owner
-from app.services.catalog import architectures, dataset_life
+from app.services.catalog import architectures, dataset_life, datasets
 from app.services.recommendations import recommend_network
 from app.services.studies.training import Network
 from app.services.trials.estimates import Estimate, fit_throughput
@@ -129,6 +129,7 @@ def create(work: UnitOfWork, plan: StudyPlan, *, load_if_exists: bool = False) -
     work.release()
     fitted = plan.fitted
     families.check(fitted.baseline)
+    datasets.check_input(plan.dataset, fitted.baseline)
     sample(fitted, plan.space.for_architecture(fitted), plan.size, plan.seed)
     row = StudyRow(
         owner=work.caller.owner,
@@ -173,6 +174,7 @@ def estimate(work: UnitOfWork, plan: StudyPlan) -> Estimate:
     """
     fitted = plan.fitted
     families.check(fitted.baseline)
+    datasets.check_input(plan.dataset, fitted.baseline)
     throughput = fit_throughput(work, plan.dataset.task)
     work.release()
     configs = [

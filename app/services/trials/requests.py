@@ -24,7 +24,7 @@ from app.scaling.search.inversion import find_multipliers
 from app.scaling.search.observations import Role
 from app.services.auth import quotas
 from app.services.auth.ownership import require_owner, require_unshared
-from app.services.catalog import dataset_life
+from app.services.catalog import dataset_life, datasets
 from app.services.changes import Changes
 from app.services.trials import lifecycle
 from app.services.trials.estimates import Estimate, ThroughputModel, fit_throughput
@@ -254,6 +254,7 @@ def delete(work: UnitOfWork, trial_id: str, *, force: bool, dry_run: bool = Fals
 
 def _check(plan: TrialPlan) -> None:
     families.check(plan.config)
+    datasets.check_input(plan.dataset, plan.config)
     if plan.config.num_classes != plan.dataset.num_classes:
         classes = f"{plan.dataset.name} has {plan.dataset.num_classes} classes, the network {plan.config.num_classes}"
         raise InvalidRequest("/config/num_classes", classes)
