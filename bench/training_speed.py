@@ -93,7 +93,7 @@ def run_bare_loop(config: Config, seed: int, wait_for_start: Callable[[], Any] =
     """Return the images per second of a loop without claim, heartbeat, progress, counters and checkpoints."""
     splits = load(choose_dataset(DATA_DIR), DATA_DIR, RECIPE.train_images)
     inputs = NetworkInputs(
-        splits.train, config.in_chans, config.resolution, Normalisation.from_images(splits.train)
+        splits.train, config.in_chans, config.resolution, Normalisation.from_images(splits.train, config.in_chans)
     ).prepare()
     labels = splits.train.labels
     torch.manual_seed(seed)
@@ -159,7 +159,9 @@ def run_processes(count: int, threads: int, *, bare: bool = False) -> float:
 def prepare_data(recipe: Recipe) -> float:
     """Return the images per second that one thread prepares for training."""
     splits = load(choose_dataset(DATA_DIR), DATA_DIR, RECIPE.train_images)
-    inputs = NetworkInputs(splits.train, SMALL.in_chans, SMALL.resolution, Normalisation.from_images(splits.train))
+    inputs = NetworkInputs(
+        splits.train, SMALL.in_chans, SMALL.resolution, Normalisation.from_images(splits.train, SMALL.in_chans)
+    )
     augmentation = Augmentation(inputs, recipe)
     if not augmentation.is_per_image:
         inputs.prepare()
