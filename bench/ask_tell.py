@@ -37,7 +37,7 @@ import httpx
 import numpy as np
 import psycopg
 
-from app.reproduce.local_service import ServiceNotReady, is_responding, run_service
+from app.reproduce.local_service import ServiceNotReady, run_service
 from app.scaling.families import baseline, flops_of
 from app.scaling.solver.width_grid import get_width_grid
 
@@ -76,7 +76,13 @@ def run_api(data_dir: Path, args: argparse.Namespace, database: str = "") -> Ite
     settings = {**os.environ, **environment, "RDW_DATA_DIR": str(data_dir)}
     subprocess.run([sys.executable, "-m", "app.cli", "migrate"], env=settings, stdout=subprocess.DEVNULL, check=True)
     with (
-        run_service(data_dir, command="api", check=is_responding, port=args.port, environment=environment) as service,
+        run_service(
+            data_dir,
+            command="api",
+            check=lambda client: client.health().status == "ok",
+            port=args.port,
+            environment=environment,
+        ) as service,
         httpx.Client(base_url=service.url, timeout=600) as client,
     ):
         yield client

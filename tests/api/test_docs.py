@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 from pathlib import Path
 
 import pytest
@@ -23,16 +22,6 @@ def test_an_example_of_the_documents_works(client: TestClient, document: str, pa
     answer = client.post(path, json=json.loads(body))
 
     assert answer.status_code in (200, 201), answer.text
-
-
-def test_the_demo_shows_what_scaling_answers(client: TestClient, capsys: pytest.CaptureFixture[str]) -> None:
-    demo = runpy.run_path(str(DOCS.parent / "examples" / "demo.py"))
-
-    demo["scale_b0"](client)
-
-    shown = capsys.readouterr().out
-    assert "published" in shown
-    assert "200M" in shown
 
 
 def test_there_are_examples() -> None:

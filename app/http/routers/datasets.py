@@ -63,7 +63,8 @@ def read_samples(
     settings: SettingsDep,
     request: Request,
     px: Annotated[
-        int | None, Query(ge=8, le=512, description="Longer side of the images in pixels; that of the stored ones by default.")
+        int | None,
+        Query(ge=8, le=512, description="Longer side of the images in pixels; that of the stored ones by default."),
     ] = None,
 ) -> Response:
     """Draw 16 training images with their labels, as they enter a network before they are normalised, as PNG.
