@@ -67,7 +67,7 @@ class UnreadableImages(FolderError):
         self.files, self.count = files, count
 
 
-class ChangedMeanwhile(FolderError):
+class FolderChanged(FolderError):
     """Files or folders changed while the images were read."""
 
     def __init__(self, folder: str) -> None:
@@ -132,7 +132,7 @@ def check_images(
 
     Without a background their transparency is kept.
     The hashes of a former check are returned if no name, size or time has changed since.
-    Raises: UnreadableImages; ChangedMeanwhile; what `on_read` raises.
+    Raises: UnreadableImages; FolderChanged; what `on_read` raises.
     """
     stamp = _stamp(folder, paths, resolution, background, on_read)
     cache = base / _CACHE / f"{stamp[:32]}.npz"
@@ -140,7 +140,7 @@ def check_images(
     if hashes is None:
         hashes = _hash_images(folder, base, paths, resolution, background, readers, on_read)
         if _stamp(folder, paths, resolution, background, on_read) != stamp:
-            raise ChangedMeanwhile(folder.relative_to(base).as_posix())
+            raise FolderChanged(folder.relative_to(base).as_posix())
         _write_cache(cache, stamp, hashes)
     return hashes
 

@@ -19,7 +19,7 @@ import numpy as np
 from app.data.builtin_datasets import Channels, Dataset, Layout, Part, held_out
 from app.data.folder_scan import FolderError
 from app.data.image_checks import (
-    ChangedMeanwhile,
+    FolderChanged,
     ImageHashes,
     OnRead,
     check_images,
@@ -154,7 +154,7 @@ def examine(
     """Read a folder and decode all of its images with this number of threads.
 
     Raises: FolderError if it is missing, ambiguous, has fewer than two classes or too few images in one;
-    UnreadableImages if it has files that cannot be decoded; ChangedMeanwhile; what `on_read` raises.
+    UnreadableImages if it has files that cannot be decoded; FolderChanged; what `on_read` raises.
     """
     path = locate(folder, data_dir)
     folder = path.relative_to(root(data_dir).resolve()).as_posix()
@@ -228,14 +228,14 @@ def _require_classes(images: LabelledImages, folder: str) -> None:
 
 
 def _require_unchanged(path: Path, folder: str, images: LabelledImages) -> None:
-    """Raise ChangedMeanwhile if a file was added or removed, or a table changed, since the folder was listed."""
+    """Raise FolderChanged if a file was added or removed, or a table changed, since the folder was listed."""
     for within, time in images.times.items():
         try:
             is_unchanged = os.stat(path / within).st_mtime_ns == time
         except OSError:
             is_unchanged = False
         if not is_unchanged:
-            raise ChangedMeanwhile(folder)
+            raise FolderChanged(folder)
 
 
 def report(images: LabelledImages, hashes: ImageHashes | None = None) -> dict[str, Any]:

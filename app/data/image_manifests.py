@@ -63,15 +63,15 @@ def manifest_readings(scan: FolderScan, top: str, name: str) -> list[Reading]:
 
 def describe_unused_tables(scan: FolderScan, top: str) -> str:
     """Say which columns the tables directly in `top` lack; empty if there are no tables that can be read."""
-    said = []
+    descriptions = []
     for file in filter(_is_table, scan.entries(top).files):
         try:
             columns = _columns(scan.folder / join(top, file), "\t" if file.lower().endswith(".tsv") else ",")
         except (OSError, ValueError, csv.Error):
             continue
         listed = ", ".join(repr(printable(column)) for column in columns[:_MAX_NAMED_COLUMNS])
-        said.append(f"Its table {printable(join(top, file))!r} has the columns {listed}")
-    return f" {'. '.join(said[:_MAX_NAMED_TABLES])}: it needs `path` and `label`." if said else ""
+        descriptions.append(f"Its table {printable(join(top, file))!r} has the columns {listed}")
+    return f" {'. '.join(descriptions[:_MAX_NAMED_TABLES])}: it needs `path` and `label`." if descriptions else ""
 
 
 def _reading(scan: FolderScan, top: str, name: str, manifests: list[_Manifest]) -> Reading:
