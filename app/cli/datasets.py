@@ -99,11 +99,16 @@ def _print_dataset(dataset: "Dataset") -> None:
             ("channels", dataset.channels if dataset.num_classes else None),
             ("images", None if None in images else f"{images[0]:,} to train on, {images[1]:,} to test"),
             ("classes", f"{dataset.num_classes}: {_shorten(names, dataset.num_classes)}" if names else None),
-            *(("part", f"{part['part']}: {part['images']:,} images, {part['source']}") for part in dataset.splits),
+            *(("part", _describe_part(part)) for part in dataset.splits),
             *(("skipped", f"{one['files']:,} {one['reason']}: {one['examples'][0]}") for one in dataset.skipped),
             *(("warning", warning) for warning in dataset.warnings),
         ]
     )
+
+
+def _describe_part(part: dict[str, Any]) -> str:
+    source = "the folder itself" if part["source"] == "." else part["source"]
+    return f"{part['part']}: {part['images']:,} images, {source}"
 
 
 def _shorten(names: list[str], total: int) -> str:

@@ -2,7 +2,7 @@
 
 import { get, getBlob, isAbort } from "./api.js";
 import { h, renderOnChange } from "./dom.js";
-import { integer } from "./format.js";
+import { integer, px } from "./format.js";
 import { state } from "./messages.js";
 import { poll } from "./poll.js";
 import { table } from "./table.js";
@@ -34,7 +34,7 @@ export async function dataset(page) {
         ["Training images", integer(d.train_images)],
         ["Test images", integer(d.test_images)],
         ["Channels", integer(d.channels)],
-        ["px", integer(d.native_px)],
+        ["px", px(d.native_px)],
       ].map(([label, value]) => h("div", {}, h("dt", {}, label), h("dd", {}, value))),
     ),
   );
@@ -59,7 +59,7 @@ export async function dataset(page) {
 const PARTS = [
   { label: "Part", head: true, cell: (s) => s.part },
   { label: "Images", number: true, cell: (s) => integer(s.images) },
-  { label: "Read from", cell: (s) => s.source },
+  { label: "Read from", cell: (s) => (s.source === "." ? "the folder itself" : s.source) },
 ];
 
 // Returns a function that draws the samples again if the images have changed.
