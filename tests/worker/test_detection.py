@@ -253,7 +253,7 @@ def test_divergence_is_reported_with_epoch_and_step(tmp_path: Path) -> None:
         train_detector(tmp_path, recipe, first_scenes(articles_on_photos(), 40))
 
 
-LEARNS = Recipe(epochs=6, batch_size=16, lr=0.01)
+LEARNS = Recipe(epochs=9, batch_size=16, lr=0.01)
 
 
 def learnable() -> SceneSplits:
