@@ -47,7 +47,7 @@ class NotFound(ServiceError):
 def require_found(resource: Resource | None, kind: str, key: str) -> Resource:
     """Return the resource that was looked up by this key.
 
-    Raises: NotFound if there is none.
+    Raises: NotFound if it is None.
     """
     if resource is None:
         raise NotFound(kind, key)

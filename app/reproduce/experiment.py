@@ -195,9 +195,10 @@ class Experiment:
             self._finish_study_of_service(source)
         else:
             self._finish(requests, f"study {source.number}")
-            observations = [to_observation(record) for record in self._recorded_study(source.number)]
-            self._client.import_observations(source.study, observations, source="experiment")
         try:
+            if not source.is_of_service:
+                observations = [to_observation(record) for record in self._recorded_study(source.number)]
+                self._client.import_observations(source.study, observations, source="experiment")
             self._client.refit(source.study)
         except (Conflict, Invalid) as problem:
             self.missing.append(f"Study {source.number} has no predictor: {problem}")
