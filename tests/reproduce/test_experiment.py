@@ -20,7 +20,7 @@ from app.reproduce.progress import ProgressLine
 from app.reproduce.records import InvalidRecords, find_files, read_records
 from app.scaling.families import flops_of, network_cost
 from app.scaling.network import Config
-from rdw_client import Client, NotFound
+from rdw_client import Client, Invalid, NotFound
 
 RECIPE = {"epochs": 1, "warmup_epochs": 0.5}
 DESIGN = Design("typefaces", RECIPE, budgets=(0.2, 0.4, 0.8), studies=2, networks=4, seeds=2)
@@ -29,8 +29,8 @@ DESIGN = Design("typefaces", RECIPE, budgets=(0.2, 0.4, 0.8), studies=2, network
 class FakeClient:
     """Answers as the client does; `dwr` has no network at the smallest budget."""
 
-    def __init__(self, devices: Sequence[str] = ("cpu",)) -> None:
-        self._devices = itertools.cycle(devices)
+    def __init__(self, devices: Sequence[str] = ("cpu",), failing_seed: int | None = None) -> None:
+        self._devices, self._failing_seed = itertools.cycle(devices), failing_seed
         self.finished: dict[str, Any] = {}
         self.studies: dict[str, Any] = {}
         self.requested: list[str] = []
@@ -55,6 +55,8 @@ class FakeClient:
 
     def import_observations(self, study: Any, observations: Any, *, source: str) -> None:
         self.studies[study.id] = list(observations)
+        if not self.studies[study.id]:
+            raise Invalid({"title": "invalid", "detail": "at least one observation is needed"}, 422)
 
     def refit(self, study: Any) -> None:
         pass
@@ -84,8 +86,9 @@ class FakeClient:
         result = {"accuracy": 0.7, "test_accuracy": 0.71, "seconds": 20.0, "environment": environment,
                   "history": [{"validation_accuracy": 0.7}]}  # fmt: skip
         cost = network_cost(Config.from_json(config))
+        state = "failed" if seed == self._failing_seed else "completed"
         self.finished[id] = SimpleNamespace(
-            id=id, state="completed", ended=True, seed=seed, config=config, recipe=RECIPE, dataset="typefaces",
+            id=id, state=state, ended=True, seed=seed, config=config, recipe=RECIPE, dataset="typefaces",
             flops=cost.flops, params=cost.params, multipliers=None, result=result,
         )  # fmt: skip
         return self.finished[id]
@@ -181,6 +184,15 @@ def test_records_with_another_recipe_are_not_learned_from(tmp_path: Path) -> Non
 
     with pytest.raises(InvalidRecords, match="another recipe"):
         run(FakeClient(), tmp_path / "second", replace(DESIGN, from_studies=(str(file),)))
+
+
+def test_study_whose_trainings_all_fail_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
+    experiment, _ = run(FakeClient(failing_seed=102), tmp_path)
+    records = read_records(find_files(tmp_path))
+
+    assert {record.study for record in records.studies} == {1}
+    assert [line for line in experiment.missing if line.startswith("Study 2 has no predictor")]
+    assert {record.rule for record in records.family} >= {"compound", "published"}
 
 
 def test_trainings_of_different_devices_are_not_mixed(tmp_path: Path) -> None:
