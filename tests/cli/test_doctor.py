@@ -30,9 +30,6 @@ from tests.support import find_free_port, is_listening, skip_without
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     with serve_api(tmp_path_factory.mktemp("service")) as service:
-        with service.work() as work:
-            work.workers.record_heartbeat("a-host:7", 1, None)
-            work.commit()
         yield service
 
 
@@ -74,6 +71,10 @@ def migrated(tmp_path: Path) -> Iterator[Path]:
 def test_healthy_service_has_no_failed_check(
     doctor: Doctor, service: RunningService, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    with service.work() as work:
+        work.workers.record_heartbeat("a-host:7", 1, None)
+        work.commit()
+
     found = doctor(data_dir=service.settings.data_dir, port=service.url.rpartition(":")[2], workers=1, threads=1)
 
     well = {name for name, one in found.items() if one["state"] == "ok"}
