@@ -156,6 +156,22 @@ def test_scale_is_answered_by_the_newest_predictor_of_the_study(
     assert client.post("/v1/scale", json=both, headers=admin).status_code == 422
 
 
+def test_a_study_counts_the_classes_of_its_data_set(client: TestClient, admin: Headers) -> None:
+    study = study_of(client, admin)
+    post(client, f"{study}/predictors", admin, {})
+    question = {**QUESTION, "study": study.rpartition("/")[2]}
+
+    def classes(**more: Any) -> int:
+        one = post(client, "/v1/scale", admin, {**question, **more})
+        family = {"architecture": "efficientnet_b0", "targets": [QUESTION["target"]], "study": question["study"]}
+        several = post(client, "/v1/scale/family", admin, {**family, **more})
+        compared = post(client, "/v1/compare", admin, {**question, **more})
+        (found,) = {one["config"]["num_classes"], several["num_classes"], compared["num_classes"]}
+        return int(found)
+
+    assert (classes(), classes(dataset="typefaces"), classes(num_classes=7)) == (10, 47, 7)
+
+
 def test_a_predictor_for_another_data_set_does_not_become_the_default(client: TestClient, admin: Headers) -> None:
     before = post(client, "/v1/scale", admin, QUESTION)["predictor"]["id"]
     fitted = post(client, f"{study_of(client, admin)}/predictors", admin, {"activate": True})["id"]

@@ -17,7 +17,7 @@ from app.http.idempotency import respond_once
 from app.http.openapi import identifies
 from app.http.problems import BUSY, RESPONSES
 from app.http.route import ComputeRoute, respond_with
-from app.http.schemas.architectures import BaselineInputs, InlineArchitecture, resolve_architecture
+from app.http.schemas.architectures import BaselineInputs, resolve_architecture
 from app.http.schemas.cost import CostRequest, CostResponse
 from app.http.schemas.scale import (
     ComparedRuleItem,
@@ -53,7 +53,9 @@ def cost(body: CostRequest, request: Request) -> CostResponse:
     if body.config is not None:
         return CostResponse.of_config(body.config.to_config("/config"))
     assert body.architecture is not None
-    architecture = _resolve(body, body.architecture, _catalog(request))
+    catalog = _catalog(request)
+    architecture = resolve_architecture(body.architecture, catalog.architecture)
+    architecture = _adapt(architecture, body, catalog, body.dataset)
     return CostResponse.of_config(scale_network(architecture, body.to_multipliers()))
 
 
@@ -123,17 +125,15 @@ async def compare(body: CompareRequest, request: Request) -> CompareResponse:
     return CompareResponse(num_classes=base.num_classes, in_chans=base.in_chans, target_flops=target, items=items)
 
 
-def _resolve(body: BaselineInputs, reference: str | InlineArchitecture, catalog: CatalogCache) -> Architecture:
-    """Return the baseline of a request, for the classes and channels of the request."""
-    return _adapt(resolve_architecture(reference, catalog.architecture), body, catalog)
-
-
-def _adapt(architecture: Architecture, body: BaselineInputs, catalog: CatalogCache) -> Architecture:
-    if body.are_default:
+def _adapt(
+    architecture: Architecture, body: BaselineInputs, catalog: CatalogCache, dataset: str | None
+) -> Architecture:
+    """Return the baseline for the classes and channels of the request, or of the data set."""
+    if dataset is None and body.are_default:
         return architecture
-    if body.dataset is None:
+    if dataset is None:
         return recommendations.adapt(architecture, body.num_classes, body.in_chans)
-    num_classes, in_chans = catalog.input_of(body.dataset)
+    num_classes, in_chans = catalog.input_of(dataset)
     return recommendations.adapt(architecture, num_classes, body.in_chans or in_chans)
 
 
@@ -147,13 +147,12 @@ def _scale_at_once(body: ScaleRequest, catalog: CatalogCache) -> ScaleResponse |
     if not isinstance(body.architecture, str):
         return None
     architecture = catalog.get_cached_architecture(body.architecture)
-    if architecture is None or not (body.dataset is None or body.dataset in BUILT_IN):
+    if architecture is None or body.study is not None or not (body.dataset is None or body.dataset in BUILT_IN):
         return None
-    architecture = _adapt(architecture, body, catalog)
     predictor = catalog.get_cached_predictor(body.to_query(architecture))
     if predictor is None:
         return None
-    request = body.to_request(architecture)
+    request = body.to_request(_adapt(architecture, body, catalog, body.dataset))
     if not recommendations.is_immediate(request, predictor):
         return None
     return ScaleResponse.of(recommendations.recommend_network(request, predictor))
@@ -163,8 +162,10 @@ def _prepare(
     body: ScaleRequest | FamilyRequest | CompareRequest, catalog: CatalogCache
 ) -> tuple[list[RecommendationRequest], ResolvedPredictor]:
     """Return what is to be solved, and the predictor to use."""
-    architecture = _resolve(body, body.architecture, catalog)
-    return body.to_requests(architecture), catalog.predictor(body.to_query(architecture))
+    architecture = resolve_architecture(body.architecture, catalog.architecture)
+    predictor = catalog.predictor(body.to_query(architecture))
+    architecture = _adapt(architecture, body, catalog, body.counted_dataset(predictor))
+    return body.to_requests(architecture), predictor
 
 
 async def _start_training(body: ScaleRequest, train: TrainSpec, request: Request) -> Response:

@@ -32,6 +32,7 @@ from app.scaling.rules.scaling_curves import RuleTarget
 from app.scaling.solver.constraints import Constraints
 from app.scaling.solver.range_scan import Mode
 from app.services.predictors.lookup_cache import PredictorQuery
+from app.services.predictors.store import ResolvedPredictor
 from app.services.recommendations import RuleOutcome, ScalingResult
 
 PredictorId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.\-]{0,239}$")]
@@ -192,7 +193,9 @@ class ScaleOptions(BaselineInputs):
     """Options of scaling besides architecture and target."""
 
     study: RowId | None = Field(
-        None, description="Id of a study whose newest predictor answers; neither it nor `predictor`: the active one."
+        None,
+        description="Id of a study whose newest predictor answers; neither it nor `predictor`: the active one. Without "
+        "`dataset` or `num_classes`, the classes and channels of the study's data set are counted.",
     )
     predictor: PredictorId | None = Field(
         None, description="Id of a predictor; null: the active predictor of the architecture."
@@ -212,6 +215,12 @@ class ScaleOptions(BaselineInputs):
     def to_query(self, architecture: Architecture) -> PredictorQuery:
         """Return the query for the predictor."""
         return PredictorQuery(architecture.name, self.dataset, self.predictor, self.version, self.study)
+
+    def counted_dataset(self, predictor: ResolvedPredictor) -> str | None:
+        """Return the data set whose classes and channels are counted; None: those of the request or the baseline."""
+        if self.dataset is None and self.study is not None and self.num_classes is None:
+            return predictor.dataset
+        return self.dataset
 
     def _request(
         self,
