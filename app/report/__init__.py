@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from app.report.page import draw_figures, render_experiment, render_html
+from app.report.page import draw_figures, render_evidence, render_experiment, render_html
 
-__all__ = ["draw_figures", "render_experiment", "render_html"]
+__all__ = ["draw_figures", "render_evidence", "render_experiment", "render_html"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from app import figures
 from app.figures import Drawing, Member
@@ -69,20 +70,32 @@ def render_experiment(values: Mapping[str, Any], drawings: Mapping[str, Drawing]
     return _environment().get_template("experiment.html.jinja").render(**values, drawings=drawings)
 
 
+def render_evidence(answer: Sequence[str], experiments: Sequence[Mapping[str, Any]]) -> str:
+    """Render the answer of experiments and a section for each as Markdown, in lines of at most 100 characters."""
+    return _environment().get_template("evidence.md.jinja").render(
+        answer=answer, experiments=experiments
+    )  # fmt: skip
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("app.report"),
-        autoescape=True,
+        autoescape=select_autoescape(["html.jinja"]),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters.update({function.__name__: function for function in _FILTERS}, data_url=_data_url)
+    environment.filters.update({function.__name__: function for function in _FILTERS}, data_url=_data_url, item=_item)
     return environment
 
 
 def _data_url(content: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{b64encode(content).decode()}"
+
+
+def _item(text: str) -> str:
+    """Return an item of a Markdown list."""
+    return fill(text, 100, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _sort_family(results: Results) -> list[tuple[dict[str, Any], Member]]:

@@ -34,7 +34,10 @@ from rdw_client.models import Architecture as Baseline
 from rdw_client.models import Dataset
 
 PRIMARY = tuple((rule, "compound") for rule in STUDY_RULES)
-SECONDARY = tuple((rule, reference) for reference in ("dwr", "published") for rule in STUDY_RULES)
+SECONDARY = (
+    *((rule, reference) for reference in ("dwr", "published") for rule in STUDY_RULES),
+    *((rule, "compound") for rule in ("dwr", "published")),
+)
 
 PUBLISHED_PREDICTOR = "published-tinynets"
 FIRST_STUDY_SEED, FIRST_FAMILY_SEED = 101, 201

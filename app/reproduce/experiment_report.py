@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,78 +44,117 @@ _VERBS = {
 }
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """The records of an experiment, and what they show of its contrasts."""
+
+    records: Records
+    contrasts: list[Contrast]
+
+    @classmethod
+    def of(cls, records: Records) -> Experiment:
+        return cls(records, compare_rules(records.scores, PRIMARY, SECONDARY))
+
+    @property
+    def name(self) -> str:
+        return f"{self.records.header.baseline.get('name')} on {self.records.header.dataset}"
+
+    @property
+    def primary(self) -> list[Contrast]:
+        return [contrast for contrast in self.contrasts if contrast.is_primary]
+
+
 def write_report(records: Records, folder: Path, missing: Sequence[str] = ()) -> list[Path]:
     """Write the page and the answer; return their paths."""
-    contrasts = compare_rules(records.scores, PRIMARY, SECONDARY)
+    experiment = Experiment.of(records)
     folder.mkdir(parents=True, exist_ok=True)
     page, answer = folder / "experiment.html", folder / "evidence.md"
-    page.write_text(render_page(records, contrasts, missing), encoding="utf-8")
-    answer.write_text(render_answer(records, contrasts), encoding="utf-8")
+    page.write_text(render_page(experiment, missing), encoding="utf-8")
+    answer.write_text(render_evidence([experiment], [page.name]), encoding="utf-8")
     return [page.resolve(), answer.resolve()]
 
 
-def render_page(records: Records, contrasts: Sequence[Contrast], missing: Sequence[str] = ()) -> str:
+def render_page(experiment: Experiment, missing: Sequence[str] = ()) -> str:
     """Render the self-contained page."""
-    header = records.header
-    values = {
-        "title": f"Which scaling rule is best? {header.baseline.get('name')} on {header.dataset}",
-        "answer": summarize(records, contrasts),
+    values = {"title": f"Which scaling rule is best? {experiment.name}", **_values(experiment, missing)}
+    return report.render_experiment(values, _draw(experiment.records, experiment.contrasts))
+
+
+def render_evidence(experiments: Sequence[Experiment], pages: Sequence[str]) -> str:
+    """Render the answer of one or several experiments in three sentences, and their tables, as Markdown.
+
+    `pages` are the paths of the experiments' pages.
+    """
+    sections = [
+        {"name": experiment.name, "page": page, **_values(experiment)}
+        for experiment, page in zip(experiments, pages, strict=True)
+    ]
+    return report.render_evidence(summarize(experiments), sections)
+
+
+def _values(experiment: Experiment, missing: Sequence[str] = ()) -> dict[str, Any]:
+    records = experiment.records
+    return {
+        "answer": summarize([experiment]),
         "design": _design(records),
         "missing": [*missing, *_find_missing(records)],
-        "contrasts": [_contrast_cells(contrast) for contrast in contrasts],
+        "contrasts": [_contrast_cells(contrast) for contrast in experiment.contrasts],
         "margin": _points(EQUIVALENCE_MARGIN),
         "power": _power(records),
         "calibration": _calibration(records),
         "provenance": _provenance(records),
         "limits": _limits(records),
     }
-    return report.render_experiment(values, _draw(records, contrasts))
 
 
-def render_answer(records: Records, contrasts: Sequence[Contrast]) -> str:
-    """Render the answer in three sentences, and the table of all contrasts, as Markdown."""
-    lines = [*summarize(records, contrasts), ""]
-    lines += ["| contrast | verdict | difference | 95 % interval | wins |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {_title(c)} | {c.verdict} | {_signed(c.mean)} | {_interval(c.interval)} | {c.wins:.0%} |" for c in contrasts
-    ]
-    return "\n".join([*lines, ""])
-
-
-def summarize(records: Records, contrasts: Sequence[Contrast]) -> list[str]:
-    """Say in three sentences which rule wins, by how much with which interval, and on what."""
-    primary = [contrast for contrast in contrasts if contrast.is_primary]
-    winners = sorted((c for c in primary if c.verdict == Verdict.SUPERIOR), key=lambda c: -c.mean)
-    losers = [c for c in primary if c.verdict == Verdict.INFERIOR]
+def summarize(experiments: Sequence[Experiment]) -> list[str]:
+    """Say in three sentences which rule wins in all experiments, by how much with which interval, and on what."""
+    everywhere = f" in all {len(experiments)} experiments" if len(experiments) > 1 else ""
+    winners = _rules_with(Verdict.SUPERIOR, experiments)
+    losers = _rules_with(Verdict.INFERIOR, experiments)
     if winners:
-        first = f"{_join([_NAMES[c.rule] for c in winners])} beat{'s' if len(winners) == 1 else ''} compound scaling."
-    elif len(losers) == len(primary) > 0:
-        first = f"Compound scaling beats {_join([_NAMES[c.rule] for c in losers])}."
+        first = f"{_join([_NAMES[rule] for rule in winners])} beat{'s' if len(winners) == 1 else ''} compound scaling"
+    elif len(losers) == len(PRIMARY):
+        first = f"compound scaling beats {_join([_NAMES[rule] for rule in losers])}"
     else:
-        first = "No rule has been shown to beat compound scaling."
-    return [_capitalize(first), _describe_differences(primary), _describe_scope(records)]
+        first = "no rule has been shown to beat compound scaling"
+    return [_sentence(first + everywhere), _sentence(_describe_differences(experiments)), _describe_scope(experiments)]
 
 
-def _describe_differences(primary: Sequence[Contrast]) -> str:
-    if not primary:
-        return "There are too few trainings for an interval."
-    clauses = (
-        f"{_NAMES[c.rule]} is {_VERBS[c.verdict]} {_NAMES[c.reference]} ({_signed(c.mean)} points of test accuracy, "
-        f"95 % interval {_interval(c.interval)})"
-        for c in primary
-    )
-    return _capitalize("; ".join(clauses)) + "."
+def _rules_with(verdict: Verdict, experiments: Sequence[Experiment]) -> list[str]:
+    """Return the rules whose primary contrast has this verdict in every experiment, the largest difference first."""
+    found = []
+    for rule, reference in PRIMARY:
+        contrasts = [c for e in experiments for c in e.primary if (c.rule, c.reference) == (rule, reference)]
+        if len(contrasts) == len(experiments) and all(c.verdict == verdict for c in contrasts):
+            found.append((-float(np.mean([c.mean for c in contrasts])), rule))
+    return [rule for _, rule in sorted(found)]
 
 
-def _describe_scope(records: Records) -> str:
-    header, budgets = records.header, sorted({s.budget for s in records.scores})
-    over = f"{len(budgets)} budgets from {budgets[0]:.2f} to {budgets[-1]:.2f}" if budgets else "no budgets yet"
-    return (
-        f"This holds for the baseline {header.baseline.get('name')} on {header.dataset}, trained for "
-        f"{header.recipe.get('epochs')} epochs: {len(records.items)} trainings, "
-        f"{len(_study_numbers(records))} studies, {over} of the baseline's multiply-adds and "
-        f"{len(_family_seeds(records))} seeds."
-    )
+def _describe_differences(experiments: Sequence[Experiment]) -> str:
+    clauses = []
+    for experiment in experiments:
+        where = f"with {experiment.name} " if len(experiments) > 1 else ""
+        clauses += [
+            f"{where}{_NAMES[c.rule]} is {_VERBS[c.verdict]} {_NAMES[c.reference]} ({_signed(c.mean)} points of test "
+            f"accuracy, 95 % interval {_interval(c.interval)})"
+            for c in experiment.primary
+        ] or [f"{where}there are too few trainings for an interval"]
+    return "; ".join(clauses)
+
+
+def _describe_scope(experiments: Sequence[Experiment]) -> str:
+    scopes = []
+    for experiment in experiments:
+        records, header = experiment.records, experiment.records.header
+        budgets, seeds = sorted({s.budget for s in records.scores}), len(_family_seeds(records))
+        over = f"{len(budgets)} budgets from {budgets[0]:.2f} to {budgets[-1]:.2f}" if budgets else "no budgets yet"
+        scopes.append(
+            f"the baseline {experiment.name}, trained for {header.recipe.get('epochs')} epochs "
+            f"({len(records.items)} trainings, {len(_study_numbers(records))} studies, {over} of the baseline's "
+            f"multiply-adds, {seeds} seed{'' if seeds == 1 else 's'})"
+        )
+    return f"This holds for {_join(scopes)}."
 
 
 # Tables
@@ -134,7 +174,9 @@ def _contrast_cells(c: Contrast) -> dict[str, Any]:
         "grid": f"{len(c.differences.studies)} × {len(c.differences.budgets)}",
         "pairs": c.differences.pairs,
         "thirds": [
-            f"{_signed(third.mean)} ({_interval(third.interval)})" if third.interval else _signed(third.mean)
+            f"{_signed(third.mean)} ± {_points((third.interval[1] - third.interval[0]) / 2)}"
+            if third.interval
+            else _signed(third.mean)
             for third in c.thirds
         ],
         "study_sd": "–" if c.estimate.study_sd is None else _points(float(c.estimate.study_sd)),
@@ -329,5 +371,5 @@ def _join(names: Sequence[str]) -> str:
     return " and ".join(names)
 
 
-def _capitalize(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

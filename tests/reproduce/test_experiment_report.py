@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from app.reproduce.experiment import PRIMARY, SECONDARY
-from app.reproduce.experiment_report import render_page, summarize, write_report
+from app.reproduce.experiment_report import Experiment, render_evidence, render_page, summarize, write_report
 from app.reproduce.records import Records
 from app.reproduce.statistics import compare_rules
 from tests.reproduce.simulated_records import simulate_records
 
 
 def answer(records: Records) -> list[str]:
-    return summarize(records, compare_rules(records.scores, PRIMARY, SECONDARY))
+    return summarize([Experiment.of(records)])
 
 
 def test_report_has_every_part_and_loads_nothing(tmp_path: Path) -> None:
@@ -26,7 +26,9 @@ def test_report_has_every_part_and_loads_nothing(tmp_path: Path) -> None:
     assert text.count("<figure") == 3 and text.count("data:text/csv") == 3
     assert "dwr has no network at 0.100." in text
     assert not re.search(r'(src|href)="(?!data:|#)', text) and "<script" not in text
-    assert evidence.read_text().count("\n|") == 2 + len(PRIMARY) + len(SECONDARY)
+    lines = evidence.read_text().splitlines()
+    assert sum(line.startswith("|") for line in lines) == 2 * (2 + len(PRIMARY) + len(SECONDARY))
+    assert max(map(len, lines)) <= 100
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,20 @@ def test_answer_states_wins_and_undecided_results(effect: float, first: str) -> 
     assert "3 studies, 24 budgets from 0.10 to 0.85" in sentences[2]
 
 
+@pytest.mark.parametrize(
+    ("effects", "first"),
+    [
+        ((0.04, 0.05), "The surrogate beats compound scaling in all 2 experiments."),
+        ((0.04, 0.0), "No rule has been shown to beat compound scaling in all 2 experiments."),
+    ],
+)
+def test_answer_of_several_experiments_claims_what_holds_in_all(effects: tuple[float, ...], first: str) -> None:
+    experiments = [Experiment.of(simulate_records(effect)) for effect in effects]
+
+    assert summarize(experiments)[0] == first
+    assert render_evidence(experiments, ["one.html", "another.html"]).count("\n## small-mbconv on typefaces") == 2
+
+
 def test_inferior_rule_is_named_as_plainly() -> None:
     assert "the surrogate is worse than compound scaling" in answer(simulate_records(-0.05))[1].lower()
 
@@ -61,4 +77,4 @@ def test_hardly_begun_experiment_is_reported(tmp_path: Path) -> None:
     records = Records(simulate_records().headers, simulate_records().items[:1])
 
     assert "too few trainings" in answer(records)[1]
-    assert "no two rules have been trained" in render_page(records, [])
+    assert "no two rules have been trained" in render_page(Experiment.of(records), [])
