@@ -128,7 +128,10 @@ def create_dataset(name: str, digest: str) -> Dataset:
 
 
 def unavailable_reason(required: str) -> str | None:
-    """Say why the set of that digest (empty: any) cannot be rendered here and what to do; None if it can."""
+    """Say why the set of that digest (empty: any) cannot be rendered here and what to do; None if it can.
+
+    It can be used without its fonts where it is already rendered, see `is_rendered`.
+    """
     try:
         installed_digest = find_installed().digest
     except FontsError as error:
@@ -138,13 +141,19 @@ def unavailable_reason(required: str) -> str | None:
     return (
         f"The installed fonts differ from those of the data set (digest {installed_digest[:12]}…, "
         f"expected {required[:12]}…): install the same fonts on all machines (app/data/font-packages.txt), "
-        f"or use another name ('{TYPEFACES}-2'), which stands for the fonts installed at its first use."
+        f"copy datasets/{glyph_cache_file(Path(), required).name} from a data directory that has it, or use another "
+        f"name ('{TYPEFACES}-2'), which stands for the fonts installed at its first use."
     )
 
 
 def glyph_cache_file(data_dir: Path, digest: str) -> Path:
     """Return the file that caches the rendered glyphs."""
     return data_dir / "datasets" / f"{TYPEFACES}-{digest[:16]}.npz"
+
+
+def is_rendered(data_dir: Path, digest: str) -> bool:
+    """Whether the set of that digest has been rendered into this data directory, here or on another machine."""
+    return bool(digest) and glyph_cache_file(data_dir, digest).exists()
 
 
 def image_counts(data_dir: Path, digest: str) -> tuple[int, int] | None:

@@ -83,6 +83,15 @@ def test_fonts_of_a_name_are_fixed_once(client: TestClient, fonts: Path) -> None
     assert listed(client, "typefaces-2")["missing"] is None
 
 
+def test_rendered_typefaces_need_no_fonts(client: TestClient, fonts: Path, settings: Settings) -> None:
+    trial(client)
+    render_typefaces(typefaces.find_installed(), settings.data_dir)
+    shutil.rmtree(fonts)
+
+    assert listed(client)["missing"] is None
+    trial(client, seed=1)
+
+
 def test_trials_of_study_have_digest_of_data_set(client: TestClient, fonts: Path) -> None:
     body = {"name": "letters", **TRIAL, "trials": 2}
     study = client.post("/v1/studies", json=body)

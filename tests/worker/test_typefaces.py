@@ -261,12 +261,17 @@ class TestCache:
         render_typefaces(typefaces.find_installed(), data_dir)
         assert "is damaged" not in caplog.text
 
-    def test_cache_is_replaced_when_fonts_change(self, cached_digest: str, fonts: Path, data_dir: Path) -> None:
-        before = cache_file(data_dir).name
+    @pytest.mark.usefixtures("cached_digest")
+    def test_rendered_data_set_is_read_after_its_fonts_change(self, fonts: Path, data_dir: Path) -> None:
+        registered = typefaces.describe("typefaces")
+        before = counted(load(registered, data_dir).train)
         (fonts / "more.ttf").write_bytes(font("Acacia"))
+        render_typefaces(typefaces.find_installed(), data_dir)
 
-        assert render_typefaces(typefaces.find_installed(), data_dir).digest != cached_digest
-        assert cache_file(data_dir).name != before
+        assert len(list((data_dir / "datasets").iterdir())) == 2
+        assert counted(load(registered, data_dir).train) == before
+        shutil.rmtree(fonts)
+        assert counted(load(registered, data_dir).train) == before
 
     def test_failed_cache_write_leaves_no_file(
         self, fonts: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch

@@ -49,11 +49,10 @@ def render_typefaces(typefaces: Typefaces, data_dir: Path) -> RenderedGlyphs:
 
     Raises: FontsError if a part has no glyph of a class.
     """
-    file = glyph_cache_file(data_dir, typefaces.digest)
-    glyphs = _read_cache(file)
+    glyphs = read_rendered(typefaces.digest, data_dir)
     if glyphs is None:
         glyphs = _render_fonts(typefaces.fonts)
-        _write_cache(glyphs, file)
+        _write_cache(glyphs, glyph_cache_file(data_dir, typefaces.digest))
     return glyphs
 
 
@@ -113,8 +112,9 @@ def _render_fonts(fonts: tuple[Font, ...]) -> RenderedGlyphs:
     return glyphs
 
 
-def _read_cache(file: Path) -> RenderedGlyphs | None:
-    """Return the cached glyphs; None if the file is missing or damaged."""
+def read_rendered(digest: str, data_dir: Path) -> RenderedGlyphs | None:
+    """Return the glyphs of the fonts with this digest from their file; None if it is missing or damaged."""
+    file = glyph_cache_file(data_dir, digest)
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             glyphs = RenderedGlyphs(arrays["pixels"], arrays["labels"], arrays["family"], arrays["families"])
@@ -123,16 +123,13 @@ def _read_cache(file: Path) -> RenderedGlyphs | None:
     except FileNotFoundError:
         return None
     except Exception as error:  # zipfile, zlib and NumPy raise many kinds of errors
-        log.warning("the cache %s is damaged (%s): the fonts are rendered again", file.name, type(error).__name__)
+        log.warning("%s is damaged (%s): the fonts are rendered again", file.name, type(error).__name__)
         return None
     return glyphs
 
 
 def _write_cache(glyphs: RenderedGlyphs, file: Path) -> None:
-    """Write the cache, and delete those of other fonts."""
+    """Write the file. Those of other fonts stay: a data set may need one after its fonts have changed."""
     counts = [len(glyphs.part(part)[1]) for part in PARTS]
     with replace_atomically(file) as opened:
         np.savez_compressed(opened, **vars(glyphs), counts=counts, digest=glyphs.digest)
-    for other in file.parent.glob("typefaces-*.npz"):
-        if other != file:
-            other.unlink(missing_ok=True)

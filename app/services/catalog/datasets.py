@@ -73,7 +73,7 @@ def list_all(work: UnitOfWork) -> list[Dataset]:
 def unavailable_reason(dataset: Dataset, data_dir: Path) -> str | None:
     """Say why the data set cannot be read on this machine and how to get it; None if it can be read."""
     if dataset.kind == "typefaces":
-        return fonts.unavailable_reason(dataset.digest)
+        return None if fonts.is_rendered(data_dir, dataset.digest) else fonts.unavailable_reason(dataset.digest)
     if dataset.kind == "scenes":
         return scenes_unavailable_reason(data_dir)
     if dataset.folder is not None:
