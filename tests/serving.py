@@ -57,6 +57,7 @@ class RunningService:
             "RDW_DATA_DIR": str(self.settings.data_dir),
             "RDW_DATABASE_URL": self.settings.database_url,
             "RDW_BROKER_URL": "",
+            "RDW_LEASE_SECONDS": str(self.settings.lease_seconds),
             "RDW_URL": self.url,
             "RDW_PORT": self.url.rpartition(":")[2],
             "PYTHONPATH": os.pathsep.join(sys.path),
@@ -71,7 +72,9 @@ def serve_api(folder: Path, api_keys: str = "") -> Iterator[RunningService]:
     upgrade(database)
     with UnitOfWork(database) as work:
         install_published(work)
-    settings = Settings(data_dir=folder, database_url=database, broker_url="", api_keys=api_keys, solvers=0)
+    settings = Settings(
+        data_dir=folder, database_url=database, broker_url="", api_keys=api_keys, lease_seconds=300, solvers=0
+    )
     port = find_free_port()
     config = uvicorn.Config(create_app(settings), port=port, log_level="error", ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
