@@ -3,7 +3,7 @@
 Values and rules are timm's (`_gen_efficientnet`, `_gen_tinynet`): a 3 x 3 stem of stride 2, one depthwise-separable
 stage, inverted residuals (MBConv) with squeeze-excite on a quarter of the block's input, and a 1 x 1 head.
 
-`small-mbconv` is rdw's own: a baseline for grey images of 32 px that trains in less than a minute on one core. The
+`small-mbconv` is rdw's own: a baseline for grey images of 32 px that trains in about a minute on one core. The
 recorded studies were made with it, on 47 classes.
 """
 
