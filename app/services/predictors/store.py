@@ -66,8 +66,8 @@ def resolve(
     """Return the predictor of that id; else the active one, preferably for the data set; else the built-in one.
 
     Without an active one for the data set, that of the data set with the oldest version answers: predictors for other
-    data sets do not change the answer. With `version`, return that version for the architecture and data set of the
-    predictor of that id.
+    data sets do not change the answer. Without a built-in one for the baseline, the published one answers. With
+    `version`, return that version for the architecture and data set of the predictor of that id.
     Raises: NotFound; Conflict if the predictor is archived; InvalidRequest if a version is given without a predictor.
     """
     if dataset is not None:
