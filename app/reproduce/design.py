@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from app.scaling import families
 from app.scaling.rules.names import SolvedRule
 
 
 def small_mbconv(channels: int) -> dict[str, Any]:
     """Return the built-in baseline `small-mbconv`; for coloured images, a copy of it with a name of its own."""
+    from app.scaling import families  # imports NumPy, which the command must start without
+
     baseline = families.baseline("small-mbconv").adapt(in_chans=channels)
     return (baseline if channels == 1 else replace(baseline, name="small-mbconv-rgb")).to_json()
 
