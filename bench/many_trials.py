@@ -38,7 +38,7 @@ from app.db.tables import EventRow, ObservationRow, StudyRow, StudyTrialRow, Tri
 from app.db.unit_of_work import UnitOfWork
 from app.http.app import create_app
 from app.scaling.families import baseline
-from app.services.predictors.store import install_published
+from app.services.predictors.store import store_built_in
 from app.services.trials import lifecycle, reconciliation, requests
 
 SERVER = os.environ.get("RDW_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -66,7 +66,7 @@ def temporary_database(folder: Path) -> Iterator[Settings]:
         settings = Settings(data_dir=folder / name, database_url=f"{SERVER.rpartition('/')[0]}/{name}", broker_url="")
         upgrade(settings.database)
         with UnitOfWork(settings.database) as work:
-            install_published(work)
+            store_built_in(work)
         yield settings
         engine_for(settings.database).dispose()
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")

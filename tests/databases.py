@@ -14,7 +14,7 @@ import psycopg
 from app.db.migrate import upgrade
 from app.db.session import engine_for
 from app.db.unit_of_work import UnitOfWork
-from app.services.predictors.store import install_published
+from app.services.predictors.store import store_built_in
 from tests.support import POSTGRES, skip_without
 
 
@@ -22,7 +22,7 @@ def prepare(url: str) -> None:
     """Migrate an empty database and install the published predictor."""
     upgrade(url)
     with UnitOfWork(url) as work:
-        install_published(work)
+        store_built_in(work)
     engine_for(url).dispose()
 
 

@@ -21,7 +21,7 @@ from app.db.migrate import upgrade
 from app.db.session import engine_for
 from app.db.unit_of_work import UnitOfWork
 from app.http.app import create_app
-from app.services.predictors.store import install_published
+from app.services.predictors.store import store_built_in
 from app.services.trials import lifecycle
 from tests.leaks import shared_ports
 from tests.support import SMALL, claim_trial, find_free_port
@@ -71,7 +71,7 @@ def serve_api(folder: Path, api_keys: str = "") -> Iterator[RunningService]:
     database = f"sqlite:///{folder / 'rdw.sqlite3'}"
     upgrade(database)
     with UnitOfWork(database) as work:
-        install_published(work)
+        store_built_in(work)
     settings = Settings(
         data_dir=folder, database_url=database, broker_url="", api_keys=api_keys, lease_seconds=300, solvers=0
     )

@@ -31,13 +31,13 @@ sys.meta_path.insert(0, Refuse())
 from fastapi.testclient import TestClient
 from app.db.migrate import upgrade
 from app.main import create_app
-from app.services.predictors.store import install_published
+from app.services.predictors.store import store_built_in
 from app.db.unit_of_work import UnitOfWork
 from app.core.settings import get_settings
 
 upgrade(get_settings().database)
 with UnitOfWork(get_settings().database) as work:
-    install_published(work)
+    store_built_in(work)
 with TestClient(create_app(), base_url="http://127.0.0.1", client=("127.0.0.1", 1)) as client:
     answer = client.post("/v1/scale", json={"architecture": "efficientnet_b0", "target": {"flops": 200_000_000}})
     print(answer.status_code, answer.json()["config"]["resolution"])

@@ -24,7 +24,7 @@ _PRUNE_SECONDS = 600.0
 def run_maintenance_loop(
     settings: Settings, jobs: JobQueue, stop: threading.Event, compute: autopilot.Compute = autopilot.compute_here
 ) -> None:
-    """Install the built-in predictor, resend lost jobs, advance studies and delete what has expired, until `stop`.
+    """Store the built-in predictors, resend lost jobs, advance studies and delete what has expired, until `stop`.
 
     Every API process runs this loop: each step is idempotent. What takes long is computed by `compute`. Once `stop` is
     set, the loop ends after the current step.
@@ -35,7 +35,7 @@ def run_maintenance_loop(
         try:
             is_prune_due = time.monotonic() >= next_prune
             if is_prune_due:
-                _install_published(settings)
+                _store_built_in(settings)
             with UnitOfWork(settings.database, jobs.send) as work:  # one transaction a round unless there is work
                 pending = autopilot.find_pending(work)
                 reconcile(work, settings)
@@ -54,9 +54,9 @@ def run_maintenance_loop(
         stop.wait(settings.reconcile_seconds)
 
 
-def _install_published(settings: Settings) -> None:
+def _store_built_in(settings: Settings) -> None:
     with UnitOfWork(settings.database, writes=False) as work:
-        if predictor_store.is_published_installed(work):
+        if predictor_store.are_built_in_stored(work):
             return
     with UnitOfWork(settings.database) as work:
-        predictor_store.install_published(work)
+        predictor_store.store_built_in(work)

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from app.scaling.rules.names import SolvedRule
 
-_STAGES = ((1, 16, 3, 1, 1), (2, 24, 3, 2, 4), (2, 40, 5, 2, 4), (3, 80, 3, 2, 4), (2, 128, 5, 1, 4))
-
 
 def small_mbconv(channels: int) -> dict[str, Any]:
-    """Return a baseline like EfficientNet-B0 for 32 px: 3.0M multiply-adds with one channel and 47 classes."""
-    stages = [
-        {
-            "block": "ds" if n == 0 else "ir",
-            "repeats": repeats,
-            "channels": width,
-            "kernel": kernel,
-            "stride": stride,
-            "expansion": expansion,
-        }
-        for n, (repeats, width, kernel, stride, expansion) in enumerate(_STAGES)
-    ]
-    return {
-        "name": "small-mbconv" if channels == 1 else "small-mbconv-rgb",
-        "baseline": {
-            "family": "efficientnet",
-            "resolution": 32,
-            "in_chans": channels,
-            "num_classes": 47,
-            "stem": {"channels": 16, "stride": 2},
-            "stages": stages,
-            "head": {"channels": 256},
-            "activation": "relu6",
-        },
-        "rules": {"divisor": 4},
-    }
+    """Return the built-in baseline `small-mbconv`; for coloured images, a copy of it with a name of its own."""
+    from app.scaling import families  # imports NumPy, which the command must start without
+
+    baseline = families.baseline("small-mbconv").adapt(in_chans=channels)
+    return (baseline if channels == 1 else replace(baseline, name="small-mbconv-rgb")).to_json()
 
 
 # 15 to 30 seconds a training of such networks on one thread.

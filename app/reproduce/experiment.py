@@ -259,12 +259,13 @@ class Experiment:
         return requests
 
     def _recommend(self, rule: str, budget: float, study: Study | None) -> Recommendation:
+        """Get the network of a rule; without a study no predictor of this baseline, shipped or own, predicts for it."""
         return self._client.scale(
             self._baseline["name"],
             ratio=budget,
             rule="tiny_formula" if rule == "published" else rule,
             study=study,
-            predictor=PUBLISHED_PREDICTOR if rule == "published" else None,
+            predictor=None if study else PUBLISHED_PREDICTOR,
             dataset=self._design.dataset,
         )
 

@@ -26,7 +26,7 @@ from app.core.settings import Settings
 from app.db.migrate import upgrade
 from app.db.unit_of_work import UnitOfWork
 from app.http.app import create_app
-from app.services.predictors.store import install_published
+from app.services.predictors.store import store_built_in
 from tests.leaks import shared_ports
 from tests.support import find_free_port, skip_without
 
@@ -49,7 +49,7 @@ class Service:
         )
         upgrade(self.settings.database)
         with UnitOfWork(self.settings.database) as work:
-            install_published(work)
+            store_built_in(work)
         self.client = httpx.Client(base_url=self.url, timeout=PATIENCE)
         self.start()
 

@@ -27,6 +27,13 @@ def test_flops_option_accepts_units_and_exponents(rdw: Rdw, text: str) -> None:
     assert rdw.json("scale", "efficientnet_b0", "--flops", text)["target_flops"] == 200_000_000
 
 
+def test_small_baseline_is_scaled_by_its_recorded_studies(rdw: Rdw) -> None:
+    lines = rdw("scale", "small-mbconv", "--ratio", ".3").splitlines()
+
+    assert lines[0].split() == ["network", "small-mbconv", "by", "surrogate"]
+    assert lines[-1].split() == ["predictor", "small-mbconv.typefaces.recorded,", "version", "1"]
+
+
 def test_data_set_decides_the_classes_that_are_counted(rdw: Rdw) -> None:
     budget = ("--flops", "1.2M", "--mode", "at_most")
     scaled = rdw.json("scale", "tinynet_e", *budget, "--dataset", "digits")

@@ -15,7 +15,7 @@ from app.core.settings import Settings
 from app.db.migrate import upgrade
 from app.db.unit_of_work import UnitOfWork
 from app.http.app import create_app
-from app.services.predictors.store import install_published
+from app.services.predictors.store import store_built_in
 from tests.support import example_count
 
 _EXAMPLES = 15
@@ -34,7 +34,7 @@ def app_on_a_new_database() -> FastAPI:
     )
     upgrade(settings.database)
     with UnitOfWork(settings.database) as work:
-        install_published(work)
+        store_built_in(work)
     return create_app(settings)
 
 

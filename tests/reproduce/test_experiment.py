@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from app.http.schemas.architectures import NewArchitecture
-from app.reproduce.design import STUDY_RULES, small_mbconv
+from app.reproduce.design import SHARED_RULES, STUDY_RULES, small_mbconv
 from app.reproduce.experiment import Design, Experiment, InvalidDesign
 from app.reproduce.progress import ProgressLine
 from app.reproduce.records import InvalidRecords, find_files, read_records
@@ -110,6 +110,14 @@ def test_experiment_records_every_training_it_announces(tmp_path: Path) -> None:
     assert "is found in 80 of 100 such experiments" in printed
     assert (len(records.studies), len(records.family)) == (8, 42 - 2)
     assert [line.split(":")[0] for line in experiment.missing] == ["dwr has no network at 0.200"]
+
+
+def test_rules_without_a_study_get_no_prediction_of_a_predictor_that_is_active(tmp_path: Path) -> None:
+    run(FakeClient(), tmp_path)
+    predictors = {(r.rule, r.config["about"][3]) for r in read_records(find_files(tmp_path)).family}
+
+    learned = {(rule, None) for rule in STUDY_RULES}
+    assert predictors == {*learned, *((rule, "published-tinynets") for rule in SHARED_RULES)}
 
 
 def test_family_is_trained_with_seeds_that_no_study_used(tmp_path: Path) -> None:

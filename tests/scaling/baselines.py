@@ -59,8 +59,11 @@ SMALLEST_NAMES = (
 SMALLEST = tuple(families.baseline(name) for name in SMALLEST_NAMES)
 """Small baselines of every family, with each of its kinds of blocks."""
 
+OWN_NAMES = ("small-mbconv",)
+"""Baselines that timm does not have."""
+
 EVERY_NAME = [
-    name if name in SMALLEST_NAMES else pytest.param(name, marks=pytest.mark.exhaustive)
+    name if name in (*SMALLEST_NAMES, *OWN_NAMES) else pytest.param(name, marks=pytest.mark.exhaustive)
     for name in families.baselines()
 ]
 """All baselines; `make test` runs on the small ones alone."""

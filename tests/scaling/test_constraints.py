@@ -153,10 +153,12 @@ def test_resolution_is_a_multiple_of_the_constraint(multiple: int) -> None:
 
 @EVERY_FAMILY
 def test_fixed_resolution_is_respected(architecture: Architecture) -> None:
-    found = solve(architecture, 0.9, 1.0, flops_of(architecture), constraints=Constraints(fixed_resolution=160))
+    base = architecture.baseline.resolution
+    fixed = base * 5 // 7  # 160 of 224
+    found = solve(architecture, 0.9, 1.0, flops_of(architecture), constraints=Constraints(fixed_resolution=fixed))
 
-    assert found.config.resolution == 160
-    assert found.displacement.px == 160 - int(0.9 * architecture.baseline.resolution)
+    assert found.config.resolution == fixed
+    assert found.displacement.px == fixed - int(0.9 * base)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,11 @@ class Predictors(Repository):
     def get(self, predictor_id: str) -> PredictorRow | None:
         return self.session.get(PredictorRow, predictor_id)
 
+    def is_known(self, predictor_id: str) -> bool:
+        """Whether a version has the id or had it before it was deleted."""
+        is_deleted = self.session.get(FormerNameRow, (_KIND, predictor_id)) is not None
+        return is_deleted or self.get(predictor_id) is not None
+
     def ids_of_study(self, study_id: str) -> Listed:
         """List the versions that were fitted on the study, oldest first."""
         return self.list_ids(PredictorRow, PredictorRow.study_id == study_id)

@@ -9,9 +9,10 @@ from app.core.errors import Conflict, InvalidRequest, NotFound, require_found
 from app.db.tables import PredictorRow
 from app.db.unit_of_work import UnitOfWork
 from app.scaling.bounded_cache import BoundedCache
-from app.scaling.predictors import published_tinynets
+from app.scaling.predictors.built_in import BuiltInPredictor, built_in_predictor_for, built_in_predictors
 from app.scaling.predictors.predictor import Predictor
 from app.scaling.predictors.promotion_gate import Decision
+from app.scaling.predictors.published_tinynets import PREDICTOR, published_predictor
 from app.services.auth.ownership import require_owner
 from app.services.changes import Changes
 
@@ -65,31 +66,33 @@ def resolve(
     """Return the predictor of that id; else the active one, preferably for the data set; else the built-in one.
 
     Without an active one for the data set, that of the data set with the oldest version answers: predictors for other
-    data sets do not change the answer. With `version`, return that version for the architecture and data set of the
-    predictor of that id.
+    data sets do not change the answer. Without a built-in one for the baseline, the published one answers. With
+    `version`, return that version for the architecture and data set of the predictor of that id.
     Raises: NotFound; Conflict if the predictor is archived; InvalidRequest if a version is given without a predictor.
     """
     if dataset is not None:
         dataset = work.names.successor("dataset", dataset) or dataset
     if predictor_id is None and version is not None:
         raise InvalidRequest("/version", "version requires predictor: the id of any of its versions")
-    if predictor_id is not None and (version is not None or predictor_id != published_tinynets.PREDICTOR):
-        row: PredictorRow | None = _find_version(work, find(work, predictor_id), version)
-    elif predictor_id is not None:
-        row = work.predictors.get(predictor_id)
-    else:
+    row: PredictorRow | None = None
+    built_in = built_in_predictor_for(architecture, dataset)
+    if predictor_id is None:
         on_dataset = work.predictors.active(architecture, dataset) if dataset else None
-        row = on_dataset or work.predictors.active(architecture) or work.predictors.get(published_tinynets.PREDICTOR)
-    if row is None:  # a new service answers requests before it has stored the built-in predictor
-        transferred_from = None if architecture == published_tinynets.BASELINE else published_tinynets.BASELINE
+        row = on_dataset or work.predictors.active(architecture)
+    elif version is None and predictor_id in built_in_predictors():
+        built_in = built_in_predictors()[predictor_id]
+    else:
+        row = _find_version(work, find(work, predictor_id), version)
+    row = row or work.predictors.get(built_in.id)
+    if row is None:  # a new service answers requests before it has stored the built-in predictors
         return ResolvedPredictor(
-            published_tinynets.PREDICTOR,
+            built_in.id,
             1,
-            published_tinynets.DATASET,
+            built_in.dataset,
             None,
-            published_tinynets.PROVENANCE,
-            published_tinynets.published_predictor(),
-            transferred_from,
+            built_in.provenance,
+            built_in.predictor,
+            None if architecture == built_in.architecture else built_in.architecture,
             is_requested=predictor_id is not None,
         )
     _refuse_archived(row)
@@ -140,10 +143,10 @@ _cache: BoundedCache[tuple[str, str], Predictor] = BoundedCache("predictors", la
 def load(work: UnitOfWork, row: PredictorRow) -> Predictor:
     """Load the predictor from its stored data; cached, since versions never change.
 
-    The built-in one, which earlier releases stored in another form, does not depend on its row.
+    The published one, which earlier releases stored in another form, does not depend on its row.
     """
-    if row.id == published_tinynets.PREDICTOR:
-        return published_tinynets.published_predictor()
+    if row.id == PREDICTOR:
+        return published_predictor()
     return _cache.get_or_compute((work.database, row.id), lambda: Predictor.from_json(row.data))
 
 
@@ -197,8 +200,8 @@ def deactivate(work: UnitOfWork, row: PredictorRow) -> None:
     work.commit()
 
 
-def is_published_installed(work: UnitOfWork) -> bool:
-    return work.predictors.get(published_tinynets.PREDICTOR) is not None
+def are_built_in_stored(work: UnitOfWork) -> bool:
+    return not _missing_built_in(work)
 
 
 def update(work: UnitOfWork, row: PredictorRow, changes: Changes) -> None:
@@ -243,7 +246,7 @@ def delete(work: UnitOfWork, predictor_id: str, *, force: bool, dry_run: bool = 
 
 
 def _refuse_built_in(row: PredictorRow) -> None:
-    if row.id == published_tinynets.PREDICTOR:
+    if row.id in built_in_predictors():
         raise Conflict(f"{row.id!r} is built-in and cannot be changed.")
 
 
@@ -255,19 +258,26 @@ def _refuse_archived(row: PredictorRow) -> None:
         )
 
 
-def install_published(work: UnitOfWork) -> None:
-    """Fit and store the built-in predictor if it is missing; of processes that start together one stores it."""
-    # Before the transaction begins: SQLite has one writer, and the others would wait for the fit.
-    predictor = published_tinynets.published_predictor()
+def store_built_in(work: UnitOfWork) -> None:
+    """Store the built-in predictors that are missing; of processes that start together one stores them.
+
+    Each becomes active unless another version is active for its baseline and data set.
+    """
+    built_in_predictors()  # before the transaction begins: SQLite has one writer, and others would wait for the fit
     work.predictors.lock_name("predictors")
-    if not is_published_installed(work):
+    for built_in in _missing_built_in(work):
         add_version(
             work,
-            predictor,
-            architecture=published_tinynets.BASELINE,
-            dataset=published_tinynets.DATASET,
-            provenance=published_tinynets.PROVENANCE,
-            predictor_id=published_tinynets.PREDICTOR,
-            active=True,
+            built_in.predictor,
+            architecture=built_in.architecture,
+            dataset=built_in.dataset,
+            provenance=built_in.provenance,
+            predictor_id=built_in.id,
+            gate=built_in.gate,
+            active=work.predictors.active(built_in.architecture, built_in.dataset) is None,
         )
-        work.commit()
+    work.commit()
+
+
+def _missing_built_in(work: UnitOfWork) -> list[BuiltInPredictor]:
+    return [built_in for built_in in built_in_predictors().values() if not work.predictors.is_known(built_in.id)]

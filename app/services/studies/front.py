@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from app.db.tables import PredictorRow, StudyRow
@@ -94,10 +95,14 @@ class Calibration:
 
 def compute_front(work: UnitOfWork, study: StudyRow, k: int) -> Front:
     """Select the study's front: at most k networks, by NSGA-III."""
-    all_observations = observations.load_for_study(work, study)
-    counted = average_repeats([o for o in all_observations if o.role.counts])
-    smoothed = _smooth(work, study, counted)
-    return Front(all_observations, counted, smoothed, select_front(counted, k, smoothed=smoothed))
+    return select(observations.load_for_study(work, study), k, partial(_smooth, work, study))
+
+
+def select(observed: list[Observation], k: int, smooth: Callable[[list[Observation]], Smoothed]) -> Front:
+    """Select the front of observations; `smooth` is called with one per network that counts."""
+    counted = average_repeats([o for o in observed if o.role.counts])
+    smoothed = smooth(counted)
+    return Front(observed, counted, smoothed, select_front(counted, k, smoothed=smoothed))
 
 
 _smoothed: BoundedCache[tuple[str, str, int], Smoothed] = BoundedCache(
