@@ -58,7 +58,7 @@ class Classification:
         self._teacher: Teacher | None = None
         self._distillation: LogitDistillationTask | None = None
         if teacher is not None:
-            self._teacher = Teacher(teacher, normalisation, splits.classes, device)
+            self._teacher = Teacher(teacher, splits, normalisation, device)
             self.identity["teacher"] = teacher.sha256
         self.provenance = {**splits.provenance(), "normalisation": normalisation.to_json()}
         self._parts = {

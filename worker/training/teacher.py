@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from app.data.recipes import Recipe
 from app.data.weight_sources import Distillation
+from worker.data.loading import Splits
 from worker.data.preprocessing import Normalisation, adapt_channels
 from worker.devices import Device
 from worker.training.evaluation import evaluate
@@ -37,17 +38,15 @@ class Teacher(nn.Module):
     Raises: SourceError if it has other classes than the student.
     """
 
-    def __init__(
-        self, pretrained: Pretrained, normalisation: Normalisation, classes: tuple[str, ...], device: Device
-    ) -> None:
+    def __init__(self, pretrained: Pretrained, splits: Splits, normalisation: Normalisation, device: Device) -> None:
         super().__init__()
         config = pretrained.config
-        differs = pretrained.classes and pretrained.classes != classes
-        if config.num_classes != len(classes) or differs:
-            how = f"{config.num_classes} classes, the data {len(classes)}"
+        if config.num_classes != splits.num_classes:
             raise SourceError(
-                f"The teacher ({pretrained.source}) has {'classes of other names than the data' if differs else how}."
+                f"The teacher ({pretrained.source}) has {config.num_classes} classes, the data {splits.num_classes}."
             )
+        if pretrained.classes and splits.classes and pretrained.classes != splits.classes:
+            raise SourceError(f"The teacher ({pretrained.source}) has classes of other names than the data.")
         self.source, self.sha256, self.config = pretrained.source, pretrained.sha256, config
         self.network = pretrained.network.eval().requires_grad_(False).to(device.name)
         own = pretrained.normalisation or normalisation
