@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from app.core.errors import InvalidRequest
 from app.core.json_scalars import JsonScalarsModel
@@ -16,6 +16,12 @@ from app.data.weight_sources import Distillation, WeightSource
 def _remove_default(schema: dict[str, Any]) -> None:
     """Remove a default from the OpenAPI document that depends on the baseline, so that no client sends it."""
     del schema["default"]
+
+
+InitialWeights = Annotated[
+    Annotated[WeightSource, Tag("<source>")] | Annotated[Literal["scratch", "timm"], Tag("<name>")],
+    Discriminator(lambda value: "<name>" if isinstance(value, str) else "<source>"),
+]
 
 
 class Recipe(JsonScalarsModel):
@@ -77,7 +83,7 @@ class Recipe(JsonScalarsModel):
     train_images: int | None = Field(
         None, ge=20, le=10_000_000, description="Number of training images, a fixed balanced subset; null: all."
     )
-    init: Literal["scratch", "timm"] | WeightSource = Field(
+    init: InitialWeights = Field(
         "scratch",
         description="Initial weights: random ones (`scratch`), timm's of the baseline (`timm`), or of another source. "
         "A smaller network takes evenly spaced channels of each layer and the first blocks of each stage.",
