@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from app.core.settings import Settings
 from app.data.recipes import PRESETS, Recipe
 from app.data.weight_sources import Distillation, WeightSource
 from app.scaling import families
@@ -253,9 +254,32 @@ def test_unusable_files_are_refused(damage: str, tmp_path: Path) -> None:
         load_source(file, sha256, None if damage == "no architecture" else architecture)
 
 
-def test_weights_that_the_hub_does_not_give_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the hub's client keeps what it has downloaded, while there is no network."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/nonexistent")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    return tmp_path
 
+
+def test_weights_of_timm_are_read_from_the_cache(hub_cache: Path, settings: Settings) -> None:
+    config = families.baseline("lcnet_050").baseline
+    original, revision = build(config), "0" * 40
+    repository = hub_cache / "models--timm--lcnet_050.ra2_in1k"
+    for folder in ("refs", f"snapshots/{revision}"):
+        (repository / folder).mkdir(parents=True)
+    (repository / "refs" / "main").write_text(revision)
+    save(repository / "snapshots" / revision / "model.safetensors", original)
+
+    found = load(settings, WeightSource(timm="lcnet_050"))
+
+    assert found.config == config
+    assert equal_weights(found.network.state_dict(), original.state_dict())
+    assert found.source == "timm's weights of lcnet_050 (ra2_in1k)"
+    assert found.normalisation is not None
+    assert found.normalisation.mean == pytest.approx((123.675, 116.28, 103.53))
+
+
+def test_weights_that_the_hub_does_not_give_are_reported(hub_cache: Path, settings: Settings) -> None:
     with pytest.raises(SourceError, match=r"timm's weights of lcnet_050 could not be loaded .* put the weights below"):
-        load(None, WeightSource(timm="lcnet_050"))  # type: ignore[arg-type]
+        load(settings, WeightSource(timm="lcnet_050"))
