@@ -11,15 +11,18 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from app.core.settings import Settings
 from app.data.recipes import PRESETS, Recipe
 from app.data.weight_sources import Distillation, WeightSource
 from app.scaling import families
 from app.scaling.network import Multipliers
-from tests.worker.support import SMALL, TINY, digits, load_weights, train_small
+from tests.worker.support import CPU, SMALL, TINY, digits, load_weights, train_small
 from tests.worker.test_training import comparable, equal_weights, last_state, stop_at
+from worker.data.preprocessing import NetworkInputs, Normalisation
 from worker.networks import build
+from worker.training.classification import Classification
 from worker.training.loop import TrainingStopped
 from worker.training.optimizer import create_optimizer
 from worker.training.pretrained import Pretrained, SourceError, load
@@ -87,6 +90,24 @@ def test_teacher_teaches_without_the_labels(trained: Pretrained, tmp_path: Path)
     recipe = Recipe(epochs=3, batch_size=32, lr=0.01, distill=DISTILS.model_copy(update={"weight": 1.0}))
 
     assert train_small(tmp_path, recipe, splits=splits, teacher=trained).accuracy > 0.6
+
+
+def test_loss_is_of_labels_and_teacher_as_in_the_recipe(trained: Pretrained) -> None:
+    splits = digits(200)
+    recipe = Recipe(label_smoothing=0.0, distill=Distillation(teacher=SOURCE, temperature=3, weight=0.7))
+    pretrained = replace(trained, config=WIDE, normalisation=None)
+    task = Classification(WIDE, recipe, splits, CPU, teacher=pretrained)
+    network = task.build().eval()
+    images = NetworkInputs(splits.train, 1, WIDE.resolution, Normalisation.from_images(splits.train, 1))[:]
+
+    loss, _ = task.loss(network, (images, splits.train.labels))
+
+    student, teacher = network(images), trained.network(images)
+    labels = functional.cross_entropy(student, splits.train.labels)
+    target = (teacher / 3).softmax(1)
+    divergence = (target * (target.log() - (student / 3).log_softmax(1))).sum(1).mean()
+    assert loss.item() == pytest.approx((0.3 * labels + 0.7 * 9 * divergence).item(), rel=1e-4)
+    assert all(not parameter.requires_grad for parameter in trained.network.parameters())
 
 
 def test_colour_teacher_of_other_normalisation_sees_the_same(trained: Pretrained, tmp_path: Path) -> None:

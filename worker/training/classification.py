@@ -20,7 +20,7 @@ from worker.devices import Device
 from worker.networks import build
 from worker.training.evaluation import ClassificationScore, evaluate, rank_hits
 from worker.training.inheritance import initialise
-from worker.training.loop import BatchIndices
+from worker.training.loop import BatchIndices, run_checks
 from worker.training.pretrained import LoadWeights, Pretrained
 from worker.training.teacher import Teacher, distillation_task
 
@@ -93,8 +93,9 @@ class Classification:
     ) -> dict[str, dict[str, Any]]:
         reports = {}
         if self._init is not None:
-            images = (self._device.place(images) for images, _ in self.batches(order))
-            reports["init"] = initialise(network, self._config, self._init(), self._classes, images)
+            source = self._init()
+            images = (self._device.place(images) for images, _ in run_checks(self.batches(order), check_stop))
+            reports["init"] = initialise(network, self._config, source, self._classes, images)
         if self._teacher is not None:
             reports["teacher"] = self._teacher.check(self._evaluation_batches("validation", check_stop))
         return reports
@@ -117,6 +118,5 @@ class Classification:
         return evaluate(network, self._evaluation_batches(part, check_stop), self._classes)
 
     def _evaluation_batches(self, part: Part, check_stop: Callable[[], None]) -> Iterator[Batch]:
-        for images, labels in self._loader.all_batches(part):
-            check_stop()
+        for images, labels in run_checks(self._loader.all_batches(part), check_stop):
             yield self._device.place(images), labels

@@ -22,7 +22,7 @@ from worker.data.preprocessing import NetworkInputs, Normalisation, draw_flips, 
 from worker.data.scenes import SceneSplits
 from worker.devices import Device
 from worker.training.inheritance import initialise
-from worker.training.loop import BatchIndices
+from worker.training.loop import BatchIndices, run_checks
 from worker.training.pretrained import LoadWeights
 from worker.training.ssdlite import SSDLite, Target
 
@@ -121,7 +121,7 @@ class Detection:
     ) -> dict[str, dict[str, Any]]:
         if self._init is None:
             return {}
-        images = (self._device.place(batch.images) for batch in self.batches(order))
+        images = (self._device.place(batch.images) for batch in run_checks(self.batches(order), check_stop))
         return {"init": initialise(network, self._config, self._init(), self._classes, images)}
 
     def batches(self, order: list[BatchIndices]) -> Iterator[Batch]:

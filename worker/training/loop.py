@@ -6,11 +6,11 @@ import logging
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from timm.utils import ModelEmaV3
@@ -25,6 +25,8 @@ from worker.training.chance import ChanceTest
 from worker.training.optimizer import create_optimizer, create_scheduler, freeze_body
 
 log = logging.getLogger("rdw.worker")
+
+Item = TypeVar("Item")
 
 _REPORT_SECONDS = 2.0
 _ESTIMATION_IMAGES = 2048  # of which the statistics of inherited batch norms are estimated
@@ -226,6 +228,13 @@ def _prepare(run: TrainingRun, task: Task, seed: int, check_stop: Callable[[], N
     run.start = task.prepare(run.network, order[: max(1, _ESTIMATION_IMAGES // run.recipe.batch_size)], check_stop)
     if run.ema and "init" in run.start:
         run.ema.module.load_state_dict(run.network.state_dict())
+
+
+def run_checks(batches: Iterable[Item], check_stop: Callable[[], None]) -> Iterator[Item]:
+    """Yield the batches, and call `check_stop`, which may raise, before each."""
+    for batch in batches:
+        check_stop()
+        yield batch
 
 
 def _shuffle_batches(run: TrainingRun, images: int, seed: int) -> list[BatchIndices]:

@@ -191,9 +191,9 @@ def _train(result: ScalingResult, dataset: Dataset, body: ScaleRequest, train: T
             work, request.app.state.settings.data_dir, dataset, train.recipe, "/train/recipe", baseline.baseline,
             baseline.name,
         )  # fmt: skip
-        plan = recommendations.plan_training(result, dataset, recipe, train.seed)
         if isinstance(body.architecture, str):
             architectures.require_trainable(work, _catalog(request).architecture(body.architecture))
+        plan = recommendations.plan_training(result, dataset, recipe, train.seed)
         if train.validate_only:
             answer.estimate = EstimateItem.model_validate(requests.estimate(work, plan))
             return respond_with(answer)

@@ -233,8 +233,8 @@ def _plan(work: UnitOfWork, catalog: CatalogCache, body: NewTrial, settings: Set
         return requests.TrialPlan(body.config.family, config, dataset, resolve_recipe(config), body.seed)
     assert body.architecture is not None
     architecture = resolve_architecture(body.architecture, catalog.architecture)
+    recipe = resolve_recipe(architecture.baseline, architecture.name)
     if isinstance(body.architecture, str):
         architectures.require_trainable(work, architecture)
-    recipe = resolve_recipe(architecture.baseline, architecture.name)
     architecture = architecture.adapt(dataset.num_classes, dataset.in_chans)
     return recommendations.plan_training_at(architecture, body.to_multipliers(), dataset, recipe, body.seed)

@@ -32,7 +32,8 @@ def resolve_recipe(
 ) -> Recipe:
     """Return the recipe for a data set (`recipe_for`) with the digests of the weights that it starts and learns from.
 
-    `network` is one to train, or the baseline that it is scaled from, whose name is `architecture`.
+    `network` is one to train, or the baseline that it is scaled from, whose name is `architecture`. The transaction may
+    be released, so nothing may be locked in it yet.
     Raises: InvalidRequest; NotFound; Conflict if a source trial has not completed or has no weights.
     """
     recipe = recipe_for(dataset, requested, pointer, architecture)
@@ -70,6 +71,7 @@ def _resolve(
             raise Conflict(f"The trial {trial.id} cannot be a source of weights. {error}") from None
         resolved = source.model_copy(update={"trial": trial.id})
         return _with_digest(resolved, stored.sha256 or hash_file(stored.path), pointer), Config.from_json(trial.config)
+    work.release()  # reading a large file takes seconds
     try:
         path = locate_file(source.file or "", data_dir)
         metadata = read_metadata(path)
