@@ -209,6 +209,17 @@ def test_classifier_of_other_classes_is_new() -> None:
     assert "other names" in inherit(build(TINY), TINY, named, tuple("0123456789"))["classifier"]
 
 
+def test_classifier_inherits_the_backbone_of_a_detector() -> None:
+    config = replace(TINY, resolution=32)
+    detector = SSDLite(config)
+    child = build(config)
+
+    report = inherit(child, config, pretrained(config, detector))
+
+    assert report["classifier"] == "new: the source has none"
+    assert torch.equal(child.state_dict()["conv_stem.weight"], detector.state_dict()["backbone.conv_stem.weight"])
+
+
 def test_detector_inherits_the_backbone_of_a_classifier() -> None:
     config = replace(TINY, resolution=32, num_classes=3)
     detector = SSDLite(config)

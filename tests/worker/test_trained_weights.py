@@ -27,6 +27,7 @@ from worker.training.loop import TrainingStopped
 from worker.training.optimizer import create_optimizer
 from worker.training.pretrained import Pretrained, SourceError, load
 from worker.training.pretrained import load_weights as load_source
+from worker.training.teacher import get_teacher
 
 WIDE = replace(SMALL.baseline, resolution=12)
 NARROW = replace(SMALL.scale(Multipliers(1, 1, 0.5)), resolution=8)
@@ -127,6 +128,23 @@ def test_colour_teacher_of_other_normalisation_sees_the_same(trained: Pretrained
     assert results[1] is not None
     assert results[0]["accuracy"] == results[1]["accuracy"]
     assert results[0]["loss"] == pytest.approx(results[1]["loss"], rel=1e-4)
+
+
+def test_teacher_of_the_same_contents_is_loaded_once(trained: Pretrained) -> None:
+    loaded: list[Pretrained] = []
+
+    def load() -> Pretrained:
+        loaded.append(trained)
+        return trained
+
+    one = Distillation(teacher=WeightSource(trial="0" * 32, sha256="a" * 64))
+    same = Distillation(teacher=WeightSource(file="a copy", sha256="a" * 64))
+    other = Distillation(teacher=WeightSource(file="a copy", sha256="b" * 64))
+
+    assert get_teacher(one, load) is get_teacher(same, load)
+    assert len(loaded) == 1
+    get_teacher(other, load)
+    assert len(loaded) == 2
 
 
 def test_teacher_that_knows_nothing_is_refused(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def inherit(network: nn.Module, config: Config, source: Pretrained, classes: tup
             }
             for index, (one, other) in enumerate(zip(config.stages, source.config.stages, strict=True))
         ],
-        "classifier": None if head is None else reason or "inherited",
+        "classifier": _describe_classifier(head, reason, new),
         "new_layers": new[:_MAX_LISTED],
         "new_layer_count": len(new),
     }
@@ -157,6 +157,12 @@ def _classifier(network: nn.Module) -> str | None:
     classifier = network.get_classifier()  # type: ignore[operator]  # timm's networks have this method
     names: list[str] = [name for name, module in network.named_modules() if module is classifier]
     return names[0]
+
+
+def _describe_classifier(head: str | None, reason: str | None, new: list[str]) -> str | None:
+    if head is None:
+        return None
+    return reason or ("new: the source has none" if head in new else "inherited")
 
 
 def _explain_new_head(source: Pretrained, config: Config, classes: tuple[str, ...]) -> str | None:

@@ -49,7 +49,11 @@ def resolve_recipe(
         changes["init"] = source
     if recipe.distill is not None:
         at = f"{pointer}/distill/teacher"
-        source, _ = _resolve(work, data_dir, recipe.distill.teacher, at, architecture)
+        source, config = _resolve(work, data_dir, recipe.distill.teacher, at, architecture)
+        is_known = source.file is None or source.architecture is None  # else its tensors say how many
+        if is_known and config.num_classes != dataset.num_classes:
+            have = f"{config.num_classes:,} classes, {dataset.name} has {dataset.num_classes:,}"
+            raise InvalidRequest(at, f"A teacher needs the classes of the data: {source} have {have}.")
         changes["distill"] = recipe.distill.model_copy(update={"teacher": source})
     return recipe.model_copy(update=changes) if changes else recipe
 
