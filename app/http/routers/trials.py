@@ -169,8 +169,8 @@ def delete_trial(
 ) -> Response:
     """Delete a trial that has ended, with its observation and its files.
 
-    Without `force` a trial is not deleted if it belongs to studies, or unfinished trials or studies take its weights;
-    the problem lists them in `dependents`. If it is, those that take its weights fail.
+    Without `force` a trial is not deleted if it belongs to studies, or unfinished trials or studies use its weights;
+    the problem lists them in `dependents`. If it is, those that use its weights fail.
     """
     deletion = requests.delete(work, id, force=force, dry_run=dry_run)
     if not dry_run:

@@ -242,7 +242,7 @@ def delete(work: UnitOfWork, trial_id: str, *, force: bool, dry_run: bool = Fals
 
     With `dry_run`, only return what depends on it.
     Raises: NotFound; NotOwner; Forbidden if another key has requested it as well; IllegalTransition if it has not
-    ended; HasDependents without `force`, if it belongs to studies, or trials or studies take its weights.
+    ended; HasDependents without `force`, if it belongs to studies, or trials or studies use its weights.
     """
     trial = lock_own(work, trial_id)
     require_unshared(work.caller, trial)
