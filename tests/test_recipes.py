@@ -8,6 +8,9 @@ from pydantic import ValidationError
 from app.core.errors import InvalidRequest
 from app.data.builtin_datasets import ARTICLES_ON_PHOTOS, DIGITS
 from app.data.recipes import PRESETS, Recipe, recipe_for
+from app.data.weight_sources import Distillation, WeightSource
+from app.services.trials.requests import TrialPlan
+from tests.worker.support import TINY
 
 
 def test_warm_up_longer_than_training_is_refused() -> None:
@@ -57,6 +60,10 @@ def test_unused_newer_options_do_not_determine_recipe() -> None:
         "colour_jitter",
         "randaugment",
         "crop_pct",
+        "init",
+        "distill",
+        "freeze_epochs",
+        "layer_decay",
     }
 
 
@@ -125,3 +132,38 @@ def test_each_preset_is_for_one_task() -> None:
         recipe_for(ARTICLES_ON_PHOTOS, "quick", "/recipe")
     with pytest.raises(InvalidRequest, match="use quick or digits-smoke or tinynet or tinynet-ra"):
         recipe_for(DIGITS, "detection-quick", "/recipe")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "fingerprint"),
+    [
+        (Recipe(), "ac9cdbdd9ca6cc7f10648eb2ed8be3ddcf5009e970a10e65bf064f23f7b940e0"),
+        (PRESETS["tinynet-ra"], "0276dcb528ee7ac43cb628a933885bf47deb8317700cf2339b1ba9daecdc71d7"),
+    ],
+)
+def test_trainings_from_scratch_keep_the_fingerprints_of_earlier_releases(recipe: Recipe, fingerprint: str) -> None:
+    assert TrialPlan("tiny", TINY, DIGITS, recipe, 3).fingerprint == fingerprint
+
+
+def test_sources_survive_the_way_through_plain_data() -> None:
+    source = WeightSource(trial="0" * 32, sha256="a" * 64)
+    recipe = Recipe(init=source, distill=Distillation(teacher=source))
+
+    plain = recipe.to_json()
+
+    assert plain["init"] == {"trial": "0" * 32, "sha256": "a" * 64}
+    assert Recipe.from_json(plain) == recipe
+    assert recipe.determining_options()["distill"]["teacher"] == plain["init"]
+
+
+def test_more_frozen_epochs_than_epochs_are_refused() -> None:
+    with pytest.raises(ValidationError, match="freeze_epochs"):
+        Recipe(epochs=2, freeze_epochs=3)
+
+
+@pytest.mark.parametrize(
+    "option", [{"distill": Distillation(teacher=WeightSource(timm="resnet18"))}, {"layer_decay": 0.5}]
+)
+def test_detectors_have_no_teacher_and_one_rate(option: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="does not apply to detection"):
+        recipe_for(ARTICLES_ON_PHOTOS, Recipe(**option), "/recipe")

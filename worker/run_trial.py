@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from app.core.trials import Progress, ReadingProgress, TrainingProgress, TrialRe
 from app.data.builtin_datasets import Dataset
 from app.data.image_checks import OnRead
 from app.data.recipes import Recipe
+from app.data.weight_sources import WeightSource
 from app.db.session import DatabaseUnavailable
 from app.db.unit_of_work import UnitOfWork
 from app.scaling.errors import ScalingError
@@ -33,10 +35,13 @@ from worker.data.scenes import SceneSplits, load_scenes
 from worker.export import ExportError, export
 from worker.fvcore_counts import count_network
 from worker.heartbeat import Heartbeat, StopReason
+from worker.training import pretrained
 from worker.training.classification import Classification
 from worker.training.detection import Detection
 from worker.training.loop import Diverged, RungReached, TrainingStopped, train
+from worker.training.pretrained import SourceError
 from worker.training.ssdlite import SSDLite
+from worker.training.teacher import get_teacher
 
 log = logging.getLogger("rdw.worker")
 
@@ -79,7 +84,7 @@ def _run(settings: Settings, heartbeat: Heartbeat, claim: lifecycle.Claim) -> No
         # A retry from the checkpoint would diverge again. Delete it before a retry can start.
         artifacts.delete_checkpoints(settings.data_dir, trial_id)
         _fail(settings, heartbeat, claim, str(error))
-    except (DataError, ScalingError, UnknownDataset) as error:
+    except (DataError, ScalingError, SourceError, UnknownDataset) as error:
         _fail(settings, heartbeat, claim, str(error))
     except Exception as error:
         log.exception("trial %s failed unexpectedly", trial_id)
@@ -141,10 +146,14 @@ def _train(settings: Settings, heartbeat: Heartbeat, claim: lifecycle.Claim, dat
     def on_progress(progress: TrainingProgress) -> None:
         _report(settings, claim, progress, timer.lap(progress))
 
+    init = partial(pretrained.load, settings, recipe.init) if isinstance(recipe.init, WeightSource) else None
+    teacher = None
+    if recipe.distill is not None:
+        teacher = get_teacher(recipe.distill, partial(pretrained.load, settings, recipe.distill.teacher))
     return train(
-        Detection(config, recipe, data, device)
+        Detection(config, recipe, data, device, init=init)
         if isinstance(data, SceneSplits)
-        else Classification(config, recipe, data, device, settings.thread_count),
+        else Classification(config, recipe, data, device, settings.thread_count, init=init, teacher=teacher),
         recipe,
         trial.seed,
         device=device,

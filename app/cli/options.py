@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from app.cli import completion_values
 from app.cli.parameters import REQUIRED, argument, flag, option
-from app.cli.units import parse_count, parse_json_file, parse_px, read_name_or_file
+from app.cli.units import parse_count, parse_json_file, parse_px, parse_weight_source, read_name_or_file
 from app.data.preset_names import PRESET_NAMES
 from app.scaling.rules.names import DEFAULT_RULE, SOLVED_RULES
 
@@ -157,6 +157,29 @@ class DataOptions:
         parse=read_name_or_file,
         complete=lambda: PRESET_NAMES,
     )
+    init: Any = option(
+        "Initial weights in place of the recipe's: scratch, timm (the baseline's), trial:ID, or file:PATH below the "
+        "data root.",
+        "SOURCE",
+        parse=parse_weight_source,
+    )
+    distill: Any = option("Teacher: trial:ID, file:PATH or timm:NAME.", "SOURCE", parse=parse_weight_source)
+
+    def to_recipe(self, **changes: Any) -> Any:
+        """Return the recipe, or the name of a preset (None: `quick`), with those options that have a value."""
+        teacher = self.distill and {"teacher": self.distill}
+        changes = without_none(init=self.init, distill=teacher, **changes)
+        if not changes:
+            return self.recipe
+        recipe = self.recipe
+        if not isinstance(recipe, dict):
+            name = recipe or "quick"
+            if name not in PRESET_NAMES:
+                raise ValueError(f"--recipe: {name!r} is no preset; use {', '.join(PRESET_NAMES)}, or a .json file")
+            from app.data.recipes import PRESETS  # needs the server's packages, unlike other commands
+
+            recipe = PRESETS[name].to_json()
+        return {**recipe, **changes}
 
 
 def without_none(**options: Any) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def create(
         name,
         read_name_or_file(architecture),
         data.dataset,
-        recipe=data.recipe,
+        recipe=data.to_recipe(),
         space=space,
         trials=trials,
         sampler=sampler,

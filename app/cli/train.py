@@ -1,6 +1,6 @@
 """`rdw train`: trains a network for a budget, or a given one."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -20,7 +20,6 @@ from app.cli.progress import watch_trial
 from app.cli.results import print_trial
 from app.cli.service_command import service_command
 from app.cli.units import format_duration
-from app.data.preset_names import PRESET_NAMES
 from app.scaling.rules.names import SolvedOrAuto
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def train(
     dry_run: bool = flag("--dry-run", "Validate the request and estimate the duration; start nothing."),
 ) -> None:
     """Train the network for a budget (--flops, --ratio), or the one of --config or --r, --d and --w."""
-    training = {"recipe": _with_crop_pct(data.recipe, crop_pct), "seed": seed}
+    training = {"recipe": data.to_recipe(crop_pct=crop_pct), "seed": seed}
     exact = {"multipliers": multipliers.to_request(), "config": network.config, "dataset": data.dataset}
     trial: Trial | None = None
     estimate: Estimate | None = None
@@ -86,20 +85,6 @@ def train(
         print_trial(trial)
         if not trial.ended:
             note(f"Watch: rdw trials watch {trial.id}")
-
-
-def _with_crop_pct(recipe: Any, crop_pct: float | None) -> Any:
-    """Return the recipe, or the preset of that name (None: `quick`), with that `crop_pct` unless it is None."""
-    if crop_pct is None:
-        return recipe
-    if not isinstance(recipe, dict):
-        name = recipe or "quick"
-        if name not in PRESET_NAMES:
-            raise ValueError(f"--recipe: {name!r} is no preset; use {', '.join(PRESET_NAMES)}, or a .json file")
-        from app.data.recipes import PRESETS  # needs the server's packages, unlike other commands
-
-        recipe = PRESETS[name].to_json()
-    return {**recipe, "crop_pct": crop_pct}
 
 
 def _print_estimate(estimate: "Estimate") -> None:

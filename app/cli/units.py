@@ -61,6 +61,17 @@ def read_name_or_file(text: str | None) -> Any:
     return parse_json_file(text) if text and text.endswith(".json") else text
 
 
+def parse_weight_source(text: str) -> Any:
+    """Parse a source of weights: `scratch`, `timm`, or `KIND:NAME` with the kind trial, file or timm.
+
+    Raises: BadParameter.
+    """
+    kind, separator, name = text.partition(":")
+    if (kind in ("trial", "file", "timm") and name) or (text in ("scratch", "timm") and not separator):
+        return {kind: name} if separator else text
+    raise BadParameter(f"{text!r} is not trial:ID, file:PATH, timm:NAME, timm or scratch")
+
+
 def format_count(value: float | None) -> str:
     """Format a number with at most four digits: 99.5M."""
     if value is None:

@@ -147,6 +147,8 @@ class TrialResult:
     export_error: str | None = None
     estimate: EstimateError | None = None
     crop_pct: float | None = None  # of the evaluation; None in results from before it was recorded
+    init: dict[str, Any] | None = None  # what the network inherited; None for random weights
+    teacher: dict[str, Any] | None = None  # the teacher and its scores on the validation part
 
     def to_json(self) -> dict[str, Any]:
         """Convert to a flat object: keys of the test part start with `test_`; missing optional values are left out."""

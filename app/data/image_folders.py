@@ -63,18 +63,34 @@ def locate(folder: str, data_dir: Path) -> Path:
 
     Raises: FolderError if it does not exist or is outside of the data root.
     """
+    path = _locate("folder", folder, data_dir)
+    if not path.is_dir():
+        raise FolderError(f"There is no folder {folder!r} below the data root.")
+    return path
+
+
+def locate_file(file: str, data_dir: Path) -> Path:
+    """Return the path of a file below the data root.
+
+    Raises: FolderError if it does not exist or is outside of the data root.
+    """
+    path = _locate("file", file, data_dir)
+    if not path.is_file():
+        raise FolderError(f"There is no file {file!r} below the data root.")
+    return path
+
+
+def _locate(kind: str, name: str, data_dir: Path) -> Path:
     base = root(data_dir).resolve()
     try:
-        path = _resolve(base / folder)
-        exists = path.is_dir()
+        path = _resolve(base / name)
+        path.exists()
     except _LinkLoop:
-        raise FolderError(f"{folder!r} is a loop of symbolic links.") from None
+        raise FolderError(f"{name!r} is a loop of symbolic links.") from None
     except (OSError, ValueError):  # an invalid file name
-        raise FolderError(f"{folder!r} is not a valid folder name.") from None
+        raise FolderError(f"{name!r} is not a valid {kind} name.") from None
     if not path.is_relative_to(base) or path == base:
-        raise FolderError(f"{folder!r} is outside of the data root.")
-    if not exists:
-        raise FolderError(f"There is no folder {folder!r} below the data root.")
+        raise FolderError(f"{name!r} is outside of the data root.")
     return path
 
 

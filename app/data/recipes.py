@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from app.core.errors import InvalidRequest
 from app.core.json_scalars import JsonScalarsModel
 from app.data.builtin_datasets import Dataset, Task
 from app.data.preset_names import PresetName, is_for_detection
+from app.data.weight_sources import Distillation, WeightSource
 
 
 def _remove_default(schema: dict[str, Any]) -> None:
     """Remove a default from the OpenAPI document that depends on the baseline, so that no client sends it."""
     del schema["default"]
+
+
+InitialWeights = Annotated[
+    Annotated[WeightSource, Tag("<source>")] | Annotated[Literal["scratch", "timm"], Tag("<name>")],
+    Discriminator(lambda value: "<name>" if isinstance(value, str) else "<source>"),
+]
 
 
 class Recipe(JsonScalarsModel):
@@ -76,11 +83,34 @@ class Recipe(JsonScalarsModel):
     train_images: int | None = Field(
         None, ge=20, le=10_000_000, description="Number of training images, a fixed balanced subset; null: all."
     )
+    init: InitialWeights = Field(
+        "scratch",
+        description="Initial weights: random ones (`scratch`), timm's of the baseline (`timm`), or of another source. "
+        "A smaller network takes evenly spaced channels of each layer and the first blocks of each stage.",
+    )
+    distill: Distillation | None = Field(
+        None, description="A trained network whose logits the classifier learns besides the labels; null: labels only."
+    )
+    freeze_epochs: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Epochs at the beginning that train the classifier (of a detector all but the backbone) alone; as "
+        "many as `epochs`: a linear probe.",
+    )
+    layer_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Factor of the learning rate from each layer to the one before it (timm); null: one rate.",
+    )
 
     @model_validator(mode="after")
-    def _check_warmup(self) -> Recipe:
+    def _check_epochs(self) -> Recipe:
         if self.warmup_epochs > self.epochs:
             raise ValueError("warmup_epochs must not exceed epochs")
+        if self.freeze_epochs > self.epochs:
+            raise ValueError("freeze_epochs must not exceed epochs")
         return self
 
     @classmethod
@@ -106,8 +136,25 @@ class Recipe(JsonScalarsModel):
             if name not in _ADDED_LATER or value != type(self).model_fields[name].default
         }
 
+    @property
+    def sources(self) -> list[WeightSource]:
+        """The trained weights that the training uses."""
+        init = [self.init] if isinstance(self.init, WeightSource) else []
+        return init + ([self.distill.teacher] if self.distill else [])
 
-_ADDED_LATER = ("lr_batch", "schedule", "decay", "decay_epochs", "crop", "colour_jitter", "randaugment", "crop_pct")
+    def describe_start(self) -> str:
+        """Say in words what the training starts from and learns from; empty if it is random weights and labels."""
+        parts = [f"initialised with {self.init}"] if isinstance(self.init, WeightSource) else []
+        if self.distill:
+            options = f"temperature {self.distill.temperature:g}, weight {self.distill.weight:g}"
+            parts.append(f"distilled from {self.distill.teacher} ({options})")
+        return " and ".join(parts)
+
+
+_ADDED_LATER = (
+    "lr_batch", "schedule", "decay", "decay_epochs", "crop", "colour_jitter", "randaugment", "crop_pct", "init",
+    "distill", "freeze_epochs", "layer_decay",
+)  # fmt: skip
 
 _TINYNET = Recipe(
     epochs=450,
@@ -135,6 +182,8 @@ _CLASSIFICATION_OPTIONS_OFF = {
     "colour_jitter": 0.0,
     "randaugment": None,
     "crop_pct": 1.0,
+    "distill": None,
+    "layer_decay": None,
 }  # options that detectors do not support, with the values that turn them off
 
 _TINYNET_CROP_PCT = 0.875  # that of the published TinyNets, also in timm

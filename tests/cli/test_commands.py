@@ -121,6 +121,18 @@ def test_crop_pct_option_overrides_the_recipe(rdw: Rdw, tmp_path: Path) -> None:
     assert "unknown" in error and "digits-smoke" in error
 
 
+def test_sources_of_weights_override_the_recipe(rdw: Rdw) -> None:
+    train = ("train", "small", "--dataset", "digits", "--recipe", "digits-smoke")
+
+    recipe = rdw.json(*train, "--init", "scratch", "--seed", "5")["recipe"]
+
+    assert (recipe["epochs"], recipe["init"]) == (2, "scratch")
+    _, error = rdw.both(*train, "--distill", "timm:resnet18", code=2)
+    assert "timm's weights of resnet18 have 1,000 classes, digits has 10" in error
+    _, error = rdw.both(*train, "--init", "weights.safetensors", code=2)
+    assert "trial:ID, file:PATH, timm:NAME" in error
+
+
 def test_dry_run_starts_no_training(rdw: Rdw) -> None:
     before = len(rdw.json("trials", "list"))
 

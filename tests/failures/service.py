@@ -135,15 +135,15 @@ def service_settings(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]
         yield {"RDW_WORKERS": "1", "RDW_DATABASE_URL": database, "RDW_BROKER_URL": broker}
 
 
-def start_trial(service: Service) -> str:
+def start_trial(service: Service, **recipe: Any) -> str:
     """Request a trial and wait until it has finished an epoch, before its end."""
-    trial = request_trial(service)
+    trial = request_trial(service, **recipe)
     wait_for(lambda: (service.get(f"/v1/trials/{trial}")["progress"] or {}).get("epoch", 0) >= 2, service.log)
     return trial
 
 
-def request_trial(service: Service) -> str:
-    body = {"architecture": SMALL, "dataset": "digits", "recipe": RECIPE, "seed": next(_seeds)}
+def request_trial(service: Service, **recipe: Any) -> str:
+    body = {"architecture": SMALL, "dataset": "digits", "recipe": {**RECIPE, **recipe}, "seed": next(_seeds)}
     return str(service.post("/v1/trials", body)["id"])
 
 

@@ -68,6 +68,22 @@ def test_trial_resumes_from_checkpoint_after_worker_kill(service: Service, trial
 
 
 @pytest.mark.exhaustive
+def test_trial_with_inherited_weights_and_teacher_resumes_after_worker_kill(service: Service) -> None:
+    source = {"trial": request_trial(service, epochs=2)}
+    service.wait_for_trial(source["trial"])
+    trial = start_trial(service, init=source, distill={"teacher": source})
+    (worker,) = service.children("celery")
+
+    os.kill(worker, signal.SIGKILL)
+    ended = service.wait_for_trial(trial)
+
+    assert (ended["state"], ended["attempt"]) == ("completed", 2), ended["error"]
+    assert ended["result"]["init"]["sha256"] == ended["result"]["teacher"]["sha256"]
+    reported = epochs_reported(service, trial)
+    assert reported == sorted(set(reported)), "no epoch that had ended was trained again"
+
+
+@pytest.mark.exhaustive
 def test_stopped_worker_hands_its_trial_back(service: Service, trial: str) -> None:
     (worker,) = service.children("celery")
 

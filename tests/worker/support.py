@@ -18,6 +18,7 @@ from worker.data.loading import Splits, load
 from worker.devices import Device
 from worker.training.classification import Classification
 from worker.training.loop import train
+from worker.training.pretrained import Pretrained
 
 SMALL = Architecture(
     "small",
@@ -89,10 +90,13 @@ def train_small(
     should_stop: Callable[[], bool] = lambda: False,
     device: Device = CPU,
     loaders: int = 1,
+    init: Pretrained | None = None,
+    teacher: Pretrained | None = None,
 ) -> TrialResult:
     """Train a classifier, by default the tiny network on 200 digits."""
     splits = splits or digits(200)
-    task = Classification(config, recipe, splits, device, loaders)
+    load_init = None if init is None else lambda: init
+    task = Classification(config, recipe, splits, device, loaders, init=load_init, teacher=teacher)
     return train(
         task,
         recipe,

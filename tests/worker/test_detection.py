@@ -19,8 +19,10 @@ from tests.worker.scenery import articles_on_photos, first_scenes
 from tests.worker.support import CPU, load_weights
 from tests.worker.test_training import comparable, equal_weights, stop_at
 from worker.data.scenes import Scenes, SceneSplits
+from worker.networks import build
 from worker.training.detection import Batch, Detection, augment, average_precision
 from worker.training.loop import BatchIndices, Diverged, TrainingStopped, train
+from worker.training.pretrained import LoadWeights, Pretrained
 from worker.training.ssdlite import SSDLite, Target
 
 DETECTOR = Config(
@@ -52,10 +54,16 @@ def as_detections(targets: list[Target]) -> list[Target]:
 
 
 def train_detector(
-    folder: Path, recipe: Recipe, scenes: SceneSplits, *, config: Config = SMALL_DETECTOR, **options: Any
+    folder: Path,
+    recipe: Recipe,
+    scenes: SceneSplits,
+    *,
+    config: Config = SMALL_DETECTOR,
+    init: LoadWeights | None = None,
+    **options: Any,
 ) -> TrialResult:
     arguments = {"on_progress": lambda _: None, "should_stop": lambda: False, **options}
-    task = Detection(config, recipe_for(ARTICLES_ON_PHOTOS, recipe, ""), scenes, CPU)
+    task = Detection(config, recipe_for(ARTICLES_ON_PHOTOS, recipe, ""), scenes, CPU, init=init)
     return train(task, recipe, 0, device=CPU, folder=folder, weights_file=folder / "weights.pt", **arguments)
 
 
@@ -244,6 +252,22 @@ def test_repeated_and_resumed_trainings_are_bit_identical(tmp_path: Path) -> Non
     assert comparable(one) == comparable(other) == comparable(resumed)
     for folder in ("other", "stopped"):
         assert equal_weights(load_weights(tmp_path / "one"), load_weights(tmp_path / folder))
+
+
+def test_frozen_backbone_keeps_the_weights_of_a_classifier(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    config = replace(SMALL_DETECTOR, num_classes=7)
+    source = Pretrained("a classifier", "0" * 64, build(config), config)
+    recipe = Recipe(epochs=1, batch_size=8, freeze_epochs=1)
+
+    result = train_detector(tmp_path, recipe, first_scenes(articles_on_photos(), 24), init=lambda: source)
+
+    assert result.init is not None
+    assert result.init["sha256"] == source.sha256
+    trained = load_weights(tmp_path)
+    for name, weight in source.network.named_parameters():
+        if f"backbone.{name}" in trained:
+            assert torch.equal(trained[f"backbone.{name}"], weight), name
 
 
 def test_divergence_is_reported_with_epoch_and_step(tmp_path: Path) -> None:

@@ -327,6 +327,8 @@ def test_result_records_environment_as_plain_data(tmp_path: Path) -> None:
 
 
 OTHER_VALUES: dict[str, Any] = {
+    "freeze_epochs": 1,
+    "layer_decay": 0.5,
     "epochs": 2,
     "batch_size": 64,
     "optimizer": "rmsprop",
@@ -389,7 +391,8 @@ def test_crop_pct_changes_the_evaluation_alone(tmp_path: Path) -> None:
 
 
 def test_every_recipe_option_is_tested() -> None:
-    assert {*OTHER_VALUES, "decay", "decay_epochs", "ema_decay", "crop_pct"} == set(Recipe.model_fields)
+    elsewhere = {"decay", "decay_epochs", "ema_decay", "crop_pct", "init", "distill"}
+    assert {*OTHER_VALUES, *elsewhere} == set(Recipe.model_fields)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+from timm.task.distillation import LogitDistillationTask
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,7 +19,10 @@ from worker.data.preprocessing import NetworkInputs, Normalisation
 from worker.devices import Device
 from worker.networks import build
 from worker.training.evaluation import ClassificationScore, evaluate, rank_hits
-from worker.training.loop import BatchIndices
+from worker.training.inheritance import initialise
+from worker.training.loop import BatchIndices, run_checks
+from worker.training.pretrained import LoadWeights, Pretrained
+from worker.training.teacher import Teacher, distillation_task
 
 Batch = tuple[Tensor, Tensor]
 
@@ -25,18 +30,36 @@ Batch = tuple[Tensor, Tensor]
 class Classification:
     """A classifier, its images and its loss; implements `worker.training.loop.Task`.
 
-    Raises: ValueError if the config and the data have different numbers of classes.
+    `init` loads the initial weights, if they are not random, and `teacher` is what `recipe.distill` distils.
+    Raises: SourceError if the teacher has other classes; ValueError if the config and the data have different numbers
+    of classes.
     """
 
     metric = "top1"
 
-    def __init__(self, config: Config, recipe: Recipe, splits: Splits, device: Device, loaders: int = 1) -> None:
+    def __init__(
+        self,
+        config: Config,
+        recipe: Recipe,
+        splits: Splits,
+        device: Device,
+        loaders: int = 1,
+        *,
+        init: LoadWeights | None = None,
+        teacher: Pretrained | None = None,
+    ) -> None:
         if config.num_classes != splits.num_classes:
             raise ValueError(f"the network has {config.num_classes} classes, the data {splits.num_classes}")
         self._config, self._recipe, self._device, self._classes = config, recipe, device, splits.classes
         self.train_images = len(splits.train)
         self.identity = {"config": config.to_json(), "data": splits.digest}
         normalisation = Normalisation.from_images(splits.train, config.in_chans)
+        self._init = init
+        self._teacher: Teacher | None = None
+        self._distillation: LogitDistillationTask | None = None
+        if teacher is not None:
+            self._teacher = Teacher(teacher, splits, normalisation, device)
+            self.identity["teacher"] = teacher.sha256
         self.provenance = {**splits.provenance(), "normalisation": normalisation.to_json()}
         self._parts = {
             name: NetworkInputs(
@@ -60,22 +83,40 @@ class Classification:
         )
 
     def build(self) -> nn.Module:
-        return build(self._config, drop_rate=self._recipe.dropout, drop_path_rate=self._recipe.drop_path)
+        network = build(self._config, drop_rate=self._recipe.dropout, drop_path_rate=self._recipe.drop_path)
+        if self._teacher is not None:
+            self._distillation = distillation_task(network, self._teacher, self._recipe)
+        return network
+
+    def prepare(
+        self, network: nn.Module, order: list[BatchIndices], check_stop: Callable[[], None]
+    ) -> dict[str, dict[str, Any]]:
+        reports = {}
+        if self._init is not None:
+            source = self._init()
+            images = (self._device.place(images) for images, _ in run_checks(self.batches(order), check_stop))
+            reports["init"] = initialise(network, self._config, source, self._classes, images)
+        if self._teacher is not None:
+            reports["teacher"] = self._teacher.check(self._evaluation_batches("validation", check_stop))
+        return reports
 
     def batches(self, order: list[BatchIndices]) -> Iterator[Batch]:
         return self._loader.batches([BatchRequest("train", batch.images, batch.seed) for batch in order])
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         images, labels = (self._device.place(tensor) for tensor in batch)
-        logits = network(images)
+        if self._distillation is not None:  # of this network
+            output = self._distillation(images, labels)
+            loss, logits = output["loss"], output["output"]
+        else:
+            logits = network(images)
+            loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self._recipe.label_smoothing)
         hits = rank_hits(logits.detach(), labels)
-        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self._recipe.label_smoothing)
         return loss, {"accuracy": hits[:, 0].sum(), "top5": hits.sum()}
 
     def score(self, network: nn.Module, part: Part, check_stop: Callable[[], None]) -> ClassificationScore:
         return evaluate(network, self._evaluation_batches(part, check_stop), self._classes)
 
     def _evaluation_batches(self, part: Part, check_stop: Callable[[], None]) -> Iterator[Batch]:
-        for images, labels in self._loader.all_batches(part):
-            check_stop()
+        for images, labels in run_checks(self._loader.all_batches(part), check_stop):
             yield self._device.place(images), labels

@@ -21,7 +21,9 @@ from app.scaling.network import Config
 from worker.data.preprocessing import NetworkInputs, Normalisation, draw_flips, draw_shifts, flip, shift
 from worker.data.scenes import SceneSplits
 from worker.devices import Device
-from worker.training.loop import BatchIndices
+from worker.training.inheritance import initialise
+from worker.training.loop import BatchIndices, run_checks
+from worker.training.pretrained import LoadWeights
 from worker.training.ssdlite import SSDLite, Target
 
 _EVALUATION_BATCH = 64
@@ -81,12 +83,22 @@ class Batch:
 class Detection:
     """An SSDLite detector, its scenes and its loss; implements `worker.training.loop.Task`.
 
+    `init` loads the initial weights of the backbone, if they are not random.
     Raises: ValueError if the config and the data have different numbers of classes.
     """
 
     metric = "map"
 
-    def __init__(self, config: Config, recipe: Recipe, scenes: SceneSplits, device: Device) -> None:
+    def __init__(
+        self,
+        config: Config,
+        recipe: Recipe,
+        scenes: SceneSplits,
+        device: Device,
+        *,
+        init: LoadWeights | None = None,
+    ) -> None:
+        self._init = init
         self._classes = scenes.classes
         if config.num_classes != scenes.num_classes:
             raise ValueError(f"the network has {config.num_classes} classes, the data {scenes.num_classes}")
@@ -103,6 +115,14 @@ class Detection:
 
     def build(self) -> nn.Module:
         return SSDLite(self._config, self._recipe.drop_path)
+
+    def prepare(
+        self, network: nn.Module, order: list[BatchIndices], check_stop: Callable[[], None]
+    ) -> dict[str, dict[str, Any]]:
+        if self._init is None:
+            return {}
+        images = (self._device.place(batch.images) for batch in run_checks(self.batches(order), check_stop))
+        return {"init": initialise(network, self._config, self._init(), self._classes, images)}
 
     def batches(self, order: list[BatchIndices]) -> Iterator[Batch]:
         for indices in order:

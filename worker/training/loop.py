@@ -6,11 +6,11 @@ import logging
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from timm.utils import ModelEmaV3
@@ -22,11 +22,14 @@ from app.data.recipes import Recipe
 from worker.devices import Device
 from worker.training import checkpoints
 from worker.training.chance import ChanceTest
-from worker.training.optimizer import create_optimizer, create_scheduler
+from worker.training.optimizer import create_optimizer, create_scheduler, freeze_body
 
 log = logging.getLogger("rdw.worker")
 
+Item = TypeVar("Item")
+
 _REPORT_SECONDS = 2.0
+_ESTIMATION_IMAGES = 2048  # of which the statistics of inherited batch norms are estimated
 
 
 class TrainingStopped(Exception):
@@ -92,6 +95,14 @@ class Task(Protocol):
     def build(self) -> nn.Module:
         """Build the network with weights from torch's global random generator."""
 
+    def prepare(
+        self, network: nn.Module, order: list[BatchIndices], check_stop: Callable[[], None]
+    ) -> dict[str, dict[str, Any]]:
+        """Give a new network its initial weights and check its teacher; return the reports `init` and `teacher`.
+
+        `order` are the batches on whose images the statistics of batch norms are estimated.
+        """
+
     def batches(self, order: list[BatchIndices]) -> Iterator[Any]:
         """Yield augmented batches, which are the same for the same order."""
 
@@ -119,6 +130,7 @@ class TrainingRun:
     epoch: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    start: dict[str, dict[str, Any]] = field(default_factory=dict)  # the reports of `Task.prepare`
 
     def to_checkpoint(self) -> dict[str, Any]:
         return {
@@ -132,6 +144,7 @@ class TrainingRun:
             "epoch": self.epoch,
             "seconds": self.seconds,
             "history": self.history,
+            "start": self.start,
         }
 
     def resume(self, checkpoint: dict[str, Any]) -> None:
@@ -144,6 +157,7 @@ class TrainingRun:
         if checkpoint["environment"] != self.environment:
             self.previous_environments = [*checkpoint["earlier"], checkpoint["environment"]]
         self.epoch, self.seconds, self.history = (checkpoint[name] for name in ("epoch", "seconds", "history"))
+        self.start = checkpoint.get("start", {})  # earlier releases had none
 
 
 def train(
@@ -162,21 +176,24 @@ def train(
 
     The same arguments give the same bits on the same machine with the same number of threads, even if the training was
     stopped and resumed. With `until_epoch`, a training that is not complete after that epoch raises RungReached.
-    Raises: RungReached, TrainingStopped, Diverged, InvalidNetwork; DataError if images have become unreadable.
+    Raises: RungReached, TrainingStopped, Diverged, InvalidNetwork; DataError if images have become unreadable;
+    SourceError if the initial weights or the teacher cannot be used.
     """
     torch.use_deterministic_algorithms(True)
     device.reset_peak_memory()
     run = _start_run(task, recipe, seed, device)
     file = folder / "checkpoint.pt"
     checkpoint = checkpoints.load(file)
-    if checkpoint is not None and checkpoint["of"] == run.identity:
-        run.resume(checkpoint)
-        log.info("resumed after epoch %s of %s", run.epoch, recipe.epochs)
 
     def check_stop() -> None:
         if should_stop():
             raise TrainingStopped
 
+    if checkpoint is not None and checkpoint["of"] == run.identity:
+        run.resume(checkpoint)
+        log.info("resumed after epoch %s of %s", run.epoch, recipe.epochs)
+    else:
+        _prepare(run, task, seed, check_stop)
     while run.epoch < recipe.epochs:
         if until_epoch is not None and run.epoch >= until_epoch:
             raise RungReached(run.epoch, run.history[-1]["validation_accuracy"])
@@ -206,6 +223,20 @@ def _start_run(task: Task, recipe: Recipe, seed: int, device: Device) -> Trainin
     )
 
 
+def _prepare(run: TrainingRun, task: Task, seed: int, check_stop: Callable[[], None]) -> None:
+    order = _shuffle_batches(run, task.train_images, seed)
+    run.start = task.prepare(run.network, order[: max(1, _ESTIMATION_IMAGES // run.recipe.batch_size)], check_stop)
+    if run.ema and "init" in run.start:
+        run.ema.module.load_state_dict(run.network.state_dict())
+
+
+def run_checks(batches: Iterable[Item], check_stop: Callable[[], None]) -> Iterator[Item]:
+    """Yield the batches, and call `check_stop`, which may raise, before each."""
+    for batch in batches:
+        check_stop()
+        yield batch
+
+
 def _shuffle_batches(run: TrainingRun, images: int, seed: int) -> list[BatchIndices]:
     """Return the batches of the current epoch, which depend on the seed and the epoch only."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + run.epoch)
@@ -226,6 +257,8 @@ def _train_epoch(
     start = last_report = time.monotonic()
     metrics = _EpochMetrics(run)
     run.network.train()
+    if run.recipe.freeze_epochs:
+        freeze_body(run.network, is_frozen=run.epoch < run.recipe.freeze_epochs)
     for step, (indices, batch) in enumerate(zip(order, task.batches(order), strict=True)):
         check_stop()
         total_step = run.epoch * run.steps_per_epoch + step
@@ -314,6 +347,8 @@ def _finish(run: TrainingRun, task: Task, weights_file: Path, check_stop: Callab
         seconds=run.seconds,
         history=run.history,
         crop_pct=run.recipe.crop_pct,
+        init=run.start.get("init"),
+        teacher=run.start.get("teacher"),
         environment={**run.environment, **previous},
     )
 

@@ -8,17 +8,41 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler, StepLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from app.data.recipes import Recipe
+from worker.training.ssdlite import SSDLite
 
 
 def create_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
     """Create AdamW, or RMSProp with TensorFlow's semantics; biases and norms do not decay."""
-    create = partial(create_optimizer_v2, network, lr=recipe.highest_lr, weight_decay=recipe.weight_decay)
+    create = partial(
+        create_optimizer_v2,
+        network,
+        lr=recipe.highest_lr,
+        weight_decay=recipe.weight_decay,
+        layer_decay=recipe.layer_decay,
+    )
     if recipe.optimizer == "rmsprop":
         return create(opt="rmsproptf", alpha=0.9, momentum=0.9, eps=1e-3)  # the paper's values
     return create(opt="adamw")
+
+
+def freeze_body(network: nn.Module, *, is_frozen: bool) -> None:
+    """Freeze or unfreeze all but the classifier, of a detector the backbone. Frozen batch norms keep their statistics.
+
+    An optimizer leaves frozen parameters as they are, since they get no gradients.
+    """
+    if isinstance(network, SSDLite):
+        body = set(network.backbone.modules())
+    else:
+        body = set(network.modules()) - set(network.get_classifier().modules())  # type: ignore[operator]
+    for module in body:
+        for parameter in module.parameters(recurse=False):
+            parameter.requires_grad_(not is_frozen)
+        if is_frozen and isinstance(module, _BatchNorm):
+            module.eval()
 
 
 def create_scheduler(optimizer: Optimizer, recipe: Recipe, steps_per_epoch: int) -> Scheduler:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select, type_coerce, update
+from sqlalchemy import ColumnElement, String, and_, cast, delete, exists, func, or_, select, type_coerce, update
 
 from app.core.deletion import Listed
 from app.core.studies import StudyState
@@ -123,9 +123,10 @@ class Studies(Repository):
         return bool(self.session.scalar(select(exists().where(condition, StudyRow.owner.is_distinct_from(owner)))))
 
     def ids_of_trial(self, trial_id: str) -> Listed:
-        """List the studies that the trial belongs to, oldest first."""
+        """List the studies that the trial belongs to, or whose recipe takes its weights, oldest first."""
         its_studies = select(StudyTrialRow.study_id).where(StudyTrialRow.trial_id == trial_id)
-        return self.list_ids(StudyRow, StudyRow.id.in_(its_studies))
+        is_source = and_(StudyRow.state != StudyState.CANCELLED, cast(StudyRow.recipe, String).contains(trial_id))
+        return self.list_ids(StudyRow, or_(StudyRow.id.in_(its_studies), is_source))
 
     def of_observation(self, row: ObservationRow) -> list[StudyRow]:
         """Return the studies that the observation belongs to, locked until the commit."""

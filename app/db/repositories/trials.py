@@ -14,9 +14,11 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
+    String,
     and_,
     bindparam,
     case,
+    cast,
     delete,
     exists,
     func,
@@ -282,6 +284,10 @@ class Trials(Repository):
     def ids_on_dataset(self, dataset: str, states: Collection[TrialState]) -> Listed:
         """List the trials on a data set that are in these states, oldest first."""
         return self.list_ids(TrialRow, TrialRow.dataset == dataset, TrialRow.state.in_(states))
+
+    def ids_with_source(self, source: str, states: Collection[TrialState]) -> Listed:
+        """List the trials in these states whose recipe takes weights of the trial `source`, oldest first."""
+        return self.list_ids(TrialRow, TrialRow.state.in_(states), cast(TrialRow.recipe, String).contains(source))
 
     def ids_predicted_by(self, predictor: PredictorRow) -> Listed:
         """List the trials whose accuracy this version predicted, oldest first."""

@@ -9,7 +9,6 @@ from fastapi.concurrency import run_in_threadpool
 
 from app.core.trials import TrialState
 from app.data.builtin_datasets import BUILT_IN, Dataset
-from app.data.recipes import recipe_for
 from app.http import openapi_examples
 from app.http.auth import READ, check_scope, count_training
 from app.http.dependencies import open_read, open_write
@@ -39,7 +38,7 @@ from app.services.catalog import architectures, datasets
 from app.services.predictors.lookup_cache import CatalogCache
 from app.services.predictors.store import ResolvedPredictor
 from app.services.recommendations import ScalingResult
-from app.services.trials import requests
+from app.services.trials import requests, sources
 
 router = APIRouter(prefix="/v1", tags=["scale"], responses=RESPONSES, route_class=ComputeRoute)
 
@@ -187,12 +186,15 @@ def _prepare_training(
 
 
 def _train(result: ScalingResult, dataset: Dataset, body: ScaleRequest, train: TrainSpec, request: Request) -> Response:
-    recipe = recipe_for(dataset, train.recipe, "/train/recipe", result.recommendation.architecture.name)
-    plan = recommendations.plan_training(result, dataset, recipe, train.seed)
-    answer = ScaleResponse.of(result)
+    answer, baseline = ScaleResponse.of(result), result.recommendation.architecture
     with open_write(request)(send=request.app.state.jobs.send) as work:
+        recipe = sources.resolve_recipe(
+            work, request.app.state.settings.data_dir, dataset, train.recipe, "/train/recipe", baseline.baseline,
+            baseline.name,
+        )  # fmt: skip
         if isinstance(body.architecture, str):
             architectures.require_trainable(work, _catalog(request).architecture(body.architecture))
+        plan = recommendations.plan_training(result, dataset, recipe, train.seed)
         if train.validate_only:
             answer.estimate = EstimateItem.model_validate(requests.estimate(work, plan))
             return respond_with(answer)

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request, Response
 
 from app.core.figures import FigureFormat, FigureName
 from app.core.studies import RefitPolicy, Sampler
-from app.data.recipes import recipe_for
 from app.db.repositories.observations import StudyObservation
 from app.db.tables import StudyRow
 from app.db.unit_of_work import UnitOfWork
@@ -30,6 +29,7 @@ from app.http.dependencies import (
     NameQuery,
     ReadUow,
     RequestId,
+    SettingsDep,
     WriteUow,
     example_path,
     open_read,
@@ -63,6 +63,7 @@ from app.services.catalog import architectures, datasets
 from app.services.predictors import store
 from app.services.studies import family, lifecycle, refit, studies
 from app.services.studies import front as fronts
+from app.services.trials import sources
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=RESPONSES, route_class=ApiRoute)
 
@@ -80,7 +81,7 @@ _MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "csv": "text/csv"}
 )
 @takes_long
 def create_study(
-    body: NewStudy, work: WriteUow, catalog: CatalogDep, response: Response
+    body: NewStudy, work: WriteUow, catalog: CatalogDep, settings: SettingsDep, response: Response
 ) -> StudyDetail | EstimateResponse:
     """Create a study and sample its networks; training begins when the study is started.
 
@@ -94,7 +95,9 @@ def create_study(
         name=body.name,
         architecture=architecture,
         dataset=dataset,
-        recipe=recipe_for(dataset, body.recipe, "/recipe", architecture.name),
+        recipe=sources.resolve_recipe(
+            work, settings.data_dir, dataset, body.recipe, "/recipe", architecture.baseline, architecture.name
+        ),
         space=body.space.to_space(),
         size=body.trials,
         seed=body.seed,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from app.core.settings import Settings
 from app.core.trials import TrialState
-from app.data.recipes import recipe_for
 from app.db.tables import EventRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.http import openapi_examples
@@ -45,7 +46,7 @@ from app.scaling.network import Config
 from app.services import recommendations
 from app.services.catalog import architectures, datasets
 from app.services.predictors.lookup_cache import CatalogCache
-from app.services.trials import artifacts, attempts, event_streams, requests
+from app.services.trials import artifacts, attempts, event_streams, requests, sources
 from app.services.trials.artifacts import Artifact
 
 router = APIRouter(prefix="/v1/trials", tags=["trials"], responses=RESPONSES, route_class=ApiRoute)
@@ -70,17 +71,21 @@ ArtifactName = Annotated[Artifact, example_path("log.csv")]
     dependencies=[TRAIN, COUNTS_AS_TRAINING],
 )
 def create_trial(
-    body: NewTrial, work: WriteUow, catalog: CatalogDep, response: Response, request_id: RequestId
+    body: NewTrial,
+    work: WriteUow,
+    catalog: CatalogDep,
+    settings: SettingsDep,
+    response: Response,
+    request_id: RequestId,
 ) -> TrialDetail | EstimateResponse:
     """Queue a training. If the same trial is unfinished or completed, it is returned instead; with 200 if completed.
 
     With `validate_only` nothing is queued, and the response is an estimate.
     """
+    plan = _plan(work, catalog, body, settings)
     if body.validate_only:
         response.status_code = 200
-        estimate = requests.estimate(work, _plan(work, catalog, body))
-        return EstimateResponse(estimate=EstimateItem.model_validate(estimate))
-    plan = _plan(work, catalog, body)
+        return EstimateResponse(estimate=EstimateItem.model_validate(requests.estimate(work, plan)))
     trial = requests.submit(work, plan, study_id=body.study, request_id=request_id, priority=body.priority)
     response.headers["Location"] = f"/v1/trials/{trial.id}"
     if trial.state == TrialState.COMPLETED:
@@ -164,7 +169,8 @@ def delete_trial(
 ) -> Response:
     """Delete a trial that has ended, with its observation and its files.
 
-    Without `force` a trial of a study is not deleted; the problem lists the studies in `dependents`.
+    Without `force` a trial is not deleted if it belongs to studies, or unfinished trials or studies use its weights;
+    the problem lists them in `dependents`. If it is, those that use its weights fail.
     """
     deletion = requests.delete(work, id, force=force, dry_run=dry_run)
     if not dry_run:
@@ -219,15 +225,16 @@ def _data(event: EventRow) -> dict[str, Any]:
     return {**event.data, "at": event.created_at.isoformat()}
 
 
-def _plan(work: UnitOfWork, catalog: CatalogCache, body: NewTrial) -> requests.TrialPlan:
+def _plan(work: UnitOfWork, catalog: CatalogCache, body: NewTrial, settings: Settings) -> requests.TrialPlan:
     dataset = datasets.find(work, body.dataset)
+    resolve_recipe = partial(sources.resolve_recipe, work, settings.data_dir, dataset, body.recipe, "/recipe")
     if body.config is not None:
-        recipe = recipe_for(dataset, body.recipe, "/recipe")
-        return requests.TrialPlan(body.config.family, body.config.to_config("/config"), dataset, recipe, body.seed)
+        config = body.config.to_config("/config")
+        return requests.TrialPlan(body.config.family, config, dataset, resolve_recipe(config), body.seed)
     assert body.architecture is not None
     architecture = resolve_architecture(body.architecture, catalog.architecture)
+    recipe = resolve_recipe(architecture.baseline, architecture.name)
     if isinstance(body.architecture, str):
         architectures.require_trainable(work, architecture)
-    recipe = recipe_for(dataset, body.recipe, "/recipe", architecture.name)
     architecture = architecture.adapt(dataset.num_classes, dataset.in_chans)
     return recommendations.plan_training_at(architecture, body.to_multipliers(), dataset, recipe, body.seed)

@@ -118,6 +118,12 @@ class TrialResultItem(ResponseModel):
     export_error: str | None = Field(None, description="Why the export failed.")
     estimate: EstimateErrorItem | None = Field(None, description="The estimate before the training.")
     crop_pct: float | None = Field(None, description="Share of the images' side that was evaluated: see the recipe.")
+    init: dict[str, Any] | None = Field(
+        None, description="What was inherited from which source: parameters, and blocks and channels of each stage."
+    )
+    teacher: dict[str, Any] | None = Field(
+        None, description="The teacher, its SHA-256, and its scores on the validation part before the training."
+    )
 
 
 _FromValue = BeforeValidator(_plain)  # converts a domain value to JSON

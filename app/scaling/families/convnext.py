@@ -99,4 +99,7 @@ def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureM
     return ledger.scale(y)
 
 
-FAMILY = Family("convnext", tuple(_convnext(name) for name in _BASELINES), _BLOCKS, walk, check, timm)
+FAMILY = Family(
+    "convnext", tuple(_convnext(name) for name in _BASELINES), _BLOCKS, walk, check, timm,
+    block_name="stages.{}.blocks.{}".format,
+)  # fmt: skip

@@ -25,6 +25,8 @@ class Family:
     `walk` records a network's operators in a ledger in the order in which they run. `check` raises InvalidNetwork for a
     config that the family cannot build. `timm` returns the recipe by which stock timm builds the network with these
     rates of dropout and stochastic depth. `decode` reads timm's arch_def strings, in families that have them.
+    `block_name` returns the name of a block in timm's network, from the numbers of its stage and of the block within
+    that, both from 0; joined stages are one.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Family:
     check: Callable[[Config], None]
     timm: Callable[[Config, float, float], Recipe]
     decode: Callable[[list[list[str]]], tuple[Stage, ...]] | None = None
+    block_name: Callable[[int, int], str] = "blocks.{}.{}".format
 
 
 Block = Callable[[Ledger, FeatureMap, Stage, int], FeatureMap]

@@ -148,4 +148,10 @@ def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureM
     return y
 
 
-FAMILY = Family("regnet", tuple(_regnet(name) for name in _PARAMETERS), ("regnet",), walk, check, timm)
+def _block_name(stage: int, block: int) -> str:
+    return f"s{stage + 1}.b{block + 1}"
+
+
+FAMILY = Family(
+    "regnet", tuple(_regnet(name) for name in _PARAMETERS), ("regnet",), walk, check, timm, block_name=_block_name
+)

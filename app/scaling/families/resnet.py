@@ -51,7 +51,7 @@ def resnet(
 
 def resnet_family(name: str, baselines: tuple[Architecture, ...]) -> Family:
     """Return the family of that name, with these baselines, on timm's `ResNet`."""
-    return Family(name, baselines, tuple(_OUTPUT_FACTORS), walk, check, timm)
+    return Family(name, baselines, tuple(_OUTPUT_FACTORS), walk, check, timm, block_name=_block_name)
 
 
 def walk(config: Config, ledger: Ledger) -> None:
@@ -148,6 +148,10 @@ def _bottleneck(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> Fea
 def _inner_channels(channels: Channels, stage: Stage) -> Channels:
     """Return timm's floor(planes * base_width / 64) * cardinality."""
     return channels // _OUTPUT_FACTORS[stage.block] * int(_base_width(stage)) // _BASE_WIDTH * stage.groups
+
+
+def _block_name(stage: int, block: int) -> str:
+    return f"layer{stage + 1}.{block}"
 
 
 def _base_width(stage: Stage) -> float:

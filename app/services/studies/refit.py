@@ -69,7 +69,8 @@ def fit(work: UnitOfWork, study: StudyRow, k: int, because: str | None = None) -
     compared = None if active is None or is_invalid else store.load(work, active)
     decision = decide(predictor, compared, study.options.refit.gate)
     networks = f"{len(predictor.points)} networks of {len(study_front.observations)} observations"
-    provenance = f"Study {study.name!r} ({study.id}): {networks}.{f' {because}' if because else ''}"
+    notes = [f"Networks {start}." if (start := study.recipe.describe_start()) else "", because or ""]
+    provenance = " ".join([f"Study {study.name!r} ({study.id}): {networks}.", *filter(None, notes)])
     return Refit(study.id, predictor, decision, provenance)
 
 

@@ -120,7 +120,7 @@ def get_or_create(
     shared from now on. An unfinished trial takes the highest priority of its requests. If it is to wait at a rung and
     this request is for all epochs, it runs to the end. `role` is its role in the study. Does not commit.
     Raises: InvalidNetwork; InvalidRequest if the classifier does not fit the data set; NotFound or NotOwner for the
-    study.
+    study; Conflict if its networks start from other weights or have another teacher.
     """
     _check(plan)
     owner = work.caller.owner
@@ -204,9 +204,15 @@ def _change_once(work: UnitOfWork, trial_id: str, change: Callable[[UnitOfWork, 
 def _add_to_study(work: UnitOfWork, trial: TrialRow, plan: TrialPlan, study_id: str, role: Role) -> None:
     """Add the trial to the study, with its multipliers relative to the study's baseline if it is scaled from that.
 
-    Raises: NotFound for the study.
+    Raises: NotFound for the study; Conflict if its networks start from other weights or have another teacher.
     """
     study = require_found(work.studies.lock_against_deletion(study_id), "study", study_id)
+    if plan.recipe.describe_start() != study.recipe.describe_start():
+        its, own = (recipe.describe_start() or "trained from scratch" for recipe in (study.recipe, plan.recipe))
+        raise Conflict(
+            f"The networks of the study {study.name!r} are {its}, but this one would be {own}. Accuracies of both are "
+            "not fitted together: leave out `study`, or create another one."
+        )
     multipliers = plan.multipliers
     if multipliers is None or study.spec.scale(multipliers) != plan.config:
         multipliers = find_multipliers(study.spec, plan.config)
@@ -236,13 +242,17 @@ def delete(work: UnitOfWork, trial_id: str, *, force: bool, dry_run: bool = Fals
 
     With `dry_run`, only return what depends on it.
     Raises: NotFound; NotOwner; Forbidden if another key has requested it as well; IllegalTransition if it has not
-    ended; HasDependents without `force`, if it belongs to studies.
+    ended; HasDependents without `force`, if it belongs to studies, or trials or studies use its weights.
     """
     trial = lock_own(work, trial_id)
     require_unshared(work.caller, trial)
     if trial.state in lifecycle.UNFINISHED:
         raise IllegalTransition(f"The trial is {trial.state}: cancel it first.")
-    deletion = Deletion(f"The trial {trial.id}", {"studies": work.studies.ids_of_trial(trial.id)})
+    dependents = {
+        "studies": work.studies.ids_of_trial(trial.id),
+        "trials": work.trials.ids_with_source(trial.id, lifecycle.UNFINISHED),
+    }
+    deletion = Deletion(f"The trial {trial.id}", dependents)
     if dry_run:
         return deletion
     deletion.refuse_unless(force)
