@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from selenium.webdriver import Keys
 
 from tests.browser.support import Page, Service
 
@@ -35,6 +36,8 @@ def test_a_study_from_the_form_to_its_figures(page: Page, alone: Service) -> Non
 
     page.until(lambda: page.text("h1") == HOSTILE, "the study's own page")
     assert page.driver.title == f"{HOSTILE} · rdw"
+    page.wait_for_text("No training has completed yet.")
+    page.find("#figures summary").click()
     page.wait_for_text("different costs or more", "#figure-predictor-curve")
     study = page.driver.current_url.rpartition("/")[2]
     page.press("Start")
@@ -45,7 +48,19 @@ def test_a_study_from_the_form_to_its_figures(page: Page, alone: Service) -> Non
 
     drawn = "return document.querySelector('#figure-accuracy-against-flops img').naturalWidth"
     page.until(lambda: page.run(drawn) > 100, "the figure is there, without a reload")
-    page.wait_for_text("Hypervolume")
+    titles = {
+        "Front: accuracy against multiply-adds",
+        "Hypervolume of the front, in decades of multiply-adds × accuracy",
+    }
+    page.until(lambda: {t.text for t in page.find_all("figcaption > span:first-child")} >= titles, "charts")
+    page.find(".plot").send_keys(Keys.END)
+    page.wait_for_text("71.0 % at", ".chart .readout-line")
+    hypervolume = alone.get(f"/v1/studies/{study}/front")["hypervolume"]
+    page.find_all(".plot")[1].send_keys(Keys.END)
+    page.until(
+        lambda: f"Hypervolume {hypervolume:.3f}" in page.find_all(".chart .readout-line")[1].text,
+        "the last hypervolume",
+    )
     page.wait_for_text("1.00")  # the correlation of r
     page.press("Refit the predictor")
     page.wait_for_text("Version 1")
@@ -78,7 +93,7 @@ def test_a_predictor_is_rolled_back(page: Page, service: Service) -> None:
     page.button("Activate version 2 of tinynet_d on digits")
     page.open(service, f"#/predictors/{versions[0]}")
     page.wait_for_text("Active.")
-    page.until(lambda: page.find_all("path.line.r"), "its curve is drawn")
+    page.until(lambda: len(page.find_all(".plot canvas")) == 3, "its curves are drawn")
 
 
 @pytest.mark.parametrize("route", ["#/trials/" + "0" * 32, "#/studies/" + "0" * 32, "#/predictors/none"])
