@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 def test_unit_tests_of_the_modules_pass() -> None:
     node = shutil.which("node")
     if node is None:
-        skip_without("node 20 or newer (apt install nodejs)")
+        skip_without("node 18 or newer (apt install nodejs)")
     run = subprocess.run(
         [node, "--test", *map(str, sorted(HERE.glob("*.test.mjs")))],
         capture_output=True,

@@ -3,8 +3,8 @@
 // chart({ title, x, y, height, onPick, signal }); an axis: { label, text, tick, log, whole, min, max }.
 // show({ series, mark, beyond, diagonal, label }); a series: { label, color, line, dash, dots, items }, where `dots` is
 // "filled", "hollow" or nothing, and an item: { x, y, low, high, text, href, letter }. An item with `href` is opened by
-// a click or Enter; a click elsewhere calls `onPick` with its x. `mark`: { x, y, color }. `beyond`: ranges of x that are
-// shaded.
+// a click or Enter; a click elsewhere calls `onPick` with its x. `mark`: { x, y, color }. `beyond`: ranges of x to
+// shade.
 
 import uPlot from "../assets/uPlot.esm.js";
 import { envelope, nearest, toCsv, withRoom } from "./chart-data.js";
@@ -18,7 +18,7 @@ const FONT = "12px system-ui, sans-serif";
 const BOLD = `bold ${FONT}`;
 const REACH = 24; // px from the pointer to a point
 const DRAG = 4; // px that tell a drag from a click
-const PX_PER_TICK = { x: 70, y: 32 };
+const PX_PER_TICK = { x: 48, y: 32 };
 const HEADING = 26; // px of the title in exported pictures
 
 export function chart({ title, x, y, height = 230, onPick, signal }) {
@@ -384,7 +384,8 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
     labels.text(8, -9, title, { fill: colour("ink"), anchor: "start", font: BOLD });
     drawGround(content, area);
     drawContent(content, area);
-    const clip = `<clipPath id="area"><rect x="${area.left}" y="${area.top}" width="${area.width}" height="${area.height}"/></clipPath>`;
+    const { left, top, width, height: tall } = area;
+    const clip = `<clipPath id="area"><rect x="${left}" y="${top}" width="${width}" height="${tall}"/></clipPath>`;
     const shapes = [
       `<g transform="translate(0 ${HEADING})">`,
       clip,

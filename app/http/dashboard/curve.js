@@ -60,10 +60,11 @@ function content({ name, title, text }, { curve, points, published }, { min, max
     letter: letterOf(p.name),
     text: `${p.name ?? "network"} at ratio ${significant(p.c)}: ${text(p[name])}`,
   });
+  const place = ({ x, y }) => `${text(y)} at ratio ${significant(x)}`;
   const inside = (p) => p.c >= min && p.c <= max && p[name] !== null && p[name] !== undefined;
   const dots = (label, kind, all) => ({ label, color: name, dots: kind, items: all.filter(inside).map(toItem) });
   return {
-    label: `${title}, from ${text(line[0].y)} at ratio ${significant(line[0].x)} to ${text(line.at(-1).y)} at ratio ${significant(line.at(-1).x)}`,
+    label: `${title}, from ${place(line[0])} to ${place(line.at(-1))}`,
     series: [
       { label: "curve and 90 % band", color: name, line: true, items: line },
       dots(

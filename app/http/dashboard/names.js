@@ -42,5 +42,6 @@ export const networks = (predictor) =>
 
 export function predictorName(predictor) {
   if (predictor.id === PUBLISHED) return `Published TinyNets on ${datasetName(predictor.dataset)}`;
-  return `${predictor.name ?? networkName(predictor.architecture)} on ${datasetName(predictor.dataset)}, version ${predictor.version}`;
+  const { name, architecture, dataset, version } = predictor;
+  return `${name ?? networkName(architecture)} on ${datasetName(dataset)}, version ${version}`;
 }

@@ -28,7 +28,8 @@ export function predictorCurve({ min, max, onPick, signal }) {
         if (drawn !== wanted) return;
         chart.data({ curve, points: version.points, published: published.points });
         origin.replaceChildren(
-          `A click sets the budget, a drag zooms. The bands cover 90 %; shaded areas have no data. A to E are the published TinyNets. Predictor: ${predictorName(version)}, ${networks(version)}. `,
+          "A click sets the budget, a drag zooms. The bands cover 90 %; shaded areas have no data. A to E are the ",
+          `published TinyNets. Predictor: ${predictorName(version)}, ${networks(version)}. `,
           h("a", { href: `#/predictors/${version.id}` }, "Training points and quality"),
         );
       } catch (error) {

@@ -26,7 +26,8 @@ import { toPython } from "./timm-code.js";
 import { trainForm } from "./train.js";
 
 const LEAD =
-  "rdw shrinks an image classifier to a compute budget: it finds the input resolution, depth and width that keep the most accuracy, and can train the network.";
+  "rdw shrinks an image classifier to a compute budget: it finds the input resolution, depth and width that keep the " +
+  "most accuracy, and can train the network.";
 const SETTLE_DELAY = 500; // ms after the last change until the address and the screen reader are updated
 const FIELDS = {
   "/target": "budget",
@@ -48,23 +49,28 @@ export async function scale(page) {
   const source = (id) => predictors.find((p) => p.id === id)?.architecture;
   let baselineFlops = 1; // with the classes of the data set
   let result = null; // the answer that is shown
+  let invalid = null; // what is wrong with the budget that is being typed
 
   const fresh = staleness(root);
   const budget = budgetControl({
-    onChange: (target) => store.set({ target }),
+    onChange(target) {
+      invalid = null;
+      store.set({ target });
+    },
     onInvalid(message) {
+      invalid = `${message} The numbers are those of the last valid budget.`;
+      status.textContent = invalid;
       fresh.failed();
-      status.textContent = `${message} The numbers are those of the last valid budget.`;
     },
   });
   const sentence = h("p", { id: "answer", class: "answer" });
   const numbers = readouts();
   const status = h("p", { id: "status", class: "status", role: "status" });
-  const notes = h("div", { class: "notes" });
+  const notes = h("div", { class: "notes follows" });
   const details = h("div", {});
   const stages = h("div", {});
   const rules = h("div", { class: "rules" });
-  const config = h("pre", { tabindex: "0", "aria-label": "Config as JSON" });
+  const config = h("pre", { tabindex: "0", role: "region", "aria-label": "Config as JSON" });
   const curve = predictorCurve({
     min: MIN_RATIO,
     max: MAX_RATIO,
@@ -99,15 +105,18 @@ export async function scale(page) {
       h("div", { class: "follows" }, numbers.node),
       status,
     ),
+    notes,
     settings,
-    h("section", { class: "follows", "aria-label": "Network" }, notes, details, announcement),
+    h("section", { class: "follows", "aria-label": "Network" }, details, announcement),
     h("section", { class: "card" }, h("h2", {}, "Curves"), curve.node),
     h("div", { class: "follows" }, part("Cost by stage", stages), part("Comparison of rules", rules)),
     part("Export", copies, h("details", {}, h("summary", {}, "Config"), config)),
     train.node,
   );
 
+  const settled = (requestSignal) => delay(SETTLE_DELAY, requestSignal);
   const settling = latestOnly(signal);
+  const announcing = latestOnly(signal);
   const counting = latestOnly(signal);
   const request = newestWins({
     send: ({ state }) => compute("v1/scale", { ...toRequest(state), include: ["stages", "comparison"] }, signal, false),
@@ -120,16 +129,22 @@ export async function scale(page) {
 
   function showResult(answer, { state, baseline }, isNewest) {
     result = answer;
-    fresh.shown(isNewest);
     clearMessages();
+    if (invalid) fresh.failed();
+    else fresh.shown(isNewest);
     const parts = answerParts(answer, source(answer.predictor?.id));
+    announcing(
+      settled,
+      () => (announcement.textContent = answerSentence(answer, source(answer.predictor?.id))),
+      page.fail,
+    );
     sentence.replaceChildren(`${parts.budget}: `, h("strong", {}, parts.network), `; ${parts.expected}.`);
     numbers.show(answer);
     const reason = answer.rule_reason
-      ? [h("p", { class: "hint" }, `Rule: ${ruleLabel(answer.rule)}. ${answer.rule_reason}`)]
+      ? [h("p", { class: "hint reason" }, `Rule: ${ruleLabel(answer.rule)}. ${answer.rule_reason}`)]
       : [];
-    notes.replaceChildren(...answer.warnings.map((w) => h("p", { class: "warning" }, w.detail)), ...reason);
-    details.replaceChildren(networkFacts(answer));
+    notes.replaceChildren(...answer.warnings.map((w) => h("p", { class: "warning" }, w.detail)));
+    details.replaceChildren(networkFacts(answer), ...reason);
     stages.replaceChildren(stageCosts(answer.stages, answer.cost.flops));
     rules.replaceChildren(rulesTable(answer.comparison, answer.rule));
     config.textContent = JSON.stringify(answer.config, null, 2);
@@ -169,8 +184,8 @@ export async function scale(page) {
   }
 
   function clearMessages() {
-    status.textContent = "";
-    budget.setError(null);
+    status.textContent = invalid ?? "";
+    if (!invalid) budget.setError(null);
     for (const id of Object.values(FIELDS)) if (id !== "budget") setError(document.getElementById(id), null);
   }
 
@@ -200,14 +215,7 @@ export async function scale(page) {
   function update(state) {
     fresh.awaited();
     request({ state, baseline: baselineFlops });
-    settling(
-      (requestSignal) => delay(SETTLE_DELAY, requestSignal),
-      () => {
-        updateAddress("scale", toAddress(state));
-        if (result) announcement.textContent = answerSentence(result, source(result.predictor?.id));
-      },
-      page.fail,
-    );
+    settling(settled, () => updateAddress("scale", toAddress(state)), page.fail);
   }
 
   // Counts the baseline's FLOPs, to which ratios are relative: they depend on the classes of the data set.
@@ -330,5 +338,8 @@ function settingsCard({ store, architectures, predictors, datasets, budgetFields
   );
 }
 
-const curl = (body) =>
-  `curl -s ${new URL("v1/scale", document.baseURI)} -H 'Content-Type: application/json'${currentKey() ? ' -H "Authorization: Bearer $RDW_KEY"' : ""} -d '${JSON.stringify(body)}'`;
+function curl(body) {
+  const key = currentKey() ? ' -H "Authorization: Bearer $RDW_KEY"' : "";
+  const url = new URL("v1/scale", document.baseURI);
+  return `curl -s ${url} -H 'Content-Type: application/json'${key} -d '${JSON.stringify(body)}'`;
+}

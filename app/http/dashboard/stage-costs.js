@@ -14,8 +14,7 @@ export function stageCosts(stages, total) {
   const columns = [
     { label: "Stage", cell: (s) => s.stage.replace("stages.", "stage "), head: true },
     { label: "Multiply-adds", cell: (s) => millions(s.flops), number: true },
-    { label: "Share", cell: (s) => percent(s.flops / total), number: true },
-    { label: "", cell: bar },
+    { label: "Share", cell: (s) => h("span", { class: "share" }, bar(s), percent(s.flops / total)) },
     { label: "Parameters", cell: (s) => integer(s.params), number: true },
     { label: "Peak activations", cell: (s) => bytes(s.peak_activation_bytes), number: true },
   ];

@@ -157,7 +157,7 @@ function detail(t, download) {
     { label: "Reason", cell: (a) => a.reason ?? "" },
   ];
   return [
-    t.error ? h("div", { class: "problem" }, h("p", {}, t.error), t.log?.length ? h("pre", { tabindex: "0", "aria-label": "Last lines of the worker's log" }, t.log.join("\n")) : null) : null,
+    t.error ? h("div", { class: "problem" }, h("p", {}, t.error), t.log?.length ? h("pre", { tabindex: "0", role: "region", "aria-label": "Last lines of the worker's log" }, t.log.join("\n")) : null) : null,
     resultFacts
       ? h(
           "section",
@@ -168,7 +168,7 @@ function detail(t, download) {
           h("ul", { class: "files" }, [...ARTIFACTS, ...(t.result?.worst_pairs ? NAMED_ARTIFACTS : [])].map((file) => h("li", {}, h("a", { href: `v1/trials/${t.id}/artifacts/${file}`, download: file, onclick: download }, file)))),
         )
       : null,
-    h("section", { class: "card" }, h("h2", {}, "Network"), facts(networkFacts), h("details", {}, h("summary", {}, "Config and recipe"), h("pre", { tabindex: "0", "aria-label": "Config and recipe as JSON" }, JSON.stringify({ config: t.config, recipe: t.recipe }, null, 2)))),
+    h("section", { class: "card" }, h("h2", {}, "Network"), facts(networkFacts), h("details", {}, h("summary", {}, "Config and recipe"), h("pre", { tabindex: "0", role: "region", "aria-label": "Config and recipe as JSON" }, JSON.stringify({ config: t.config, recipe: t.recipe }, null, 2)))),
     t.attempts.length ? h("section", { class: "card" }, h("h2", {}, "Attempts"), table("Attempts", attempts, t.attempts, { shown: false })) : null,
   ];
 }
