@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from selenium.webdriver import Keys
 
-from tests.browser.support import Page, Service
+from tests.browser.support import Page, Service, percent
 
 HOSTILE = '<img src=x onerror="window.owned=1"><script>window.owned=2</script>'
 
@@ -101,3 +101,19 @@ def test_missing_study_is_reported(page: Page, service: Service, route: str) -> 
     page.open(service, route)
 
     page.wait_for_text("The resource was not found", ".problem")
+
+
+def test_predictions_are_charted_against_measurements(page: Page, service: Service) -> None:
+    body = {"name": "asked", "architecture": "tinynet_c", "dataset": "digits", "sampler": "active"}
+    study = service.post("/v1/studies", body)["id"]
+    service.post(f"/v1/studies/{study}/observations", {"observations": trained_elsewhere(8)})
+    service.post(f"/v1/studies/{study}/predictors", {"activate": True})
+    for suggestion in service.post(f"/v1/studies/{study}/ask", {"n": 2})["items"]:
+        service.post(f"/v1/studies/{study}/tell", {"suggestion": suggestion["id"], "accuracy": 0.61})
+    [first, *_] = service.get(f"/v1/studies/{study}/calibration")["items"]
+
+    page.open(service, f"#/studies/{study}")
+    chart = "figure:has([aria-label^='Predicted against measured accuracy'])"
+    page.find(f"{chart} .plot").send_keys(Keys.HOME)
+
+    page.wait_for_text(f"predicted {percent(first['mean'])} ± {percent(first['sd'])}, measured 61.0 %", chart)

@@ -7,7 +7,7 @@ import { ACCURACY_AXIS, BAND_90, percent } from "./format.js";
 export function calibrationChart(path, signal) {
   const { node, show } = chart({
     title: "Predicted against measured accuracy",
-    x: { ...ACCURACY_AXIS, label: "Measured accuracy, %" },
+    x: { ...ACCURACY_AXIS, label: "Measured accuracy, %", min: undefined, max: undefined },
     y: { ...ACCURACY_AXIS, label: "Predicted accuracy, %" },
     signal,
   });

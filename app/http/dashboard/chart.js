@@ -1,6 +1,7 @@
 // The chart of all views, on uPlot's scales, axes, cursor and zoom. What it draws, it also exports as PNG, SVG and CSV.
 //
-// chart({ title, x, y, height, onPick, signal }); an axis: { label, text, tick, log, whole, min, max }.
+// chart({ title, x, y, height, onPick, signal }); an axis: { label, text, tick, log, whole, min, max },
+// where min and max are the ends of x, and limits of y.
 // show({ series, mark, beyond, diagonal, label }); a series: { label, color, line, dash, dots, items }, where `dots` is
 // "filled", "hollow" or nothing, and an item: { x, y, low, high, text, href, letter }. An item with `href` is opened by
 // a click or Enter; a click elsewhere calls `onPick` with its x. `mark`: { x, y, color }. `beyond`: ranges of x to
@@ -66,11 +67,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
     return [x.min ?? from - room, x.max ?? to + room];
   }
 
-  function data() {
-    const [xs, lows, highs] = envelope(visible());
-    if (content.mark?.y !== undefined && !xs.length) return [[content.mark.x], [content.mark.y], [content.mark.y]];
-    return [xs, lows, highs];
-  }
+  const data = () => envelope(visible());
 
   function xTicks(u, min, max) {
     const n = box(u).width / PX_PER_TICK.x;
