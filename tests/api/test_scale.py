@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -133,3 +135,30 @@ def test_cost_of_published_network_matches_paper(client: TestClient) -> None:
     for key in ("flops", "fvcore_total", "params", "activations"):
         assert sum(stage[key] for stage in cost["stages"]) == cost[key]
     assert client.post("/v1/cost", json={"config": answer["config"]}).json() == answer
+
+
+def test_stages_and_comparison_come_with_the_network(client: TestClient) -> None:
+    asked = {"architecture": "efficientnet_b0", "target": {"ratio": 0.258}}
+
+    answer = client.post("/v1/scale", json={**asked, "include": ["stages", "comparison"]}).json()
+
+    alone = client.post("/v1/scale", json=asked).json()
+    assert (alone.pop("stages"), alone.pop("comparison")) == (None, None)
+    stages, comparison = answer.pop("stages"), answer.pop("comparison")
+    assert answer == alone
+    assert stages == client.post("/v1/cost", json={"config": answer["config"]}).json()["cost"]["stages"]
+    assert comparison == client.post("/v1/compare", json=asked).json()["items"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"include": ["weights"]},
+        {"include": ["stages"], "train": {"dataset": "digits"}},
+        {"include": ["comparison"], "target": None, "rule": "manual", "multipliers": {"r": 1, "d": 1, "w": 1}},
+    ],
+)
+def test_invalid_include_is_rejected(client: TestClient, more: dict[str, Any]) -> None:
+    asked = {"architecture": "efficientnet_b0", "target": {"ratio": 0.258}, **more}
+
+    assert client.post("/v1/scale", json=asked).status_code == 422

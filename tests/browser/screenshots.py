@@ -59,10 +59,8 @@ def keep(page: Page, name: str, height: int | None = None) -> None:
 
 
 def scale_is_shown(page: Page) -> None:
-    page.until(
-        lambda: page.find_all(".letter") and page.find_all(".rules tbody tr") and page.find_all("rect.bar"),
-        "all is there",
-    )
+    page.until(lambda: len(page.find_all(".plot canvas")) == 3, "the curves are there")
+    page.until(lambda: page.text("#announcement"), "the answer has settled")
 
 
 def main(folder: Path) -> None:
@@ -85,10 +83,9 @@ def main(folder: Path) -> None:
             page.set_width(1280)
             page.set_colour_scheme("light")
             page.open(service, f"#/studies/{study}")
-            drawn = "return [...document.querySelectorAll('.drawing img')].filter((i) => i.naturalWidth).length"
-            page.until(lambda: page.run(drawn) >= 6, "the figures are drawn")
-            page.until(lambda: "Drawing" not in page.text("main"), "all were asked for")
-            keep(page, "dashboard-study.png", height=1900)
+            page.until(lambda: len(page.find_all(".plot canvas")) >= 2, "the charts are drawn")
+            page.until(lambda: page.find_all(".scroll tbody a[href*=trials]"), "all is there")
+            keep(page, "dashboard-study.png", height=1300)
         finally:
             service.close()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from selenium.webdriver import Keys
 
-from tests.browser.support import Page, Service
+from tests.browser.support import Page, Service, percent
 
 HOSTILE = '<img src=x onerror="window.owned=1"><script>window.owned=2</script>'
 
@@ -35,6 +36,8 @@ def test_a_study_from_the_form_to_its_figures(page: Page, alone: Service) -> Non
 
     page.until(lambda: page.text("h1") == HOSTILE, "the study's own page")
     assert page.driver.title == f"{HOSTILE} · rdw"
+    page.wait_for_text("No training has completed yet.")
+    page.find("#figures summary").click()
     page.wait_for_text("different costs or more", "#figure-predictor-curve")
     study = page.driver.current_url.rpartition("/")[2]
     page.press("Start")
@@ -45,7 +48,19 @@ def test_a_study_from_the_form_to_its_figures(page: Page, alone: Service) -> Non
 
     drawn = "return document.querySelector('#figure-accuracy-against-flops img').naturalWidth"
     page.until(lambda: page.run(drawn) > 100, "the figure is there, without a reload")
-    page.wait_for_text("Hypervolume")
+    titles = {
+        "Front: accuracy against multiply-adds",
+        "Hypervolume of the front, in decades of multiply-adds × accuracy",
+    }
+    page.until(lambda: {t.text for t in page.find_all("figcaption > span:first-child")} >= titles, "charts")
+    page.find(".plot").send_keys(Keys.END)
+    page.wait_for_text("71.0 % at", ".chart .readout-line")
+    hypervolume = alone.get(f"/v1/studies/{study}/front")["hypervolume"]
+    page.find_all(".plot")[1].send_keys(Keys.END)
+    page.until(
+        lambda: f"Hypervolume {hypervolume:.3f}" in page.find_all(".chart .readout-line")[1].text,
+        "the last hypervolume",
+    )
     page.wait_for_text("1.00")  # the correlation of r
     page.press("Refit the predictor")
     page.wait_for_text("Version 1")
@@ -78,7 +93,7 @@ def test_a_predictor_is_rolled_back(page: Page, service: Service) -> None:
     page.button("Activate version 2 of tinynet_d on digits")
     page.open(service, f"#/predictors/{versions[0]}")
     page.wait_for_text("Active.")
-    page.until(lambda: page.find_all("path.line.r"), "its curve is drawn")
+    page.until(lambda: len(page.find_all(".plot canvas")) == 3, "its curves are drawn")
 
 
 @pytest.mark.parametrize("route", ["#/trials/" + "0" * 32, "#/studies/" + "0" * 32, "#/predictors/none"])
@@ -86,3 +101,19 @@ def test_missing_study_is_reported(page: Page, service: Service, route: str) -> 
     page.open(service, route)
 
     page.wait_for_text("The resource was not found", ".problem")
+
+
+def test_predictions_are_charted_against_measurements(page: Page, service: Service) -> None:
+    body = {"name": "asked", "architecture": "tinynet_c", "dataset": "digits", "sampler": "active"}
+    study = service.post("/v1/studies", body)["id"]
+    service.post(f"/v1/studies/{study}/observations", {"observations": trained_elsewhere(8)})
+    service.post(f"/v1/studies/{study}/predictors", {"activate": True})
+    for suggestion in service.post(f"/v1/studies/{study}/ask", {"n": 2})["items"]:
+        service.post(f"/v1/studies/{study}/tell", {"suggestion": suggestion["id"], "accuracy": 0.61})
+    [first, *_] = service.get(f"/v1/studies/{study}/calibration")["items"]
+
+    page.open(service, f"#/studies/{study}")
+    chart = "figure:has([aria-label^='Predicted against measured accuracy'])"
+    page.find(f"{chart} .plot").send_keys(Keys.HOME)
+
+    page.wait_for_text(f"predicted {percent(first['mean'])} ± {percent(first['sd'])}, measured 61.0 %", chart)

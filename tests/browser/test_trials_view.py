@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from selenium.webdriver import ActionChains, Keys
 
 from tests.browser.support import Page, Service, percent
 
@@ -28,7 +29,8 @@ def state(page: Page) -> str:
 
 @pytest.mark.exhaustive
 def test_progress_as_it_happens(page: Page, service: Service, worker: None) -> None:
-    trial = service.post("/v1/trials", SMALL)["id"]
+    study = service.post("/v1/studies", {"name": "one", "architecture": "tinynet_e", "dataset": "digits"})["id"]
+    trial = service.post("/v1/trials", {**SMALL, "study": study})["id"]
     page.open(service, f"#/trials/{trial}")
     page.find("[role=progressbar]")
     page.run(RECORD)
@@ -40,11 +42,26 @@ def test_progress_as_it_happens(page: Page, service: Service, worker: None) -> N
     assert seen[-1] == 100
     result = service.get(f"/v1/trials/{trial}")["result"]
     page.wait_for_text(percent(result["accuracy"]), "#fact-accuracy")
-    assert len(page.find_all("circle.point.validation_accuracy")) == len(result["history"])
+    page.find(".plot").send_keys(Keys.HOME)
+    page.wait_for_text(
+        f"validation: Epoch 1, Accuracy, % {percent(result['history'][0]['validation_accuracy'])}", ".chart"
+    )
     log = page.find("a[download='log.csv']").get_property("href")
     assert service.client.get(log).text.startswith("epoch")
     page.open(service, "#/workers")
     page.wait_for_text("idle", "tbody")
+
+    page.open(service, f"#/studies/{study}")
+    page.find(".plot canvas")
+    point = page.find(".plot .u-over")
+    page.find(".plot").send_keys(Keys.END)
+    page.wait_for_text("click or Enter opens it", ".chart .readout-line")
+    x, y = page.run(
+        "const [a, b] = ['.chart-dot', '.u-over'].map((s) => document.querySelector(s).getBoundingClientRect());"
+        "return [a.x + a.width / 2 - b.x - b.width / 2, a.y + a.height / 2 - b.y - b.height / 2]"
+    )
+    ActionChains(page.driver).move_to_element_with_offset(point, round(x), round(y)).click().perform()
+    page.until(lambda: page.driver.current_url.endswith(f"#/trials/{trial}"), "a click on the point opens its trial")
 
 
 def test_train_this_then_cancel_and_retry(page: Page, alone: Service) -> None:

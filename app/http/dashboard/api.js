@@ -5,6 +5,7 @@ import { askForKey, authorization, currentKey } from "./key.js";
 import { delay } from "./delay.js";
 
 const BUSY = [429, 502, 503, 504];
+const NO_RESPONSE = "The service does not respond.";
 const MAX_WAIT = 10_000;
 
 export class Problem extends Error {
@@ -16,10 +17,14 @@ export class Problem extends Error {
   }
 }
 
+// Whether the same request may succeed later.
+export const isTemporary = (error) => error.status === 0 || BUSY.includes(error.status);
+
 export const isAbort = (error) => error?.name === "AbortError";
 
 // Returns the response, after asking for an API key if one is required. `patient`: retry until the service responds.
-export async function send(path, { method = "GET", body, headers = {}, signal, patient = method === "GET" } = {}) {
+// `isRead`: nothing is changed, so that the request can be sent again.
+export async function send(path, { method = "GET", body, headers = {}, signal, isRead = method === "GET", patient = isRead } = {}) {
   for (let wait = 500; ; wait = Math.min(wait * 2, MAX_WAIT)) {
     const used = currentKey();
     let response = null;
@@ -34,7 +39,7 @@ export async function send(path, { method = "GET", body, headers = {}, signal, p
       if (isAbort(error) || !patient) {
         if (isAbort(error)) throw error;
         showBanner();
-        throw new Problem({ detail: "The service does not respond. The request may not have been applied: check before you retry." }, 0);
+        throw new Problem({ detail: isRead ? NO_RESPONSE : `${NO_RESPONSE} The request may not have been applied: check before you retry.` }, 0);
       }
     }
     if (response?.ok || response?.status === 304) {
@@ -60,8 +65,8 @@ async function parseProblem(response) {
 export const get = async (path, signal) => (await send(path, { signal })).json();
 
 // Sends a POST request that changes nothing.
-export const compute = async (path, body, signal) =>
-  (await send(path, { method: "POST", body, signal, patient: true })).json();
+export const compute = async (path, body, signal, patient = true) =>
+  (await send(path, { method: "POST", body, signal, isRead: true, patient })).json();
 
 // Sends a request that changes something; its idempotency key makes it safe to repeat.
 export async function change(path, body, headers = {}, method = "POST") {

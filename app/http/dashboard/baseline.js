@@ -2,6 +2,7 @@
 
 import { field, groupBy, h } from "./dom.js";
 import { millions, px } from "./format.js";
+import { networkName } from "./names.js";
 
 export function baselinePicker(architectures, chosen, onChange) {
   const search = h("input", { type: "search", placeholder: "b0, resnet, tiny …", autocomplete: "off", spellcheck: "false" });
@@ -11,7 +12,7 @@ export function baselinePicker(architectures, chosen, onChange) {
 
   const matching = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    return architectures.filter((a) => words.every((word) => `${a.family} ${a.name}`.includes(word)));
+    return architectures.filter((a) => words.every((word) => `${a.family} ${a.name} ${networkName(a.name)}`.toLowerCase().includes(word)));
   };
 
   function fill() {
@@ -22,7 +23,7 @@ export function baselinePicker(architectures, chosen, onChange) {
         h(
           "optgroup",
           { label: family },
-          members.map((a) => h("option", { value: a.name, selected: a.name === current }, a.name)),
+          members.map((a) => h("option", { value: a.name, selected: a.name === current }, networkName(a.name))),
         ),
       ),
     );

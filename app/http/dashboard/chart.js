@@ -1,74 +1,420 @@
-// SVG charts that are redrawn when their width changes.
+// The chart of all views, on uPlot's scales, axes, cursor and zoom. What it draws, it also exports as PNG, SVG and CSV.
+//
+// chart({ title, x, y, height, onPick, signal }); an axis: { label, text, tick, log, whole, min, max },
+// where min and max are the ends of x, and limits of y.
+// show({ series, mark, beyond, diagonal, label }); a series: { label, color, line, dash, dots, items }, where `dots` is
+// "filled", "hollow" or nothing, and an item: { x, y, low, high, text, href, letter }. An item with `href` is opened by
+// a click or Enter; a click elsewhere calls `onPick` with its x. `mark`: { x, y, color }. `beyond`: ranges of x to
+// shade.
 
-import { h, svg } from "./dom.js";
+import uPlot from "../assets/uPlot.esm.js";
+import { envelope, nearest, toCsv, withRoom } from "./chart-data.js";
+import { canvasPen, svgDocument, svgPen } from "./chart-pens.js";
+import { h } from "./dom.js";
+import { saveAs } from "./download.js";
+import { colour } from "./theme.js";
+import { logTicks, ticks } from "./ticks.js";
 
-const MARGIN = { left: 40, right: 10, top: 12, bottom: 26 };
+const FONT = "12px system-ui, sans-serif";
+const BOLD = `bold ${FONT}`;
+const REACH = 24; // px from the pointer to a point
+const DRAG = 4; // px that tell a drag from a click
+const PX_PER_TICK = { x: 48, y: 32 };
+const HEADING = 26; // px of the title in exported pictures
 
-// Creates a figure with a title; `draw(canvas, width, height)` draws its content.
-export function chart(title, height, draw, { describe = () => title } = {}) {
-  const canvas = svg("svg", { role: "img", height, class: "chart" });
-  const node = h("figure", {}, h("figcaption", {}, title), canvas);
-  const redraw = () => {
-    const width = canvas.clientWidth || canvas.parentNode?.clientWidth || 0;
+export function chart({ title, x, y, height = 230, onPick, signal }) {
+  const readout = h("p", { class: "readout-line", "aria-live": "polite" });
+  const legend = h("p", { class: "legend" });
+  const dot = h("span", { class: "chart-dot", hidden: true });
+  const frame = h("div", {
+    class: onPick ? "plot pickable" : "plot",
+    tabindex: "0",
+    role: "application",
+    "aria-roledescription": "chart",
+  });
+  const button = (text, name, act) =>
+    h("button", { type: "button", class: "quiet", "aria-label": `${title}: ${name}`, onclick: act }, text);
+  const reset = button("Reset zoom", "reset the zoom", () => zoomTo(fullX()));
+  const exports = [
+    button("PNG", "save as PNG", savePng),
+    button("SVG", "save as SVG", saveSvg),
+    button("CSV", "save as CSV", saveCsv),
+  ];
+  const node = h(
+    "figure",
+    { class: "chart" },
+    h("figcaption", {}, h("span", {}, title), h("span", { class: "chart-tools" }, reset, exports)),
+    frame,
+    legend,
+    readout,
+  );
+  const hidden = new Set(); // labels of series
+  let content = { series: [] };
+  let plot = null;
+  let current = null; // the item under the cursor
+
+  reset.hidden = true;
+  const visible = () => content.series.filter((s) => !hidden.has(s.label));
+  const items = () => visible().flatMap((s) => s.items.map((item) => ({ ...item, series: s })));
+  const inView = (item) => item.x >= plot.scales.x.min && item.x <= plot.scales.x.max;
+  const at = ({ x, y }) => [plot.valToPos(x, "x"), plot.valToPos(y, "y")];
+
+  function fullX() {
+    const [xs] = envelope(visible());
+    const [from, to] = xs.length ? [xs[0], xs.at(-1)] : [x.log ? 1 : 0, x.log ? 10 : 1];
+    if (x.log) return [x.min ?? from / 1.15, x.max ?? to * 1.15];
+    const room = (to - from) * 0.03 || 1;
+    return [x.min ?? from - room, x.max ?? to + room];
+  }
+
+  const data = () => envelope(visible());
+
+  function xTicks(u, min, max) {
+    const n = box(u).width / PX_PER_TICK.x;
+    const values = x.log ? logTicks(min, max, n) : ticks(min, max, n);
+    return x.whole ? values.filter(Number.isInteger) : values;
+  }
+
+  const yTicks = (u, min, max) => ticks(min, max, box(u).height / PX_PER_TICK.y);
+
+  function create(width) {
+    const axis = (side, { label, tick }, size) => ({
+      side,
+      label,
+      size,
+      labelSize: 18,
+      font: FONT,
+      labelFont: FONT,
+      labelGap: 0,
+      gap: 4,
+      stroke: () => colour("soft"),
+      grid: { stroke: () => colour("rule"), width: 1 },
+      ticks: { stroke: () => colour("rule"), width: 1, size: 4 },
+      splits: (u, index, min, max) => (side === 2 ? xTicks : yTicks)(u, min, max),
+      filter: (u, splits) => splits,
+      values: (u, splits) => splits.map(tick ?? String),
+    });
+    plot = new uPlot(
+      {
+        width,
+        height,
+        padding: [10, 12, 0, 0],
+        scales: {
+          x: {
+            time: false,
+            distr: x.log ? 3 : 1,
+            range: (u, min, max) => (isUnzoomed(u.data[0], min, max) ? fullX() : [min, max]),
+          },
+          y: {
+            range: (u, min, max) =>
+              min === null
+                ? [0, 1]
+                : withRoom(Math.min(min, content.mark?.y ?? min), Math.max(max, content.mark?.y ?? max), y),
+          },
+        },
+        axes: [axis(2, x, 28), axis(3, y, 44)],
+        series: [{}, ...[1, 2].map(() => ({ paths: () => null, points: { show: false } }))],
+        legend: { show: false },
+        cursor: { y: false, points: { show: false }, drag: { x: true, y: false, dist: DRAG } },
+        hooks: {
+          drawAxes: [(u) => onCanvas(u, (pen) => drawGround(pen, box(u)))],
+          draw: [(u) => onCanvas(u, (pen) => drawContent(pen, box(u)))],
+          setCursor: [(u) => u.cursor.left >= 0 && point(u.cursor.left, u.cursor.top)],
+          setScale: [(u, key) => key === "x" && (reset.hidden = isWhole(u))],
+        },
+      },
+      data(),
+      frame,
+    );
+    plot.over.append(dot);
+    let pressed = 0;
+    plot.over.addEventListener("mouseenter", () => plot.syncRect()); // the page may have moved it
+    plot.over.addEventListener("mousedown", (event) => (pressed = event.clientX));
+    plot.over.addEventListener("click", (event) => Math.abs(event.clientX - pressed) < DRAG && pick(event));
+    plot.over.addEventListener("mouseleave", () => say(null));
+  }
+
+  // uPlot asks for a range around the data, or around what is zoomed to.
+  const isUnzoomed = (xs, min, max) => xs.length < 2 || (min === xs[0] && max === xs.at(-1));
+  const isWhole = (u) =>
+    fullX().every(
+      (limit, i) =>
+        Math.abs(u.scales.x[i ? "max" : "min"] / limit - 1) < 1e-6 || u.scales.x[i ? "max" : "min"] === limit,
+    );
+  const zoomTo = ([min, max]) => plot.setScale("x", { min, max });
+
+  const box = (u) => {
+    const [left, top, width, height] = [u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height].map(
+      (v) => v / uPlot.pxRatio,
+    );
+    return { left, top, width, height, right: left + width, bottom: top + height };
+  };
+
+  function onCanvas(u, draw) {
+    u.ctx.save();
+    u.ctx.beginPath();
+    u.ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
+    u.ctx.clip();
+    u.ctx.scale(uPlot.pxRatio, uPlot.pxRatio);
+    draw(canvasPen(u.ctx));
+    u.ctx.restore();
+  }
+
+  function drawGround(pen, { left, top, bottom, right }) {
+    const toX = (value) => Math.min(right, Math.max(left, left + plot.valToPos(value, "x")));
+    for (const [from, to] of content.beyond ?? []) {
+      if (to > from)
+        pen.path(
+          [
+            [toX(from), top],
+            [toX(to), top],
+            [toX(to), bottom],
+            [toX(from), bottom],
+          ],
+          { fill: colour("ink"), alpha: 0.06 },
+        );
+    }
+  }
+
+  function drawContent(pen, { left, top, bottom }) {
+    const place = (x, y) => [left + plot.valToPos(x, "x"), top + plot.valToPos(y, "y")];
+    if (content.diagonal) {
+      const { min, max } = plot.scales.x;
+      pen.path([place(min, min), place(max, max)], { stroke: colour("edge"), dash: [4, 3] });
+    }
+    for (const { color, line, dash, dots, items: all } of visible()) {
+      const ink = colour(color);
+      const banded = all.filter((item) => item.low !== undefined);
+      if (line) {
+        pen.path([...banded.map((i) => place(i.x, i.high)), ...banded.map((i) => place(i.x, i.low)).reverse()], {
+          fill: ink,
+          alpha: 0.18,
+        });
+        pen.path(
+          all.map((i) => place(i.x, i.y)),
+          { stroke: ink, width: 2, dash },
+        );
+      } else {
+        for (const item of banded)
+          pen.path([place(item.x, item.low), place(item.x, item.high)], { stroke: ink, alpha: 0.5 });
+      }
+      if (!dots) continue;
+      for (const item of all) {
+        const [cx, cy] = place(item.x, item.y);
+        pen.circle(
+          cx,
+          cy,
+          dots === "hollow" ? 4.5 : 3.5,
+          dots === "hollow" ? { fill: colour("card"), stroke: ink, width: 2 } : { fill: ink },
+        );
+        if (item.letter) pen.text(cx, cy - 9, item.letter, { fill: colour("ink"), font: BOLD });
+      }
+    }
+    if (content.mark) {
+      const [cx] = place(content.mark.x, 1);
+      pen.path(
+        [
+          [cx, top],
+          [cx, bottom],
+        ],
+        { stroke: colour("ink"), dash: [3, 3], alpha: 0.6 },
+      );
+      if (content.mark.y !== undefined)
+        pen.circle(...place(content.mark.x, content.mark.y), 6, {
+          fill: colour(content.mark.color),
+          stroke: colour("card"),
+          width: 2,
+        });
+    }
+  }
+
+  // Says the values at a place: the point there, or each line's value at that x.
+  function point(left, top) {
+    const dotted = items().filter((item) => item.series.dots && inView(item));
+    const hit = nearest(dotted, (item) => Math.hypot(at(item)[0] - left, at(item)[1] - top), REACH);
+    say(hit ?? { x: plot.posToVal(left, "x") }, hit);
+  }
+
+  function say(place, item = null) {
+    current = item;
+    dot.hidden = !item;
+    frame.classList.toggle("on-link", Boolean(item?.href));
+    if (item) dot.style.transform = `translate(${at(item)[0]}px, ${at(item)[1]}px)`;
+    readout.textContent = place ? describeAt(place, item) : "";
+  }
+
+  function describeAt(place, item) {
+    if (item) return `${item.series.label}: ${describeItem(item)}${item.href ? " · click or Enter opens it" : ""}`;
+    const lines = visible().filter((s) => s.line && s.items.length);
+    return [
+      `${x.label} ${x.text(place.x)}`,
+      ...lines.map((s) => `${s.label} ${describeValue(nearest(s.items, (i) => Math.abs(i.x - place.x)))}`),
+    ].join(" · ");
+  }
+
+  const describeValue = (item) =>
+    y.text(item.y) + (item.low === undefined ? "" : ` (${y.text(item.low)} to ${y.text(item.high)})`);
+  const describeItem = (item) => item.text ?? `${x.label} ${x.text(item.x)}, ${y.label} ${describeValue(item)}`;
+
+  function pick(event) {
+    if (current?.href) location.hash = current.href;
+    else if (onPick) onPick(plot.posToVal(event.clientX - plot.over.getBoundingClientRect().left, "x"));
+  }
+
+  // Arrows, Home and End walk through the items; plus and minus zoom; Escape resets.
+  frame.addEventListener("keydown", (event) => {
+    const stops = items()
+      .filter(inView)
+      .sort((a, b) => a.x - b.x);
+    const here = stops.findIndex((i) => i.series === current?.series && i.x === current.x && i.y === current.y);
+    const to = {
+      ArrowRight: here + 1,
+      ArrowLeft: here < 0 ? stops.length - 1 : Math.max(0, here - 1),
+      Home: 0,
+      End: stops.length - 1,
+    }[event.key];
+    const factor = { "+": 0.5, "-": 2 }[event.key];
+    if (to !== undefined && stops.length)
+      say(stops[Math.min(to, stops.length - 1)], stops[Math.min(to, stops.length - 1)]);
+    else if (factor) zoomBy(factor);
+    else if (event.key === "Escape") zoomTo(fullX());
+    else if (event.key === "Enter" && current) current.href ? (location.hash = current.href) : onPick?.(current.x);
+    else return;
+    event.preventDefault();
+  });
+
+  function zoomBy(factor) {
+    const [min, max] = fullX();
+    const middle = current ? at(current)[0] : plot.over.clientWidth / 2;
+    const half = (plot.over.clientWidth / 2) * factor;
+    zoomTo([Math.max(min, plot.posToVal(middle - half, "x")), Math.min(max, plot.posToVal(middle + half, "x"))]);
+  }
+
+  function showLegend() {
+    const toggle = (label) => {
+      hidden.has(label) ? hidden.delete(label) : hidden.add(label);
+      update();
+    };
+    legend.replaceChildren(
+      ...(content.series.length < 2 ? [] : content.series).map(({ label, color, line, dash, dots }) => {
+        const sign = h("span", {
+          class: ["sign", line && "line", dash && "dashed", dots].filter(Boolean).join(" "),
+          "aria-hidden": "true",
+        });
+        sign.style.color = `var(--${color})`;
+        return h(
+          "button",
+          {
+            type: "button",
+            class: "quiet",
+            "data-key": label,
+            "aria-pressed": String(!hidden.has(label)),
+            onclick: () => toggle(label),
+          },
+          sign,
+          label,
+        );
+      }),
+    );
+  }
+
+  function update() {
+    const focused = legend.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    showLegend();
+    if (focused) [...legend.children].find((item) => item.dataset.key === focused)?.focus();
+    frame.setAttribute("aria-label", `${content.label ?? title}. Arrows walk through the values, plus and minus zoom.`);
+    if (!plot) return resize();
+    const isZoomed = !reset.hidden;
+    plot.setData(data(), !isZoomed);
+    if (isZoomed) plot.redraw(true, true);
+  }
+
+  function resize() {
+    const width = frame.clientWidth;
     if (!width) return;
-    canvas.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    canvas.setAttribute("aria-label", describe());
-    canvas.replaceChildren();
-    draw(canvas, width, height);
-  };
-  new ResizeObserver(redraw).observe(node);
-  return { node, canvas, redraw };
-}
+    if (!plot) create(width);
+    else if (width !== plot.width) plot.setSize({ width, height });
+  }
 
-// Returns a linear or logarithmic map from numbers to pixels.
-export function axis(from, to, low, high, log = false) {
-  const t = log ? Math.log : (v) => v;
-  const toPixel = (v) => low + ((t(v) - t(from)) / (t(to) - t(from))) * (high - low);
-  toPixel.invert = (px) => {
-    const value = t(from) + ((px - low) / (high - low)) * (t(to) - t(from));
-    return log ? Math.exp(value) : value;
-  };
-  return toPixel;
-}
+  const fileName = (extension) => `${title.toLowerCase().replace(/[^a-z0-9]+/g, "-")}.${extension}`;
 
-export const plot = (width, height, { left = MARGIN.left } = {}) => ({
-  left,
-  right: width - MARGIN.right,
-  top: MARGIN.top,
-  bottom: height - MARGIN.bottom,
-});
+  function savePng() {
+    const source = plot.ctx.canvas;
+    const canvas = h("canvas", { width: source.width, height: source.height + HEADING * uPlot.pxRatio });
+    const context = canvas.getContext("2d");
+    context.fillStyle = colour("card");
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.drawImage(source, 0, HEADING * uPlot.pxRatio);
+    context.scale(uPlot.pxRatio, uPlot.pxRatio);
+    canvasPen(context).text(8, 17, title, { fill: colour("ink"), font: BOLD, anchor: "start" });
+    canvas.toBlob((blob) => saveAs(blob, fileName("png")));
+  }
 
-// Returns about `n` round numbers between `from` and `to`.
-export function ticks(from, to, n = 4) {
-  const rough = (to - from) / n || 1;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough * 0.999);
-  const values = [];
-  for (let v = Math.ceil(from / step - 1e-9) * step; v <= to + step * 1e-6; v += step) values.push(Number(v.toPrecision(10)));
-  return values;
-}
-
-export const logTicks = (from, to) =>
-  [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10].filter((v) => v >= from * 0.999 && v <= to * 1.001);
-
-export function axes(canvas, box, x, y, xs, ys, { xText = String, yText = String } = {}) {
-  for (const v of ys) {
-    canvas.append(
-      svg("line", { class: "grid", x1: box.left, x2: box.right, y1: y(v), y2: y(v) }),
-      svg("text", { class: "tick", x: box.left - 6, y: y(v) + 4, "text-anchor": "end" }, yText(v)),
+  function saveSvg() {
+    const area = box(plot);
+    const [ground, content, labels] = [svgPen(), svgPen(), svgPen()];
+    const soft = { fill: colour("soft") };
+    for (const value of xTicks(plot, plot.scales.x.min, plot.scales.x.max)) {
+      const left = area.left + plot.valToPos(value, "x");
+      ground.path(
+        [
+          [left, area.top],
+          [left, area.bottom],
+        ],
+        { stroke: colour("rule") },
+      );
+      labels.text(left, area.bottom + 16, (x.tick ?? String)(value), soft);
+    }
+    for (const value of yTicks(plot, plot.scales.y.min, plot.scales.y.max)) {
+      const top = area.top + plot.valToPos(value, "y");
+      ground.path(
+        [
+          [area.left, top],
+          [area.right, top],
+        ],
+        { stroke: colour("rule") },
+      );
+      labels.text(area.left - 6, top + 4, (y.tick ?? String)(value), { ...soft, anchor: "end" });
+    }
+    labels.text((area.left + area.right) / 2, plot.height - 4, x.label, soft);
+    labels.text(12, (area.top + area.bottom) / 2, y.label, { ...soft, turn: -90 });
+    labels.text(8, -9, title, { fill: colour("ink"), anchor: "start", font: BOLD });
+    drawGround(content, area);
+    drawContent(content, area);
+    const { left, top, width, height: tall } = area;
+    const clip = `<clipPath id="area"><rect x="${left}" y="${top}" width="${width}" height="${tall}"/></clipPath>`;
+    const shapes = [
+      `<g transform="translate(0 ${HEADING})">`,
+      clip,
+      ...ground.shapes,
+      `<g clip-path="url(#area)">`,
+      ...content.shapes,
+      "</g>",
+      ...labels.shapes,
+      "</g>",
+    ];
+    saveAs(
+      new Blob([svgDocument(plot.width, plot.height + HEADING, colour("card"), shapes)], { type: "image/svg+xml" }),
+      fileName("svg"),
     );
   }
-  for (const v of xs) {
-    canvas.append(
-      svg("line", { class: "mark", x1: x(v), x2: x(v), y1: box.bottom, y2: box.bottom + 4 }),
-      svg("text", { class: "tick", x: x(v), y: box.bottom + 17, "text-anchor": "middle" }, xText(v)),
-    );
+
+  function saveCsv() {
+    saveAs(new Blob([toCsv(x.label, y.label, visible())], { type: "text/csv" }), fileName("csv"));
   }
-  canvas.append(svg("line", { class: "base", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }));
+
+  new ResizeObserver(resize).observe(frame);
+  addEventListener("rdw-theme", () => plot?.redraw(false), { signal });
+  signal.addEventListener("abort", () => plot?.destroy());
+  return {
+    node,
+    show(newContent) {
+      content = newContent;
+      update();
+    },
+    mark(mark) {
+      content = { ...content, mark };
+      plot?.redraw(false, false);
+    },
+  };
 }
-
-const format = (value) => value.toFixed(1);
-
-export const line = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${format(x)} ${format(y)}`).join("");
-
-export const band = (upper, lower) => `${line(upper)}L${lower.reverse().map(([x, y]) => `${format(x)} ${format(y)}`).join("L")}Z`;

@@ -28,6 +28,20 @@ export function field(label, control, hint) {
   return h("div", { class: "field" }, h("label", { class: "label", for: control.id }, label), control, hintNode);
 }
 
+// Says at a control what is wrong with its value; null: nothing.
+export function setError(control, message) {
+  const id = `${control.id}-error`;
+  document.getElementById(id)?.remove();
+  const described = (control.getAttribute("aria-describedby") ?? "").split(" ").filter((name) => name && name !== id);
+  if (message) {
+    control.parentNode.append(h("span", { id, class: "field-error" }, message));
+    described.push(id);
+  }
+  const set = (name, value) => (value ? control.setAttribute(name, value) : control.removeAttribute(name));
+  set("aria-invalid", message && "true");
+  set("aria-describedby", described.join(" "));
+}
+
 export const options = (select, items, chosen) => {
   select.replaceChildren(...items.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
   return select;

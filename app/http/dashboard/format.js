@@ -23,6 +23,11 @@ export function millions(value) {
 export const percent = (share, digits = 1) =>
   share === null || share === undefined ? "–" : `${(100 * share).toFixed(digits)} %`;
 
+// The axis of accuracies in a chart.
+export const ACCURACY_AXIS = { label: "Accuracy, %", text: (v) => percent(v), tick: (v) => String(Math.round(1000 * v) / 10), min: 0, max: 1 };
+
+export const BAND_90 = 1.645; // standard deviations to either side of the mean
+
 export function signedPercent(share) {
   if (share === null || share === undefined) return "–";
   const text = Math.abs(100 * share).toFixed(3);

@@ -1,42 +1,51 @@
-// The learning curve: validation and training accuracy by epoch.
+// Loss and accuracy of a trial by epoch.
 
-import { axes, axis, chart, line, plot, ticks } from "./chart.js";
-import { svg } from "./dom.js";
-import { percent } from "./format.js";
+import { chart } from "./chart.js";
+import { h } from "./dom.js";
+import { ACCURACY_AXIS, fixed, integer } from "./format.js";
 
-export function learningCurve() {
-  let epochs = [];
-  let totalEpochs = 1;
-  const figure = chart(
-    "Accuracy by epoch: validation (solid) and training (dashed)",
-    220,
-    (canvas, width, height) => {
-      const box = plot(width, height, { left: 46 });
-      const x = axis(0, Math.max(totalEpochs, 1), box.left, box.right);
-      const values = epochs.flatMap((e) => [e.validation_accuracy, e.train_accuracy]).filter((v) => v !== null && v !== undefined);
-      const high = Math.min(1, Math.max(0.2, ...values) * 1.1);
-      const y = axis(0, high, box.bottom, box.top);
-      axes(canvas, box, x, y, ticks(0, Math.max(totalEpochs, 1), 8).filter(Number.isInteger), ticks(0, high), { yText: (v) => `${Math.round(100 * v)} %` });
-      for (const [name, dot] of [["train_accuracy", 2.5], ["validation_accuracy", 4]]) {
-        const points = epochs.filter((e) => e[name] !== null && e[name] !== undefined).map((e) => [x(e.epoch), y(e[name])]);
-        if (!points.length) continue;
-        canvas.append(svg("path", { class: `line ${name}`, d: line(points) }));
-        canvas.append(...points.map(([cx, cy]) => svg("circle", { class: `point ${name}`, cx, cy, r: dot })));
-      }
-    },
-    {
-      describe: () =>
-        epochs.length
-          ? `Validation accuracy by epoch: ${epochs.map((e) => `${e.epoch}: ${percent(e.validation_accuracy)}`).join(", ")}.`
-          : "Accuracy by epoch: none yet.",
-    },
-  );
+const CHARTS = [
+  {
+    title: "Accuracy by epoch",
+    y: ACCURACY_AXIS,
+    lines: [
+      ["validation_accuracy", "validation", "r"],
+      ["train_accuracy", "training", "edge"],
+    ],
+  },
+  {
+    title: "Loss by epoch",
+    y: { label: "Loss", text: (v) => fixed(v, 3), min: 0 },
+    lines: [
+      ["validation_loss", "validation", "r"],
+      ["train_loss", "training", "edge"],
+    ],
+  },
+];
+
+export function learningCurve(signal) {
+  const panels = CHARTS.map(({ title, y, lines }) => ({
+    lines,
+    ...chart({ title, x: { label: "Epoch", text: (v) => integer(Math.round(v)), whole: true }, y, signal }),
+  }));
   return {
-    node: figure.node,
-    show(newEpochs, total) {
-      epochs = newEpochs;
-      totalEpochs = total;
-      figure.redraw();
+    node: h(
+      "div",
+      { class: "curves" },
+      panels.map((panel) => panel.node),
+    ),
+    show(epochs) {
+      for (const { lines, show } of panels) {
+        const series = lines.map(([name, label, color]) => ({
+          label,
+          color,
+          line: true,
+          dash: label === "training" ? [4, 3] : undefined,
+          dots: "filled",
+          items: epochs.filter((e) => (e[name] ?? null) !== null).map((e) => ({ x: e.epoch, y: e[name] })),
+        }));
+        show({ series: series.filter((s) => s.items.length) });
+      }
     },
   };
 }

@@ -2,6 +2,7 @@
 
 import { activate, deactivate } from "./activate.js";
 import { get, query } from "./api.js";
+import { calibrationChart } from "./calibration-chart.js";
 import { curves } from "./curve.js";
 import { h } from "./dom.js";
 import { fixed, multiplier, percent } from "./format.js";
@@ -18,7 +19,7 @@ export async function predictor(page) {
   page.title(current.name ?? `${current.architecture} on ${current.dataset}, version ${current.version}`);
   const [min, max] = [range.min_c / 1.5, range.max_c * 1.5];
   const curve = await get(query(`${path}/curve`, { min_c: min, max_c: max, steps: 120 }), signal);
-  const chart = curves({ min, max });
+  const chart = curves({ min, max, signal });
   const columns = [
     { label: "Ratio", head: true, number: true, cell: (p) => fixed(p.c, 4) },
     ...["r", "d", "w"].map((m) => ({ label: m, number: true, cell: (p) => multiplier(p[m]) })),
@@ -33,17 +34,20 @@ export async function predictor(page) {
   };
   const active = h("button", { type: "button", onclick: () => (current.active ? deactivate(current) : activate(current, signal)).then((isDone) => isDone && reload(), fail) }, current.active ? "Deactivate" : "Activate");
   const manage = manageButtons({ path, title: "version", resource: current, changed: reload, deleted: () => (location.hash = "#/predictors"), fail });
+  const quality = h("section", { class: "card" }, h("h2", {}, "Quality, leave-one-out"), table("Quality", QUALITY, [current], { shown: false }), gate(current.gate));
   root.append(
     h("p", { class: "lead" }, `${current.active ? "Active. " : current.archived_at ? "Archived. " : "Not active. "}${current.provenance}`),
     current.description ? h("p", { class: "detail" }, current.description) : "",
     h("p", { class: "actions" }, current.archived_at ? "" : active, manage),
     message,
     h("section", { class: "card" }, h("h2", {}, "Curves"), chart.node),
-    h("section", { class: "card" }, h("h2", {}, "Quality, leave-one-out"), table("Quality", QUALITY, [current], { shown: false }), gate(current.gate)),
+    quality,
     h("section", { class: "card" }, h("h2", {}, "Training points"), table("Training points", columns, current.points, { shown: false })),
   );
   const published = current.points.filter((p) => p.name?.startsWith("tinynet_"));
   chart.data({ curve, points: current.points, published });
+  const calibration = calibrationChart(`${path}/calibration`, signal);
+  if (await calibration.refresh()) quality.append(calibration.node);
 }
 
 function gate(decision) {

@@ -1,6 +1,7 @@
 // A table of the networks that the rules give for one budget.
 
-import { millions, multiplier, percent, px, signedPercent } from "./format.js";
+import { accuracyText } from "./answer.js";
+import { millions, multiplier, px, signedPercent } from "./format.js";
 import { table } from "./table.js";
 
 const LABELS = {
@@ -31,10 +32,7 @@ export function rulesTable(items, chosen) {
     {
       label: "Predicted accuracy",
       number: true,
-      cell: (item) =>
-        item.answer.predicted_accuracy
-          ? `${percent(item.answer.predicted_accuracy.mean)} ± ${percent(item.answer.predicted_accuracy.sd)}`
-          : "–",
+      cell: ofAnswer((a) => (a.predicted_accuracy ? accuracyText(a.predicted_accuracy) : "–")),
     },
   ];
   return table("Comparison of rules", columns, items.map((item) => ({ ...item, chosen: item.rule === chosen, instead: item.problem })), { shown: false });

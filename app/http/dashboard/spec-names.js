@@ -14,11 +14,9 @@ export function specNames() {
 }
 
 function parseSpec({ components: { schemas }, paths }) {
-  const { rule } = schemas.ScaleRequest.properties;
   const figure = paths["/v1/studies/{id}/figures/{name}.{format}"].get.parameters.find((parameter) => parameter.name === "name");
   return {
     rules: values(schemas.FamilyRequest.properties.rule), // all except `manual`
-    defaultRule: rule.default,
     presets: values(schemas.TrainSpec.properties.recipe),
     figures: values(figure.schema),
     trialStates: values(schemas.TrialItem.properties.state),

@@ -7,6 +7,7 @@ import { figures } from "./figures.js";
 import { fixed, integer, millions, multiplier, percent } from "./format.js";
 import { manageButtons } from "./manage.js";
 import { listing } from "./paged-list.js";
+import { studyCharts } from "./study-charts.js";
 import { specNames, ordered } from "./spec-names.js";
 import { poll } from "./poll.js";
 import { COUNT_ORDER } from "./states.js";
@@ -28,7 +29,9 @@ export async function study(page) {
   const message = h("div", { role: "status" });
   const counts = h("div", {});
   const spec = await specNames();
+  const charts = studyCharts(path, signal);
   const drawings = figures(path, spec.figures, signal);
+  const papers = h("details", { id: "figures", ontoggle: () => papers.open && drawings.refresh().catch(page.fail) }, h("summary", {}, "Figures for papers"), drawings.node);
   const front = h("div", {});
   const correlations = h("div", {});
   const refitted = h("div", { role: "status" });
@@ -38,11 +41,12 @@ export async function study(page) {
     head,
     message,
     counts,
-    h("section", { class: "card" }, h("h2", {}, "Figures"), drawings.node),
+    h("section", { class: "card" }, h("h2", {}, "Charts"), charts.node),
     h("section", { class: "card" }, h("h2", {}, "Front"), front),
     h("section", { class: "card" }, h("h2", {}, "Correlations with multiply-adds on the front"), correlations),
     h("section", { class: "card" }, h("h2", {}, "Predictor"), h("p", { class: "hint" }, "Fits r(c) and d(c) on the front, and accuracy on all networks, as a new version of this study. To let it answer everybody, activate it on its page."), h("p", { class: "actions" }, refit), refitted),
     trialsPart,
+    h("section", { class: "card" }, papers),
   );
   const showHead = renderOnChange(head, (s) => [
     state(s.state),
@@ -92,7 +96,7 @@ export async function study(page) {
     refit.disabled = false;
   }
 
-  // The figures change with the front and with every completed trial.
+  // Charts and figures change with the front and with every completed trial.
   let shownResults;
   async function load() {
     const current = await get(path, signal);
@@ -102,7 +106,10 @@ export async function study(page) {
     const loadPart = (name, show) => get(`${path}/${name}`, signal).then(show, (error) => (error.status ? show({ problem: error.message }) : Promise.reject(error)));
     const [currentFront] = await Promise.all([loadPart("front", (f) => (showFront(f), f)), loadPart("correlations", showCorrelations)]);
     const results = JSON.stringify([current.trials.completed, currentFront]);
-    if (results !== shownResults) drawings.refresh().catch(page.fail);
+    if (results !== shownResults) {
+      charts.refresh(currentFront.items ?? []).catch(page.fail);
+      if (papers.open) drawings.refresh().catch(page.fail);
+    }
     shownResults = results;
     return current;
   }

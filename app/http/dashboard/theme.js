@@ -1,6 +1,8 @@
-// The light or dark theme: the system's, or the stored choice of the user.
+// The light or dark theme: the system's, or the stored choice of the user. `rdw-theme` is dispatched when it changes.
 
 const STORAGE_KEY = "rdw-theme";
+const colours = new Map();
+let probe = null;
 
 export function setUpTheme(button) {
   const root = document.documentElement;
@@ -8,13 +10,28 @@ export function setUpTheme(button) {
   const stored = localStorage.getItem(STORAGE_KEY);
   if (stored) root.dataset.theme = stored;
   const dark = () => (root.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
-  const name = () => (button.textContent = dark() ? "Light" : "Dark");
+  const update = () => {
+    button.textContent = dark() ? "Light" : "Dark";
+    colours.clear();
+    dispatchEvent(new Event("rdw-theme"));
+  };
   button.setAttribute("aria-label", "Switch between light and dark");
   button.addEventListener("click", () => {
     root.dataset.theme = dark() ? "light" : "dark";
     localStorage.setItem(STORAGE_KEY, root.dataset.theme);
-    name();
+    update();
   });
-  system.addEventListener("change", name);
-  name();
+  system.addEventListener("change", update);
+  update();
+}
+
+// Returns the value that a colour of the style sheet has in the current theme, for drawing on a canvas.
+export function colour(name) {
+  if (!colours.has(name)) {
+    if (!probe) document.body.append((probe = document.createElement("span")));
+    probe.hidden = true;
+    probe.style.color = `var(--${name})`;
+    colours.set(name, getComputedStyle(probe).color);
+  }
+  return colours.get(name);
 }

@@ -2,6 +2,7 @@
 
 import { getBlob, change, get } from "./api.js";
 import { facts, h, renderOnChange } from "./dom.js";
+import { saveAs } from "./download.js";
 import { events } from "./events.js";
 import { dateTime, duration, fixed, integer, millions, multiplier, percent, px, shortId } from "./format.js";
 import { currentKey } from "./key.js";
@@ -24,7 +25,7 @@ export async function trial(page) {
   const now = h("p", { id: "now", class: "now" });
   const announcement = h("p", { class: "visually-hidden", role: "status", id: "announcement" });
   const message = h("div", {});
-  const curve = learningCurve();
+  const curve = learningCurve(signal);
   const body = h("div", {});
   root.append(
     head,
@@ -62,9 +63,7 @@ export async function trial(page) {
     event.preventDefault();
     const link = event.currentTarget;
     try {
-      const url = URL.createObjectURL(await getBlob(link.href, signal));
-      h("a", { href: url, download: link.getAttribute("download") }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+      saveAs(await getBlob(link.href, signal), link.getAttribute("download"));
     } catch (error) {
       message.replaceChildren(problemBox(error));
     }
@@ -104,7 +103,7 @@ export async function trial(page) {
         ? `Epoch ${Math.min(epochs, Math.floor(latest.epoch + within) + (share < 1 ? 1 : 0))} of ${epochs}, loss ${fixed(latest.train_loss, 3)}, ${integer(Math.round(latest.images_per_second ?? 0))} images a second` +
           (isRunning(current.state) && latest.seconds_left ? `, ${duration(latest.seconds_left)} left.` : ".")
         : isWaiting(current.state) ? "Waiting for a worker." : `Not trained: ${current.state}.`;
-    curve.show([...byEpoch.values()].sort((a, b) => a.epoch - b.epoch), epochs);
+    curve.show([...byEpoch.values()].sort((a, b) => a.epoch - b.epoch));
   }
 
   async function follow() {
@@ -115,7 +114,7 @@ export async function trial(page) {
       if (event.kind === "progress") {
         const { epoch, validation_accuracy: accuracy } = event.data;
         if (accuracy !== null && accuracy !== undefined) {
-          if (!byEpoch.get(epoch)?.train_accuracy) byEpoch.set(epoch, { epoch, validation_accuracy: accuracy });
+          if (!byEpoch.get(epoch)?.train_accuracy) byEpoch.set(epoch, { epoch, validation_accuracy: accuracy, train_loss: event.data.train_loss });
           announcement.textContent = `Epoch ${epoch} of ${event.data.epochs}: accuracy ${percent(accuracy)}.`;
         }
         showProgress(event.data);
@@ -158,7 +157,7 @@ function detail(t, download) {
     { label: "Reason", cell: (a) => a.reason ?? "" },
   ];
   return [
-    t.error ? h("div", { class: "problem" }, h("p", {}, t.error), t.log?.length ? h("pre", { tabindex: "0", "aria-label": "Last lines of the worker's log" }, t.log.join("\n")) : null) : null,
+    t.error ? h("div", { class: "problem" }, h("p", {}, t.error), t.log?.length ? h("pre", { tabindex: "0", role: "region", "aria-label": "Last lines of the worker's log" }, t.log.join("\n")) : null) : null,
     resultFacts
       ? h(
           "section",
@@ -169,7 +168,7 @@ function detail(t, download) {
           h("ul", { class: "files" }, [...ARTIFACTS, ...(t.result?.worst_pairs ? NAMED_ARTIFACTS : [])].map((file) => h("li", {}, h("a", { href: `v1/trials/${t.id}/artifacts/${file}`, download: file, onclick: download }, file)))),
         )
       : null,
-    h("section", { class: "card" }, h("h2", {}, "Network"), facts(networkFacts), h("details", {}, h("summary", {}, "Config and recipe"), h("pre", { tabindex: "0", "aria-label": "Config and recipe as JSON" }, JSON.stringify({ config: t.config, recipe: t.recipe }, null, 2)))),
+    h("section", { class: "card" }, h("h2", {}, "Network"), facts(networkFacts), h("details", {}, h("summary", {}, "Config and recipe"), h("pre", { tabindex: "0", role: "region", "aria-label": "Config and recipe as JSON" }, JSON.stringify({ config: t.config, recipe: t.recipe }, null, 2)))),
     t.attempts.length ? h("section", { class: "card" }, h("h2", {}, "Attempts"), table("Attempts", attempts, t.attempts, { shown: false })) : null,
   ];
 }

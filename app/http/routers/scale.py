@@ -76,7 +76,8 @@ def cost(body: CostRequest, request: Request) -> CostResponse:
 async def scale(body: ScaleRequest, request: Request) -> ScaleResponse | Response:
     """Find the resolution, depth and width for a budget, and return the network.
 
-    With `train` the network is also trained, which requires an API key with scope `train`.
+    With `train` the network is also trained, which requires an API key with scope `train`. `include` adds the cost by
+    stage and the comparison of rules.
     """
     catalog = _catalog(request)
     if body.train is not None:
@@ -87,7 +88,7 @@ async def scale(body: ScaleRequest, request: Request) -> ScaleResponse | Respons
         return answer
     searches, predictor = await run_in_threadpool(_prepare, body, catalog)
     outcomes = await until_disconnect(request, solve(request, searches, predictor))
-    return await run_in_threadpool(ScaleResponse.of, outcomes[0].unwrap())
+    return await run_in_threadpool(ScaleResponse.including, outcomes, body.include)
 
 
 @router.post(
@@ -143,7 +144,7 @@ def _catalog(request: Request) -> CatalogCache:
 
 def _scale_at_once(body: ScaleRequest, catalog: CatalogCache) -> ScaleResponse | None:
     """Return the response if it needs no database and little computation, so that no thread is needed."""
-    if not isinstance(body.architecture, str):
+    if not isinstance(body.architecture, str) or body.include:
         return None
     architecture = catalog.get_cached_architecture(body.architecture)
     if architecture is None or body.study is not None or not (body.dataset is None or body.dataset in BUILT_IN):

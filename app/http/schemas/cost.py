@@ -120,6 +120,10 @@ class StageCost(CostSummary):
 
     stage: str = Field(description="Name of the stage.")
 
+    @classmethod
+    def of_config(cls, config: Config) -> list[StageCost]:
+        return [cls(stage=name, **cost.to_json()) for name, cost in stage_costs(config)]
+
 
 class CounterItem(ResponseModel):
     """The FLOPs by one counting convention."""
@@ -146,12 +150,11 @@ class CostResponse(ResponseModel):
 
     @classmethod
     def of_config(cls, config: Config) -> CostResponse:
-        stages = [StageCost(stage=name, **cost.to_json()) for name, cost in stage_costs(config)]
         whole = network_cost(config)
         items = [CounterItem.model_validate(counter) for counter in counters(whole)]
         return cls(
             num_classes=config.num_classes,
             in_chans=config.in_chans,
             config=config_json(config),
-            cost=CostDetail(stages=stages, counters=items, **whole.to_json()),
+            cost=CostDetail(stages=StageCost.of_config(config), counters=items, **whole.to_json()),
         )

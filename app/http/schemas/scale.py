@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
@@ -20,7 +21,7 @@ from app.http.schemas.common import (
     RowId,
     Seed,
 )
-from app.http.schemas.cost import AnsweredMultipliers, CostSummary
+from app.http.schemas.cost import AnsweredMultipliers, CostSummary, StageCost
 from app.http.schemas.trials import EstimateItem, TrialJson
 from app.scaling.families import flops_of
 from app.scaling.network import Architecture, Multipliers
@@ -251,6 +252,12 @@ class ScaleRequest(ScaleOptions):
     )
     multipliers: ManualMultipliers | None = Field(None, description="Multipliers of the rule `manual`; required by it.")
     train: TrainSpec | None = Field(None, description="Also train the network.")
+    include: list[Literal["stages", "comparison"]] = Field(
+        [],
+        max_length=2,
+        description="Parts to add to the response: `stages`, the cost by stage, and `comparison`, the networks of all "
+        "rules for the target, as `POST /v1/compare` returns them.",
+    )
 
     @model_validator(mode="after")
     def _check_consistency(self) -> ScaleRequest:
@@ -259,6 +266,10 @@ class ScaleRequest(ScaleOptions):
         whole = self.multipliers is not None and self.multipliers.w is not None
         if self.target is None and not whole:
             raise ValueError("a target is required: flops or ratio")
+        if "comparison" in self.include and self.target is None:
+            raise ValueError("a comparison requires a target")
+        if self.include and self.train is not None:
+            raise ValueError("include cannot be combined with train")
         if self.train is not None:
             if self.num_classes is not None or self.dataset not in (None, self.train.dataset):
                 raise ValueError("dataset and num_classes have to be those of train")
@@ -269,7 +280,12 @@ class ScaleRequest(ScaleOptions):
         return self._request(architecture, self.rule, self.target, self.multipliers)
 
     def to_requests(self, architecture: Architecture) -> list[RecommendationRequest]:
-        return [self.to_request(architecture)]
+        """Return the request, then those of the comparison."""
+        compared = SOLVED_RULES if "comparison" in self.include else ()
+        return [
+            self.to_request(architecture),
+            *(self._request(architecture, rule, self.target) for rule in compared),
+        ]
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -412,6 +428,24 @@ class ScaleResponse(ResponseModel):
     estimate: EstimateItem | None = Field(
         None, description="Estimated duration of the training (`train.validate_only`)."
     )
+    stages: list[StageCost] | None = Field(None, description="Cost by stage, with stem and head (`include`).")
+    comparison: list[ComparedRuleItem] | None = Field(
+        None, description="The networks of all rules for the target, by rule (`include`)."
+    )
+
+    @classmethod
+    def including(cls, outcomes: Sequence[RuleOutcome], include: Collection[str]) -> ScaleResponse:
+        """Return the response for the first outcome, with the parts to include; the other outcomes are compared.
+
+        Raises: the error of the first outcome.
+        """
+        result = outcomes[0].unwrap()
+        answer = cls.of(result)
+        if "stages" in include:
+            answer.stages = StageCost.of_config(result.recommendation.config)
+        if "comparison" in include:
+            answer.comparison = [ComparedRuleItem.of(outcome) for outcome in outcomes[1:]]
+        return answer
 
     @classmethod
     def of(cls, result: ScalingResult) -> ScaleResponse:
