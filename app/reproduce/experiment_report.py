@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,16 +203,22 @@ def _design(records: Records) -> dict[str, str]:
         "budgets": f"{len(budgets)}, from {budgets[0]:.3f} to {budgets[-1]:.3f}" if budgets else "none",
         "seeds": ", ".join(map(str, _family_seeds(records))),
         "trainings": str(len(records.items)),
-        "left out": f"{sum(r.off_curve for r in records.family)} trainings of networks off the curve of their rule",
+        "left out": f"{_join(_count_off_curve(records)) or 'no'} trainings, of networks off the curve of their rule",
     }
+
+
+def _count_off_curve(records: Records) -> list[str]:
+    off_curve = Counter(record.rule for record in records.family if record.rule is not None and record.off_curve)
+    return [f"{count} {_title_rule(rule)}" for rule, count in sorted(off_curve.items())]
 
 
 def _find_missing(records: Records) -> list[str]:
     """List the missing trainings of each rule; the rule and study with the most budgets and seeds is complete."""
-    cells = {(s.budget, s.seed) for s in records.scores}
+    cells = {(r.budget, r.seed) for r in records.family}
     trained: dict[tuple[str, int | None], int] = defaultdict(int)
-    for score in records.scores:
-        trained[score.rule, score.study] += 1
+    for record in records.family:
+        if record.rule is not None:
+            trained[record.rule, record.study] += 1
     return [
         f"{_title_rule(rule)}{f' of study {study}' if study else ''}: {len(cells) - count} of {len(cells)} trainings"
         for (rule, study), count in sorted(trained.items(), key=str)
