@@ -126,7 +126,7 @@ class Experiment:
         dataset = find_dataset(self._client, self._design.dataset)
         baseline = find_baseline(self._client, self._design.baseline, dataset.channels)
         self._baseline = {name: getattr(baseline, name) for name in ("name", "flops", "params", "resolution")}
-        sources = self._find_sources(baseline)
+        sources = self._find_sources(self._adapt(baseline))
         self._open_records(sources, dataset)
         self._announce(sources)
 
@@ -142,7 +142,12 @@ class Experiment:
 
     # Studies to learn from
 
-    def _find_sources(self, baseline: Baseline) -> list[_Source]:
+    def _adapt(self, baseline: Baseline) -> Architecture:
+        """Return the baseline with the classes and channels that the service counts for the data set."""
+        config = self._recommend("compound", 1.0, None).raw["config"]
+        return Architecture.from_json(baseline.raw).adapt(config["num_classes"], config["in_chans"])
+
+    def _find_sources(self, baseline: Architecture) -> list[_Source]:
         """Find or create the studies.
 
         Raises: InvalidRecords; NotFound; SpaceTooSmall.
@@ -159,14 +164,14 @@ class Experiment:
                 sources.append(_Source(len(sources) + 1, self._client.study(origin)))
         return sources
 
-    def _create_source(self, number: int, baseline: Baseline, records: tuple[Record, ...] = ()) -> _Source:
+    def _create_source(self, number: int, baseline: Architecture, records: tuple[Record, ...] = ()) -> _Source:
         """Create a study that observations are imported into: the experiment requests the trainings itself."""
-        architecture, seed = Architecture.from_json(baseline.raw), FIRST_STUDY_SEED + number - 1
+        seed = FIRST_STUDY_SEED + number - 1
         choices = [self._baseline, self._design.dataset, _plain(self._design.recipe), self._design.networks]
         choices += [record.trial for record in records]
         study = self._client.create_study(
             f"experiment {_digest(choices)[:12]}, study {number}",
-            architecture.name,
+            baseline.name,
             self._design.dataset,
             recipe=_plain(self._design.recipe),
             space=RANGE_SPACE,
@@ -177,8 +182,8 @@ class Experiment:
         )
         if records:
             return _Source(number, study, records=records)
-        space = SearchSpace.from_json(RANGE_SPACE).for_architecture(architecture)
-        return _Source(number, study, networks=tuple(sample(architecture, space, self._design.networks, seed)))
+        space = SearchSpace.from_json(RANGE_SPACE).for_architecture(baseline)
+        return _Source(number, study, networks=tuple(sample(baseline, space, self._design.networks, seed)))
 
     def _request_study(self, source: _Source) -> list[_Request]:
         """Request the trainings of a new study's networks that are not recorded yet."""

@@ -29,8 +29,8 @@ DESIGN = Design("typefaces", RECIPE, budgets=(0.2, 0.4, 0.8), studies=2, network
 class FakeClient:
     """Answers as the client does; `dwr` has no network at the smallest budget."""
 
-    def __init__(self, devices: Sequence[str] = ("cpu",), failing_seed: int | None = None) -> None:
-        self._devices, self._failing_seed = itertools.cycle(devices), failing_seed
+    def __init__(self, devices: Sequence[str] = ("cpu",), failing_seed: int | None = None, classes: int = 47) -> None:
+        self._devices, self._failing_seed, self._classes = itertools.cycle(devices), failing_seed, classes
         self.finished: dict[str, Any] = {}
         self.studies: dict[str, Any] = {}
         self.requested: list[str] = []
@@ -66,7 +66,8 @@ class FakeClient:
             raise NotFound({"title": "no network", "detail": "no network"}, 404)
         warnings = [{"code": "off_curve"}] if rule == "compound" and ratio == 0.8 else []
         predicted = {"mean": 0.7, "sd": 0.01} if rule == "surrogate" else None
-        config = small_mbconv(1)["baseline"] | {"about": [rule, ratio, study and study.id, predictor]}
+        about = [rule, ratio, study and study.id, predictor]
+        config = small_mbconv(1)["baseline"] | {"num_classes": self._classes, "about": about}
         multipliers = {"r": 0.7, "d": 0.7, "w": 0.7, "r_sd": None}
         raw = {"config": config, "multipliers": multipliers, "warnings": warnings, "predicted_accuracy": predicted}
         return SimpleNamespace(raw=raw)
@@ -118,6 +119,12 @@ def test_rules_without_a_study_get_no_prediction_of_a_predictor_that_is_active(t
 
     learned = {(rule, None) for rule in STUDY_RULES}
     assert predictors == {*learned, *((rule, "published-tinynets") for rule in SHARED_RULES)}
+
+
+def test_networks_of_studies_have_the_classes_of_the_data_set(tmp_path: Path) -> None:
+    run(FakeClient(classes=10), tmp_path)
+
+    assert {r.config["num_classes"] for r in read_records(find_files(tmp_path)).items} == {10}
 
 
 def test_family_is_trained_with_seeds_that_no_study_used(tmp_path: Path) -> None:
