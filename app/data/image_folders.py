@@ -63,10 +63,7 @@ def locate(folder: str, data_dir: Path) -> Path:
 
     Raises: FolderError if it does not exist or is outside of the data root.
     """
-    path = _locate("folder", folder, data_dir)
-    if not path.is_dir():
-        raise FolderError(f"There is no folder {folder!r} below the data root.")
-    return path
+    return _locate("folder", Path.is_dir, folder, data_dir)
 
 
 def locate_file(file: str, data_dir: Path) -> Path:
@@ -74,23 +71,22 @@ def locate_file(file: str, data_dir: Path) -> Path:
 
     Raises: FolderError if it does not exist or is outside of the data root.
     """
-    path = _locate("file", file, data_dir)
-    if not path.is_file():
-        raise FolderError(f"There is no file {file!r} below the data root.")
-    return path
+    return _locate("file", Path.is_file, file, data_dir)
 
 
-def _locate(kind: str, name: str, data_dir: Path) -> Path:
+def _locate(kind: str, exists_as: Callable[[Path], bool], name: str, data_dir: Path) -> Path:
     base = root(data_dir).resolve()
     try:
         path = _resolve(base / name)
-        path.exists()
+        exists = exists_as(path)
     except _LinkLoop:
         raise FolderError(f"{name!r} is a loop of symbolic links.") from None
     except (OSError, ValueError):  # an invalid file name
         raise FolderError(f"{name!r} is not a valid {kind} name.") from None
     if not path.is_relative_to(base) or path == base:
         raise FolderError(f"{name!r} is outside of the data root.")
+    if not exists:
+        raise FolderError(f"There is no {kind} {name!r} below the data root.")
     return path
 
 
