@@ -49,10 +49,16 @@ def render_typefaces(typefaces: Typefaces, data_dir: Path) -> RenderedGlyphs:
 
     Raises: FontsError if a part has no glyph of a class.
     """
-    glyphs = read_rendered(typefaces.digest, data_dir)
-    if glyphs is None:
-        glyphs = _render_fonts(typefaces.fonts)
-        _write_cache(glyphs, glyph_cache_file(data_dir, typefaces.digest))
+    return read_rendered(typefaces.digest, data_dir) or render_and_cache(typefaces, data_dir)
+
+
+def render_and_cache(typefaces: Typefaces, data_dir: Path) -> RenderedGlyphs:
+    """Render the fonts' glyphs and cache them.
+
+    Raises: FontsError if a part has no glyph of a class.
+    """
+    glyphs = _render_fonts(typefaces.fonts)
+    _write_cache(glyphs, glyph_cache_file(data_dir, typefaces.digest))
     return glyphs
 
 

@@ -19,7 +19,7 @@ from app.data.folder_scan import FolderError
 from app.data.image_checks import OnRead, PixelHashes, UnreadableImages
 from app.scaling.resolution import sides_of
 from worker.data.folders import read_folder
-from worker.data.glyphs import read_rendered, render_typefaces
+from worker.data.glyphs import read_rendered, render_and_cache
 from worker.data.image_store import DataError, Images, UnreadableImage, digest_arrays
 
 MEMORY_LIMIT = 2 * 10**9
@@ -209,7 +209,7 @@ def _read_typefaces(dataset: Dataset, data_dir: Path) -> _RawParts:
         if reason := fonts.unavailable_reason(dataset.digest):
             raise DataError(reason)
         try:
-            glyphs = render_typefaces(fonts.find_installed(), data_dir)
+            glyphs = render_and_cache(fonts.find_installed(), data_dir)
         except fonts.FontsError as error:
             raise DataError(str(error)) from error
     train, validation, test = (_to_images(*glyphs.part(part)) for part in fonts.PARTS)
