@@ -147,12 +147,15 @@ def _scale_at_once(body: ScaleRequest, catalog: CatalogCache) -> ScaleResponse |
     if not isinstance(body.architecture, str) or body.include:
         return None
     architecture = catalog.get_cached_architecture(body.architecture)
-    if architecture is None or body.study is not None or not (body.dataset is None or body.dataset in BUILT_IN):
+    if architecture is None:
         return None
     predictor = catalog.get_cached_predictor(body.to_query(architecture))
     if predictor is None:
         return None
-    request = body.to_request(_adapt(architecture, body, catalog, body.dataset))
+    dataset = body.counted_dataset(predictor)
+    if not (dataset is None or dataset in BUILT_IN):
+        return None
+    request = body.to_request(_adapt(architecture, body, catalog, dataset))
     if not recommendations.is_immediate(request, predictor):
         return None
     return ScaleResponse.of(recommendations.recommend_network(request, predictor))
