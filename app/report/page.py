@@ -72,9 +72,8 @@ def render_experiment(values: Mapping[str, Any], drawings: Mapping[str, Drawing]
 
 def render_evidence(answer: Sequence[str], experiments: Sequence[Mapping[str, Any]]) -> str:
     """Render the answer of experiments and a section for each as Markdown, in lines of at most 100 characters."""
-    return _environment().get_template("evidence.md.jinja").render(
-        answer=answer, experiments=experiments
-    )  # fmt: skip
+    template = _environment().get_template("evidence.md.jinja")
+    return template.render(answer=answer, experiments=experiments)
 
 
 def _environment() -> Environment:
@@ -85,7 +84,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters.update({function.__name__: function for function in _FILTERS}, data_url=_data_url, item=_item)
+    environment.filters.update(
+        {function.__name__: function for function in _FILTERS}, data_url=_data_url, wrapped=_wrapped
+    )
     return environment
 
 
@@ -93,9 +94,12 @@ def _data_url(content: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{b64encode(content).decode()}"
 
 
-def _item(text: str) -> str:
-    """Return an item of a Markdown list."""
-    return fill(text, 100, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+def _wrapped(text: str, bullet: str = "") -> str:
+    """Return a paragraph of Markdown or, with a bullet, an item of a list, in lines of at most 100 characters."""
+    indent = " " * len(bullet)
+    return fill(
+        text, 100, initial_indent=bullet, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _sort_family(results: Results) -> list[tuple[dict[str, Any], Member]]:
