@@ -122,7 +122,7 @@ class _Blocks:
 
     def find(self, name: str) -> _Origin | None:
         """Return what a tensor inherits from; None if the source does not have its block."""
-        block = next((block for block in self._found if name.startswith(f"{block}.")), None)
+        block = self._block_of(name)
         if block is None:
             return _Origin(name)
         stage, origin = self._found[block]
@@ -131,8 +131,11 @@ class _Blocks:
 
     def stage_of(self, name: str) -> int | None:
         """Return the number of the stage in one of whose blocks the tensor is."""
-        name = name.removeprefix(_BACKBONE)
-        return next((stage for block, (stage, _) in self._found.items() if name.startswith(f"{block}.")), None)
+        block = self._block_of(name.removeprefix(_BACKBONE))
+        return None if block is None else self._found[block][0]
+
+    def _block_of(self, name: str) -> str | None:
+        return next((block for block in self._found if name.startswith(f"{block}.")), None)
 
 
 def _select(origin: _Origin, source: Tensor, wanted: Tensor, *, is_stem: bool) -> Tensor | None:

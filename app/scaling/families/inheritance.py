@@ -30,7 +30,7 @@ def select_channels(available: int, wanted: int, groups: tuple[int, int] = (1, 1
 
 
 def group_count(stage: Stage) -> int:
-    """Return the number of groups of the stage's grouped convolutions; 1 if there are none."""
+    """Return the number of groups in the stage's convolutions; 1 if they are not grouped."""
     return int(stage.channels // stage.group_width) if stage.group_width else stage.groups
 
 
