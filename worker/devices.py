@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import resource
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,17 @@ class Device:
 
 
 _PROCESS = Path("/proc/self")
+_PROCESSORS = Path("/proc/cpuinfo")
+
+
+@cache
+def describe_processor() -> str:
+    """Return the model of the processor and the vector instructions that torch uses, which decide how sums are rounded.
+
+    Outside of Linux it is the name of the architecture.
+    """
+    model = re.search(r"model name\s*: (.+)", _PROCESSORS.read_text()) if _PROCESSORS.is_file() else None
+    return f"{model[1].strip() if model else platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def select_device(settings: Settings) -> Device:

@@ -268,6 +268,7 @@ def _provenance(records: Records) -> dict[str, str]:
     return {
         "dates": ", ".join(sorted({h.date for h in records.headers if h.date})),
         "device": header.device,
+        "processors": _processors(records),
         "threads": ", ".join(sorted({str(h.threads) for h in records.headers if h.threads})),
         "versions": "; ".join(
             sorted({", ".join(f"{name} {version}" for name, version in h.versions.items()) for h in records.headers})
@@ -280,6 +281,12 @@ def _provenance(records: Records) -> dict[str, str]:
         "score": "top-1 on the test part; validation selected the networks",
         "FLOPs": "multiply-adds of convolutions and linear layers for one image",
     }
+
+
+def _processors(records: Records) -> str:
+    """Say which processors trained how many of the networks."""
+    models = Counter({record.trial: record.processor or "not recorded" for record in records.items}.values())
+    return "; ".join(f"{model} ({count} trainings)" for model, count in models.most_common())
 
 
 def _limits(records: Records) -> list[str]:

@@ -48,6 +48,7 @@ def study_record(trial: Trial, number: int, multipliers: Mapping[str, Any]) -> R
         history=[epoch["validation_accuracy"] for epoch in result.get("history") or ()],
         seconds=result["seconds"],
         trial=trial.id,
+        processor=(result.get("environment") or {}).get("processor", ""),
     )
 
 

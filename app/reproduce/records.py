@@ -58,7 +58,8 @@ class Record:
 
     `study` is the study's number, None for a rule that needs none. Accuracies are from 0 to 1; `accuracy` is on the
     validation part, `history` that after each epoch. `budget` is the ratio to the baseline's multiply-adds, None for
-    a random network. `predicted` has `mean` and `sd` of the validation accuracy, from before the training.
+    a random network. `predicted` has `mean` and `sd` of the validation accuracy, from before the training. `processor`
+    is the model that trained the network: another one may round in another way. It is empty if it was not recorded.
     """
 
     kind: str
@@ -78,6 +79,7 @@ class Record:
     trial: str
     predicted: Mapping[str, float] | None = None
     off_curve: bool = False
+    processor: str = ""
 
     @property
     def key(self) -> Key:

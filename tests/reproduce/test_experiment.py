@@ -83,7 +83,8 @@ class FakeClient:
 
     def _train(self, id: str, config: Any, seed: int) -> Any:
         self.requested.append(id)
-        environment = {"data_digest": "abc", "device": next(self._devices), "threads": 1, "torch": "2"}
+        environment = {"data_digest": "abc", "device": next(self._devices), "threads": 1, "torch": "2",
+                       "processor": "Fast, AVX2"}  # fmt: skip
         result = {"accuracy": 0.7, "test_accuracy": 0.71, "seconds": 20.0, "environment": environment,
                   "history": [{"validation_accuracy": 0.7}]}  # fmt: skip
         cost = network_cost(Config.from_json(config))
@@ -110,6 +111,7 @@ def test_experiment_records_every_training_it_announces(tmp_path: Path) -> None:
     assert "0.6 hours on 1 worker, by an estimate of 40 s each" in printed
     assert "is found in 80 of 100 such experiments" in printed
     assert (len(records.studies), len(records.family)) == (8, 42 - 2)
+    assert {record.processor for record in records.items} == {"Fast, AVX2"}
     assert [line.split(":")[0] for line in experiment.missing] == ["dwr has no network at 0.200"]
 
 

@@ -61,6 +61,17 @@ def test_answer_of_several_experiments_claims_what_holds_in_all(effects: tuple[f
     assert render_evidence(experiments, ["one.html", "another.html"]).count("\n## small-mbconv on typefaces") == 2
 
 
+def test_report_says_which_processors_trained_how_many_networks() -> None:
+    items = simulate_records().items
+    models = ["New, AVX512"] * 30 + ["Old, AVX2"] * 20 + [""] * (len(items) - 50)
+    mixed = tuple(replace(item, processor=model) for item, model in zip(items, models, strict=True))
+
+    evidence = render_evidence([Experiment.of(Records(simulate_records().headers, mixed))], ["page.html"])
+
+    text = f"not recorded ({len(items) - 50} trainings); New, AVX512 (30 trainings); Old, AVX2 (20 trainings)"
+    assert text in " ".join(evidence.split())
+
+
 def test_inferior_rule_is_named_as_plainly() -> None:
     assert "the surrogate is worse than compound scaling" in answer(simulate_records(-0.05))[1].lower()
 

@@ -321,6 +321,7 @@ def test_result_records_environment_as_plain_data(tmp_path: Path) -> None:
 
     assert result.environment.keys() >= {"python", "rdw", "torch", "timm", "device", "threads"}
     assert (result.environment["seed"], result.environment["data_digest"]) == (7, splits.digest)
+    assert torch.backends.cpu.get_cpu_capability() in result.environment["processor"]
     plain = result.to_json()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert plain["test_accuracy"] == result.test["accuracy"]

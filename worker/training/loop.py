@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from app.core.trials import TrainingProgress, TrialResult, Weights
 from app.data.builtin_datasets import Part
 from app.data.recipes import Recipe
-from worker.devices import Device
+from worker.devices import Device, describe_processor
 from worker.training import checkpoints
 from worker.training.chance import ChanceTest
 from worker.training.optimizer import create_optimizer, create_scheduler, freeze_body
@@ -373,7 +373,7 @@ def _describe_environment(device: Device, seed: int, provenance: dict[str, Any])
     return {
         "python": platform.python_version(),
         **packages,
-        "processor": platform.machine(),
+        "processor": describe_processor(),
         **device.describe(),
         "threads": torch.get_num_threads(),
         "seed": seed,
