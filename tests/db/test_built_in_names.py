@@ -39,8 +39,8 @@ def serve(empty_database: str, tmp_path: Path) -> Open:
     return serve
 
 
-def create_study_and_predictor(client: TestClient) -> tuple[str, str]:
-    study = {"name": "mine", "architecture": "small-mbconv", "dataset": "digits", "trials": 1}
+def create_study_and_predictor(client: TestClient, baseline: str = "small-mbconv") -> tuple[str, str]:
+    study = {"name": "mine", "architecture": baseline, "dataset": "digits", "trials": 1}
     id = client.post("/v1/studies", json=study).json()["id"]
     rows = [{"r": c**0.2, "d": c**0.3, "w": c**0.3, "accuracy": 0.7 + c / 10} for c in (0.2, 0.3, 0.5, 0.7)]
     client.post(f"/v1/studies/{id}/observations", json={"source": "a test", "observations": rows})
@@ -58,20 +58,21 @@ def scale(client: TestClient, architecture: str) -> dict[str, Any]:
     return dict(client.post("/v1/scale", json=body).json())
 
 
+@pytest.mark.parametrize(("name", "revision_before"), [("small-mbconv", "0018"), ("small-regnet", "0019")])
 def test_registered_baseline_that_is_built_in_now_keeps_studies_and_predictors(
-    empty_database: str, serve: Open
+    empty_database: str, serve: Open, name: str, revision_before: str
 ) -> None:
     with serve() as client:
-        study, predictor = create_study_and_predictor(client)
-    downgrade(empty_database, "0018")
+        study, predictor = create_study_and_predictor(client, name)
+    downgrade(empty_database, revision_before)
     with engine_for(empty_database).connect() as connection:
-        assert connection.scalars(sa.select(ArchitectureRow.name)).all() == ["small-mbconv"]
+        assert connection.scalars(sa.select(ArchitectureRow.name)).all() == [name]
 
     with serve() as client:
-        assert names(client).count("small-mbconv") == 1
-        assert client.get(f"/v1/studies/{study}").json()["architecture"] == "small-mbconv"
+        assert names(client).count(name) == 1
+        assert client.get(f"/v1/studies/{study}").json()["architecture"] == name
         assert client.post(f"/v1/studies/{study}/start").status_code == 202
-        assert scale(client, "small-mbconv")["predictor"]["id"] == predictor
+        assert scale(client, name)["predictor"]["id"] == predictor
 
 
 def test_another_baseline_of_that_name_is_renamed_with_its_studies_and_predictors(

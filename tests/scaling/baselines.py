@@ -59,7 +59,7 @@ SMALLEST_NAMES = (
 SMALLEST = tuple(families.baseline(name) for name in SMALLEST_NAMES)
 """Small baselines of every family, with each of its kinds of blocks."""
 
-OWN_NAMES = ("small-mbconv",)
+OWN_NAMES = ("small-mbconv", "small-regnet")
 """Baselines that timm does not have."""
 
 EVERY_NAME = [

@@ -27,7 +27,7 @@ def families() -> dict[str, Family]:
 
 @lru_cache(maxsize=1)
 def baselines() -> dict[str, Architecture]:
-    """Return every built-in baseline by its name: timm's, except for `small-mbconv`."""
+    """Return every built-in baseline by its name: timm's, except for `small-mbconv` and `small-regnet`."""
     return {a.name: a for family in families().values() for a in family.baselines}
 
 

@@ -4,6 +4,8 @@ A baseline consists of the four stages that its parameters (w0, wa, wm, depth) g
 `generate_regnet`). Scaled, it is a stage-wise network of the same blocks, as in Dollár et al., 2021. The group width is
 constant and channels form whole groups, as in timm's `adjust_widths_groups_comp`; fewer channels than a group's form
 one group. The stem has 32 channels at any width; there is no head. Repeats are rounded as in the TinyNet paper.
+
+`small-regnet` is rdw's own: a residual baseline for grey images of 48 px that trains in about a minute on one core.
 """
 
 from __future__ import annotations
@@ -37,6 +39,22 @@ _PARAMETERS = {  # w0, wa, wm, group width, depth (timm's `model_cfgs`)
 }
 
 
+SMALL_REGNET = Config(
+    family="regnet",
+    resolution=48,
+    stem=Stem(32),
+    stages=tuple(
+        Stage("regnet", repeats, channels, 3, 2, 1.0, 0.0, group_width=8)
+        for repeats, channels in ((2, 24), (3, 48), (4, 96), (2, 192))
+    ),
+    head=Head(0),
+    activation="relu",
+    in_chans=1,
+    num_classes=47,
+)
+_RULES = ScalingRules(head="fixed")
+
+
 def _regnet(name: str) -> Architecture:
     w0, wa, wm, group_width, depth = _PARAMETERS[name]
     exponents = [round(math.log(1 + wa * i / w0) / math.log(wm)) for i in range(depth)]
@@ -46,9 +64,7 @@ def _regnet(name: str) -> Architecture:
         channels, stage_group_width = round_to_groups(width, group_width)
         se_ratio = _SE_RATIO if name.startswith("regnety") else 0.0
         stages.append(Stage("regnet", repeats, channels, 3, 2, 1.0, se_ratio, group_width=stage_group_width))
-    return Architecture(
-        name, Config("regnet", 224, Stem(32), tuple(stages), Head(0), "relu"), ScalingRules(head="fixed")
-    )
+    return Architecture(name, Config("regnet", 224, Stem(32), tuple(stages), Head(0), "relu"), _RULES)
 
 
 def walk(config: Config, ledger: Ledger) -> None:
@@ -152,6 +168,5 @@ def _block_name(stage: int, block: int) -> str:
     return f"s{stage + 1}.b{block + 1}"
 
 
-FAMILY = Family(
-    "regnet", tuple(_regnet(name) for name in _PARAMETERS), ("regnet",), walk, check, timm, block_name=_block_name
-)
+BASELINES = (*(_regnet(name) for name in _PARAMETERS), Architecture("small-regnet", SMALL_REGNET, _RULES))
+FAMILY = Family("regnet", BASELINES, ("regnet",), walk, check, timm, block_name=_block_name)
