@@ -156,6 +156,11 @@ def test_sources_survive_the_way_through_plain_data() -> None:
     assert recipe.determining_options()["distill"]["teacher"] == plain["init"]
 
 
+def test_temperature_of_features_is_refused() -> None:
+    with pytest.raises(ValidationError, match="temperature applies to logits only"):
+        Distillation(teacher=WeightSource(timm="resnet18"), match="features", temperature=3)
+
+
 def test_more_frozen_epochs_than_epochs_are_refused() -> None:
     with pytest.raises(ValidationError, match="freeze_epochs"):
         Recipe(epochs=2, freeze_epochs=3)

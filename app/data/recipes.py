@@ -89,7 +89,7 @@ class Recipe(JsonScalarsModel):
         "A smaller network takes evenly spaced channels of each layer and the first blocks of each stage.",
     )
     distill: Distillation | None = Field(
-        None, description="A trained network whose logits the classifier learns besides the labels; null: labels only."
+        None, description="A trained network from which the classifier learns besides the labels; null: labels only."
     )
     freeze_epochs: int = Field(
         0,
@@ -146,7 +146,8 @@ class Recipe(JsonScalarsModel):
         """Say in words what the training starts from and learns from; empty if it is random weights and labels."""
         parts = [f"initialised with {self.init}"] if isinstance(self.init, WeightSource) else []
         if self.distill:
-            options = f"temperature {self.distill.temperature:g}, weight {self.distill.weight:g}"
+            how = "features" if self.distill.match == "features" else f"temperature {self.distill.temperature:g}"
+            options = f"{how}, weight {self.distill.weight:g}"
             parts.append(f"distilled from {self.distill.teacher} ({options})")
         return " and ".join(parts)
 

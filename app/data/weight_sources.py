@@ -6,6 +6,7 @@ import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -61,15 +62,27 @@ class WeightSource(JsonScalarsModel):
 
 
 class Distillation(JsonScalarsModel):
-    """A teacher, whose logits the network learns besides the labels (Hinton et al., arXiv 1503.02531)."""
+    """A teacher, whose logits or features the network learns besides the labels (Hinton et al., arXiv 1503.02531)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     teacher: WeightSource = Field(description="The trained network.")
-    temperature: float = Field(2.0, ge=1, le=20, description="Temperature by which both networks' logits are divided.")
+    match: Literal["logits", "features"] = Field(
+        "logits",
+        description="What the network learns of the teacher: its logits, or the pooled features before its classifier.",
+    )
+    temperature: float = Field(
+        2.0, ge=1, le=20, description="Temperature by which both networks' logits are divided; not used for features."
+    )
     weight: float = Field(
         0.5, gt=0, le=1, description="Share of the teacher's loss in the training loss; the rest is the labels'."
     )
+
+    @model_validator(mode="after")
+    def _check_temperature(self) -> Distillation:
+        if self.match == "features" and self.temperature != type(self).model_fields["temperature"].default:
+            raise ValueError("temperature applies to logits only")
+        return self
 
 
 class InvalidWeights(ValueError):

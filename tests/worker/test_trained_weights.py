@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,9 +18,11 @@ from app.core.settings import Settings
 from app.data.recipes import PRESETS, Recipe
 from app.data.weight_sources import Distillation, WeightSource
 from app.scaling import families
-from app.scaling.network import Multipliers
+from app.scaling.network import Architecture, Config, Multipliers
+from tests.scaling.baselines import SMALLEST, SMALLEST_NAMES
 from tests.worker.support import CPU, SMALL, TINY, digits, load_weights, train_small
 from tests.worker.test_training import comparable, equal_weights, last_state, stop_at
+from worker.data.loading import Splits
 from worker.data.preprocessing import NetworkInputs, Normalisation
 from worker.networks import build
 from worker.training.classification import Classification
@@ -34,6 +37,7 @@ NARROW = replace(SMALL.scale(Multipliers(1, 1, 0.5)), resolution=8)
 LEARNS = Recipe(epochs=4, batch_size=32, lr=0.01, ema_decay=0.9)
 SOURCE = WeightSource(file="teacher.safetensors", sha256="0" * 64)
 DISTILS = Distillation(teacher=SOURCE, temperature=3, weight=0.7)
+FEATURES = Distillation(teacher=SOURCE, match="features", weight=0.7)
 INHERITS = Recipe(epochs=2, batch_size=32, lr=0.005, dropout=0.2, ema_decay=0.9, shift=0.1, init=SOURCE)
 
 
@@ -70,15 +74,20 @@ def test_network_of_the_same_size_starts_where_the_source_ended(trained: Pretrai
     assert train_small(tmp_path, recipe, config=WIDE, init=trained).accuracy > 0.7
 
 
-@pytest.mark.parametrize("options", [{}, {"randaugment": 5.0, "crop": 0.6, "flip": True}], ids=["plain", "augmented"])
+@pytest.mark.parametrize(
+    "options",
+    [{"distill": DISTILS}, {"distill": DISTILS, "randaugment": 5.0, "crop": 0.6, "flip": True}, {"distill": FEATURES}],
+    ids=["plain", "augmented", "features"],
+)
 def test_student_of_another_family_learns_from_its_teacher(
-    options: dict[str, object], trained: Pretrained, tmp_path: Path
+    options: dict[str, Any], trained: Pretrained, tmp_path: Path
 ) -> None:
     student = replace(families.baseline("mobilenetv3_small_100").adapt(10, 1).scale(Multipliers(0.2, 0.4, 0.2)))
-    recipe = Recipe(epochs=1, batch_size=32, lr=0.005, distill=DISTILS, **options)
+    recipe = Recipe(epochs=1, batch_size=32, lr=0.005, **options)
 
     result = train_small(tmp_path, recipe, config=student, teacher=trained)
 
+    assert load_weights(tmp_path).keys() == build(student).state_dict().keys()
     assert result.teacher is not None
     assert result.teacher["accuracy"] > 0.5
     assert (result.teacher["px"], result.teacher["sha256"]) == ([12, 12], trained.sha256)
@@ -109,6 +118,47 @@ def test_loss_is_of_labels_and_teacher_as_in_the_recipe(trained: Pretrained) -> 
     divergence = (target * (target.log() - (student / 3).log_softmax(1))).sum(1).mean()
     assert loss.item() == pytest.approx((0.3 * labels + 0.7 * 9 * divergence).item(), rel=1e-4)
     assert all(not parameter.requires_grad for parameter in trained.network.parameters())
+
+
+def test_features_are_matched_through_a_projection_that_is_trained(trained: Pretrained) -> None:
+    splits = digits(200)
+    recipe = Recipe(label_smoothing=0.0, distill=FEATURES)
+    task = Classification(TINY, recipe, splits, CPU, teacher=replace(trained, config=WIDE, normalisation=None))
+    network = task.build().eval()
+    images, labels = task_images(splits, TINY), splits.train.labels
+
+    loss, _ = task.loss(network, (images, labels))
+
+    trainable = task.trainable(network)
+    extra = {n: p for n, p in trainable.named_parameters() if all(p is not own for own in network.parameters())}
+    weight, bias = extra.values()
+    features, target = (
+        pooled_features(n, task_images(splits, c)) for n, c in ((network, TINY), (trained.network, WIDE))
+    )
+    assert weight.shape == (target.shape[1], features.shape[1])
+    distance = functional.mse_loss(features @ weight.T + bias, target)
+    expected = 0.3 * functional.cross_entropy(network(images), labels) + 0.7 * distance
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+    trained_ids = {id(p) for group in create_optimizer(trainable, recipe).param_groups for p in group["params"]}
+    assert {id(weight), id(bias)} < trained_ids
+
+
+@pytest.mark.parametrize("baseline", SMALLEST, ids=SMALLEST_NAMES)
+def test_features_of_every_family_have_the_size_that_the_network_states(baseline: Architecture) -> None:
+    config = baseline.adapt(10, 1).scale(Multipliers(0.2, 0.4, 0.2))
+    network = build(config).eval()
+
+    assert pooled_features(network, torch.zeros(2, 1, *config.sides)).shape == (2, network.head_hidden_size)
+
+
+def task_images(splits: Splits, config: Config) -> Tensor:
+    return NetworkInputs(splits.train, 1, config.resolution, Normalisation.from_images(splits.train, 1))[:]
+
+
+def pooled_features(network: Any, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        features: Tensor = network.forward_head(network.forward_features(images), pre_logits=True)
+    return features
 
 
 def test_colour_teacher_of_other_normalisation_sees_the_same(trained: Pretrained, tmp_path: Path) -> None:
@@ -169,6 +219,7 @@ def test_teacher_of_other_classes_is_refused(trained: Pretrained, tmp_path: Path
     [
         pytest.param(INHERITS, marks=pytest.mark.exhaustive),
         INHERITS.model_copy(update={"distill": DISTILS, "freeze_epochs": 1, "layer_decay": 0.7}),
+        INHERITS.model_copy(update={"distill": FEATURES, "layer_decay": 0.7}),
         pytest.param(
             PRESETS["tinynet-ra"].model_copy(
                 update={"epochs": 3, "batch_size": 32, "warmup_epochs": 1.0, "distill": DISTILS, "init": SOURCE}
@@ -176,7 +227,7 @@ def test_teacher_of_other_classes_is_refused(trained: Pretrained, tmp_path: Path
             marks=pytest.mark.exhaustive,
         ),
     ],
-    ids=["init", "all", "paper"],
+    ids=["init", "all", "features", "paper"],
 )
 def test_resumed_training_is_bit_identical(recipe: Recipe, trained: Pretrained, tmp_path: Path) -> None:
     def run(folder: str, should_stop: Callable[[], bool] = lambda: False):  # type: ignore[no-untyped-def]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from timm.task.distillation import LogitDistillationTask
+from timm.task.distillation import FeatureDistillationTask, LogitDistillationTask
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -56,7 +56,7 @@ class Classification:
         normalisation = Normalisation.from_images(splits.train, config.in_chans)
         self._init = init
         self._teacher: Teacher | None = None
-        self._distillation: LogitDistillationTask | None = None
+        self._distillation: LogitDistillationTask | FeatureDistillationTask | None = None
         if teacher is not None:
             self._teacher = Teacher(teacher, splits, normalisation, device)
             self.identity["teacher"] = teacher.sha256
@@ -87,6 +87,9 @@ class Classification:
         if self._teacher is not None:
             self._distillation = distillation_task(network, self._teacher, self._recipe)
         return network
+
+    def trainable(self, network: nn.Module) -> nn.Module:
+        return network if self._distillation is None else self._distillation.trainable_module
 
     def prepare(
         self, network: nn.Module, order: list[BatchIndices], check_stop: Callable[[], None]

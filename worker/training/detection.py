@@ -116,6 +116,9 @@ class Detection:
     def build(self) -> nn.Module:
         return SSDLite(self._config, self._recipe.drop_path)
 
+    def trainable(self, network: nn.Module) -> nn.Module:
+        return network
+
     def prepare(
         self, network: nn.Module, order: list[BatchIndices], check_stop: Callable[[], None]
     ) -> dict[str, dict[str, Any]]:

@@ -95,6 +95,9 @@ class Task(Protocol):
     def build(self) -> nn.Module:
         """Build the network with weights from torch's global random generator."""
 
+    def trainable(self, network: nn.Module) -> nn.Module:
+        """Return the module whose parameters are trained: the network, or one that contains it and more."""
+
     def prepare(
         self, network: nn.Module, order: list[BatchIndices], check_stop: Callable[[], None]
     ) -> dict[str, dict[str, Any]]:
@@ -120,6 +123,7 @@ class TrainingRun:
     identity: dict[str, Any]
     device: Device
     network: nn.Module
+    trainable: nn.Module
     recipe: Recipe
     optimizer: torch.optim.Optimizer
     scheduler: Any
@@ -135,7 +139,7 @@ class TrainingRun:
     def to_checkpoint(self) -> dict[str, Any]:
         return {
             "of": self.identity,
-            "network": self.network.state_dict(),
+            "network": self.trainable.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema.module.state_dict() if self.ema else None,
             "random": self.device.random_state(),
@@ -148,7 +152,7 @@ class TrainingRun:
         }
 
     def resume(self, checkpoint: dict[str, Any]) -> None:
-        self.network.load_state_dict(checkpoint["network"])
+        self.trainable.load_state_dict(checkpoint["network"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         if self.ema:
             self.ema.module.load_state_dict(checkpoint["ema"])
@@ -207,13 +211,17 @@ def _start_run(task: Task, recipe: Recipe, seed: int, device: Device) -> Trainin
     identity = {**task.identity, "recipe": recipe.determining_options(), "seed": seed}
     torch.manual_seed(seed)
     network = device.place_network(task.build())
-    optimizer = create_optimizer(network, recipe)
+    trainable = task.trainable(network)
+    if trainable is not network:
+        trainable = device.place_network(trainable)
+    optimizer = create_optimizer(trainable, recipe)
     # A last batch of one image is skipped: batch norm cannot normalise a single value.
     steps = task.train_images // recipe.batch_size + (task.train_images % recipe.batch_size > 1)
     return TrainingRun(
         identity,
         device,
         network,
+        trainable,
         recipe,
         optimizer,
         create_scheduler(optimizer, recipe, steps),

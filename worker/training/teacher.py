@@ -1,4 +1,4 @@
-"""Teachers: trained classifiers whose logits another network learns."""
+"""Teachers: trained classifiers whose logits or features another network learns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from cachetools import LRUCache
-from timm.task.distillation import DistillationTeacher, LogitDistillationTask
+from timm.task.distillation import DistillationTeacher, FeatureDistillationTask, LogitDistillationTask
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -48,7 +48,7 @@ class Teacher(nn.Module):
         if pretrained.classes and splits.classes and pretrained.classes != splits.classes:
             raise SourceError(f"The teacher ({pretrained.source}) has classes of other names than the data.")
         self.source, self.sha256, self.config = pretrained.source, pretrained.sha256, config
-        self.network = pretrained.network.eval().requires_grad_(False).to(device.name)
+        self.network: Any = pretrained.network.eval().requires_grad_(False).to(device.name)
         own = pretrained.normalisation or normalisation
         if len(own.mean) != config.in_chans:
             raise SourceError(f"The teacher ({pretrained.source}) takes {config.in_chans} channels, the data others.")
@@ -58,14 +58,26 @@ class Teacher(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(self._prepare(images))
+        return logits
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        features: Tensor = self.network.forward_features(self._prepare(images))
+        return features
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        output: Tensor = self.network.forward_head(features, pre_logits=pre_logits)
+        return output
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        """Return the images as this network takes them."""
         pixels = adapt_channels(images * self._sd + self._mean, self.config.in_chans)
         images = (pixels - self._own_mean) / self._own_sd
         if (*images.shape[-2:],) != self.config.sides:
             images = functional.interpolate(
                 images, self.config.sides, mode="bilinear", antialias=True, align_corners=False
             )
-        logits: Tensor = self.network(images)
-        return logits
+        return images
 
     def check(self, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Any]:
         """Score the teacher on validation batches as the student gets them; return the report of the result.
@@ -83,19 +95,26 @@ class Teacher(nn.Module):
         return {"source": self.source, "sha256": self.sha256, "accuracy": score.top1, "loss": score.loss, "px": px}
 
 
-def distillation_task(network: nn.Module, teacher: Teacher, recipe: Recipe) -> LogitDistillationTask:
-    """Return timm's loss of labels and teacher's logits; it maps images and labels to `loss` and `output`."""
+def distillation_task(
+    network: nn.Module, teacher: Teacher, recipe: Recipe
+) -> LogitDistillationTask | FeatureDistillationTask:
+    """Return timm's loss of labels and teacher; it maps images and labels to `loss` and `output`.
+
+    Its `trainable_module` is what an optimizer trains: the network, for features of another size with a projection.
+    """
     options = recipe.distill
     assert options is not None
     # timm normalises images again for the teacher, which `Teacher` has done: no means and deviations to replace.
     for module in (network, teacher):
         module.pretrained_cfg = {"mean": (0.0,), "std": (1.0,)}  # type: ignore[assignment]
-    return LogitDistillationTask(
-        network,
-        DistillationTeacher(teacher),
-        criterion=nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
-        task_loss_weight=1 - options.weight,
-        distill_loss_weight=options.weight,
-        temperature=options.temperature,
-        verbose=False,
-    )
+    common: dict[str, Any] = {
+        "teacher_model": DistillationTeacher(teacher),
+        "criterion": nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
+        "task_loss_weight": 1 - options.weight,
+        "distill_loss_weight": options.weight,
+        "verbose": False,
+    }
+    if options.match == "logits":
+        return LogitDistillationTask(network, **common, temperature=options.temperature)
+    common |= {"student_feature_dim": network.head_hidden_size, "teacher_feature_dim": teacher.network.head_hidden_size}
+    return FeatureDistillationTask(network, **common)
