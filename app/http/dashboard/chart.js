@@ -7,7 +7,7 @@
 // a click or Enter; a click elsewhere calls `onPick` with its x. `mark`: { x, y, color }. `beyond`: ranges of x to
 // shade.
 
-import uPlot from "../assets/uPlot.esm.js";
+import uPlot from "./vendor/uPlot.esm.js";
 import { envelope, nearest, toCsv, withRoom } from "./chart-data.js";
 import { canvasPen, svgDocument, svgPen } from "./chart-pens.js";
 import { h } from "./dom.js";

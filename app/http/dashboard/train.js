@@ -8,7 +8,7 @@ import { latestOnly } from "./latest-only.js";
 import { fillRecipes } from "./presets.js";
 import { problemBox } from "./messages.js";
 
-export function trainForm(page, allDatasets) {
+export function trainForm(page) {
   const dataset = h("select", { id: "train-dataset" });
   const recipe = h("select", { id: "train-recipe" });
   const seed = h("input", { type: "number", id: "train-seed", min: 0, max: 2 ** 31 - 1, step: 1, value: 0, required: true });
@@ -26,10 +26,8 @@ export function trainForm(page, allDatasets) {
   const estimating = latestOnly(page.signal);
   let body = null;
   let countedDataset = ""; // the data set whose number of classes the shown network has
-  const datasets = allDatasets.filter((d) => d.missing === null);
+  let datasets = []; // those that can be read
   let presets = null;
-
-  options(dataset, datasets.map((d) => [d.name, d.name]));
 
   const updateRecipes = () => fillRecipes(recipe, datasets, dataset.value, presets);
   const requestBody = (more) => ({
@@ -42,7 +40,7 @@ export function trainForm(page, allDatasets) {
 
   async function estimate() {
     start.disabled = !body;
-    if (!body || !presets || !details.open) return;
+    if (!body || !presets || !datasets.length || !details.open) return;
     await estimating(
       (requestSignal) => compute("v1/trials", requestBody({ validate_only: true }), requestSignal),
       ({ estimate: e }) =>
@@ -55,7 +53,7 @@ export function trainForm(page, allDatasets) {
     if (!details.open) return;
     try {
       presets ??= (await specNames()).presets;
-      if (!recipe.options.length) updateRecipes();
+      if (datasets.length && !recipe.options.length) updateRecipes();
       await estimate();
     } catch (error) {
       page.fail(error);
@@ -80,6 +78,13 @@ export function trainForm(page, allDatasets) {
   });
   return {
     node: h("section", { class: "card" }, details),
+    datasets(all) {
+      datasets = all.filter((d) => d.missing === null);
+      const chosen = datasets.some((d) => d.name === countedDataset) ? countedDataset : undefined;
+      options(dataset, datasets.map((d) => [d.name, d.name]), chosen);
+      if (presets) updateRecipes();
+      estimate();
+    },
     network(request, newDataset = countedDataset) {
       body = request;
       if (newDataset !== countedDataset && datasets.some((d) => d.name === newDataset)) {
