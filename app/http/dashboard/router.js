@@ -4,15 +4,12 @@ import { isAbort } from "./api.js";
 import { h } from "./dom.js";
 import { problemBox } from "./messages.js";
 
-const NOT_LOADED = "This view could not be loaded. Reload the page when the service responds.";
-
 const parse = () => {
   const [path, search = ""] = (location.hash.replace(/^#\/?/, "") || "scale").split("?");
   const [name, ...rest] = path.split("/").map(decodeURIComponent);
   return { name, id: rest[0], query: new URLSearchParams(search) };
 };
 
-// `views`: by name, a function that loads the view; by name and "/", one for a single item.
 export function start(views, main) {
   let leave = new AbortController();
   let first = true;
@@ -23,7 +20,7 @@ export function start(views, main) {
     leave = new AbortController();
     const { signal } = leave;
     const route = parse();
-    const load = (route.id ? views[`${route.name}/`] : views[route.name]) ?? views.scale;
+    const view = (route.id ? views[`${route.name}/`] : views[route.name]) ?? views.scale;
     for (const link of document.querySelectorAll("nav a")) {
       const isCurrent = link.getAttribute("href") === `#/${route.name}`;
       isCurrent ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
@@ -43,19 +40,12 @@ export function start(views, main) {
         if (!isAbort(error) && !signal.aborted) root.prepend(problemBox(error));
       },
     };
-    try {
-      const view = await load().catch(() => Promise.reject(new Error(NOT_LOADED)));
-      if (signal.aborted) return;
-      main.replaceChildren(title, root);
-      const shown = view(page);
-      scrollTo(0, 0);
-      if (!first) title.focus({ preventScroll: true });
-      first = false;
-      await shown;
-    } catch (error) {
-      if (!root.isConnected) main.replaceChildren(title, root);
-      page.fail(error);
-    }
+    main.replaceChildren(title, root);
+    const shown = view(page);
+    scrollTo(0, 0);
+    if (!first) title.focus({ preventScroll: true });
+    first = false;
+    await Promise.resolve(shown).catch(page.fail);
   }
 
   addEventListener("hashchange", show);

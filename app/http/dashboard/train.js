@@ -29,7 +29,7 @@ export function trainForm(page) {
   let datasets = []; // those that can be read
   let presets = null;
 
-  const updateRecipes = () => fillRecipes(recipe, datasets, dataset.value, presets);
+  const updateRecipes = () => presets && datasets.length && fillRecipes(recipe, datasets, dataset.value, presets);
   const requestBody = (more) => ({
     ...body,
     dataset: dataset.value,
@@ -40,7 +40,7 @@ export function trainForm(page) {
 
   async function estimate() {
     start.disabled = !body;
-    if (!body || !presets || !datasets.length || !details.open) return;
+    if (!body || !recipe.value || !details.open) return;
     await estimating(
       (requestSignal) => compute("v1/trials", requestBody({ validate_only: true }), requestSignal),
       ({ estimate: e }) =>
@@ -53,7 +53,7 @@ export function trainForm(page) {
     if (!details.open) return;
     try {
       presets ??= (await specNames()).presets;
-      if (datasets.length && !recipe.options.length) updateRecipes();
+      if (!recipe.options.length) updateRecipes();
       await estimate();
     } catch (error) {
       page.fail(error);
@@ -82,14 +82,14 @@ export function trainForm(page) {
       datasets = all.filter((d) => d.missing === null);
       const chosen = datasets.some((d) => d.name === countedDataset) ? countedDataset : undefined;
       options(dataset, datasets.map((d) => [d.name, d.name]), chosen);
-      if (presets) updateRecipes();
+      updateRecipes();
       estimate();
     },
     network(request, newDataset = countedDataset) {
       body = request;
       if (newDataset !== countedDataset && datasets.some((d) => d.name === newDataset)) {
         dataset.value = newDataset;
-        if (presets) updateRecipes();
+        updateRecipes();
       }
       countedDataset = newDataset;
       estimate();
