@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 
 from app.http import problems
 from app.http.conditional import add_etag
+from app.http.openapi_steps import STEPS
 from app.http.static_files import accepts_gzip, compressed_headers
 
 Spec = dict[str, Any]
@@ -80,6 +81,8 @@ def _complete(spec: Spec) -> Spec:
                     response["links"] = _links(spec, **response.pop(_IDENTIFIES))
             if operation.get("security"):
                 _add_scope(operation)
+            if steps := STEPS.get(operation["operationId"]):
+                operation["x-first"] = [step.to_json() for step in steps]
     return spec
 
 
