@@ -6,7 +6,7 @@ CHECKOV := .venv/checkov/3.3.30
 NPM := npm --prefix tests/dashboard --no-audit --no-fund --no-update-notifier
 export RDW_PORT := $(PORT)
 
-.PHONY: help setup demo reproduce test test-exhaustive test-all chaos lint lint-dashboard lint-deploy docs serve spec bench clean
+.PHONY: help setup demo reproduce test test-exhaustive test-all chaos lint lint-dashboard lint-deploy docs screenshots serve spec bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -66,6 +66,9 @@ $(CHECKOV)/bin/checkov:
 docs: setup  ## build the documentation as a website in site/
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ./client -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+screenshots: setup  ## the documents' screenshots of the dashboard, from a study that is trained in var/screenshots
+	$(BIN)/python -m tests.browser.screenshots var/screenshots
 
 serve: setup  ## API and workers on PORT, until interrupted
 	@$(BIN)/rdw serve
