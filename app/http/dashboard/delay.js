@@ -2,7 +2,11 @@
 
 export const abortError = () => new DOMException("The view was left.", "AbortError");
 
-/** @returns {Promise<void>} */
+/**
+ * @param {number} milliseconds
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<void>}
+ */
 export function delay(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(abortError());

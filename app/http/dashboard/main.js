@@ -1,13 +1,15 @@
 // The dashboard: a view for each address. It uses the public API only.
 
+import { delay } from "./delay.js";
 import { setUpKey } from "./key.js";
 import { lazyView } from "./lazy-view.js";
+import { isPresent } from "./presence.js";
 import { start } from "./router.js";
 import { setUpTheme } from "./theme.js";
 
-const REST = 2000; // ms after which the views that were not opened are loaded, so that an outage closes none
+const PAUSE = 1000; // ms
 
-// The page preloads the modules of `scale`.
+// The page preloads the modules of `scale`; another view is loaded when it is first opened.
 const views = {
   scale: lazyView(() => import("./scale.js"), "scale"),
   studies: lazyView(() => import("./studies.js"), "studies"),
@@ -21,11 +23,13 @@ const views = {
   workers: lazyView(() => import("./workers.js"), "workers"),
 };
 
+// Loads the views that were not opened, so that an outage closes none: when nobody drags anything.
 async function loadRest() {
+  while (isPresent()) await delay(PAUSE);
   for (const { load } of Object.values(views)) await load().catch(() => {});
 }
 
 setUpTheme(document.getElementById("theme"));
 setUpKey(document.getElementById("key"));
 start(views, document.getElementById("main"));
-setTimeout(loadRest, REST);
+loadRest();
