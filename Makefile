@@ -3,9 +3,10 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 CHECKOV := .venv/checkov/3.3.30
+NPM := npm --prefix tests/dashboard --no-audit --no-fund --no-update-notifier
 export RDW_PORT := $(PORT)
 
-.PHONY: help setup demo reproduce test test-exhaustive test-all chaos lint lint-deploy docs serve spec bench clean
+.PHONY: help setup demo reproduce test test-exhaustive test-all chaos lint lint-dashboard lint-deploy docs screenshots serve spec bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -43,6 +44,14 @@ lint: setup  ## ruff, mypy, the import contracts, and the files for docker
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
+lint-dashboard:  ## ESLint and the types of JSDoc (tsc) on the JavaScript; skipped without npm
+	@command -v npm >/dev/null || { echo 'SKIPPED: without npm (apt install npm) no JavaScript is checked' >&2; exit 0; }; \
+		$(MAKE) --no-print-directory tests/dashboard/node_modules/.package-lock.json && \
+		$(NPM) run --silent lint && $(NPM) run --silent types
+
+tests/dashboard/node_modules/.package-lock.json: tests/dashboard/package-lock.json
+	$(NPM) ci --silent
+
 lint-deploy: $(CHECKOV)/bin/checkov  ## checkov on the Dockerfile and the rendered Kubernetes overlays (needs kubectl)
 	for overlay in small large; do \
 		kubectl kustomize deploy/kubernetes/$$overlay > $(CHECKOV)/$$overlay.yaml || exit 1; \
@@ -58,6 +67,9 @@ docs: setup  ## build the documentation as a website in site/
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ./client -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+screenshots: setup  ## the documents' screenshots of the dashboard, from a study that is trained in var/screenshots
+	$(BIN)/python -m tests.browser.screenshots var/screenshots
+
 serve: setup  ## API and workers on PORT, until interrupted
 	@$(BIN)/rdw serve
 
@@ -69,4 +81,4 @@ bench: setup  ## every number of the README, measured again
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:  ## remove .venv and caches; data stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv tests/dashboard/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

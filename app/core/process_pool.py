@@ -91,6 +91,11 @@ class ProcessPool:
             raise error
         return results
 
+    @property
+    def is_started(self) -> bool:
+        """Whether a process runs, so that a computation need not wait a second or two until one has started."""
+        return bool(self._idle or self._running)
+
     def waiting(self) -> dict[str, int]:
         """Return how many computations wait in each lane."""
         return {name: lane.waiting for name, lane in self._lanes.items()}

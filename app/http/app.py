@@ -15,7 +15,6 @@ from typing import Any
 from anyio import to_thread
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
@@ -27,7 +26,7 @@ from app.http.conditional import file_response
 from app.http.metrics import Metrics
 from app.http.middleware.request_context import RequestContextMiddleware
 from app.http.middleware.request_target import RequestTargetMiddleware
-from app.http.openapi import complete_spec
+from app.http.openapi import complete_spec, read_spec
 from app.http.rate_limit import RateLimits
 from app.http.route import include_api_router
 from app.http.routers import (
@@ -47,6 +46,7 @@ from app.http.routers import (
 )
 from app.http.security_policy import DOCS_POLICY
 from app.http.solving import compute_in_background
+from app.http.static_files import VersionedFiles
 from app.jobs.background import run_maintenance_loop
 from app.jobs.queue import JobQueue
 from app.scaling import bounded_cache
@@ -100,6 +100,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         servers=[{"url": "/"}],
         lifespan=_lifespan,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -115,9 +116,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     bounded_cache.set_limit(settings.cache_bytes)
     app.state.metrics = Metrics(settings, lambda: len(app.state.event_poller), app.state.pool)
     app.router.routes.extend(_build_routes(settings.metrics_open))
-    app.mount("/dashboard", dashboard.Assets(directory=dashboard.ASSETS), name="dashboard")
-    app.mount("/assets", StaticFiles(directory=_ASSETS), name="assets")
+    app.mount("/dashboard", dashboard.files, name="dashboard")
+    app.mount("/assets", VersionedFiles(_ASSETS), name="assets")
     app.add_api_route("/docs", _docs, include_in_schema=False)
+    app.add_api_route("/openapi.json", read_spec, include_in_schema=False)
     complete_spec(app)
     problems.add_handlers(app)
     app.add_middleware(AuthMiddleware, paths=() if settings.metrics_open else (metrics.PATH,))

@@ -85,7 +85,7 @@ _TYPED_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.\-:]{0,239}$"
 IdPrefix = Annotated[str | None, Query(pattern=r"^[0-9a-f]{4,32}$", description="Only those whose id begins with it.")]
 _NAME = r"^[a-z0-9][a-z0-9_.\-]{0,239}$"
 ArchitectureName = Annotated[str, example_path("efficientnet_b0", pattern=_TYPED_NAME)]
-DatasetName = Annotated[str, example_path("my-images", pattern=_NAME)]
+DatasetName = Annotated[str, example_path("digits", pattern=_NAME)]
 PredictorId = Annotated[str, example_path(PREDICTOR, pattern=_NAME)]
 Limit = Annotated[int, Query(ge=1, le=200, description="Largest number of items.")]
 Force = Annotated[bool, Query(description="Delete it although others depend on it.")]

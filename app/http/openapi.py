@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import threading
+from functools import cache
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 
 from app.http import problems
+from app.http.conditional import add_etag
+from app.http.openapi_steps import STEPS
+from app.http.static_files import accepts_gzip, compressed_headers
 
 Spec = dict[str, Any]
 
@@ -32,14 +39,32 @@ def with_scope(extra: Spec, scope: str, header: Spec) -> Spec:
 
 def complete_spec(app: FastAPI) -> None:
     """Add the links and the security scheme to the application's spec."""
-    derive = app.openapi
+    derive, lock = app.openapi, threading.Lock()
+    completed: list[Spec] = []
 
     def spec() -> Spec:
-        if app.openapi_schema is None:
-            app.openapi_schema = _complete(derive())
-        return app.openapi_schema
+        with lock:  # requests read it in threads
+            if not completed:
+                completed.append(_complete(derive()))
+        return completed[0]
 
     app.openapi = spec  # type: ignore[method-assign]
+    app.state.encoded_spec = cache(lambda: _encode(spec()))
+
+
+def read_spec(request: Request) -> Response:
+    """Answer with the spec. FastAPI's own route derives it on the event loop, where all requests would wait for it."""
+    plain, compressed = request.app.state.encoded_spec()
+    if accepts_gzip(request.headers):
+        headers = compressed_headers(compressed)
+        return add_etag(request, Response(compressed, media_type="application/json", headers=headers))
+    return add_etag(request, Response(plain, media_type="application/json", headers={"Vary": "Accept-Encoding"}))
+
+
+def _encode(spec: Spec) -> tuple[bytes, bytes]:
+    """Return the spec as JSON, and compressed."""
+    plain = json.dumps(spec, ensure_ascii=False, separators=(",", ":")).encode()
+    return plain, gzip.compress(plain, mtime=0)
 
 
 def _complete(spec: Spec) -> Spec:
@@ -56,6 +81,8 @@ def _complete(spec: Spec) -> Spec:
                     response["links"] = _links(spec, **response.pop(_IDENTIFIES))
             if operation.get("security"):
                 _add_scope(operation)
+            if steps := STEPS.get(operation["operationId"]):
+                operation["x-first"] = [step.to_json() for step in steps]
     return spec
 
 

@@ -1,7 +1,8 @@
 """Where computations run: quick ones in a thread of this process, others in the pool of processes.
 
 A search is first tried with little work. What needs more waits in the pool's lane for long computations, so that it
-holds up no request that takes little.
+holds up no request that takes little. As long as the pool has started no process, what is mostly quick is tried in a
+thread: who drags a budget would wait for the process.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from app.services.recommendations import RuleOutcome
 from app.services.studies.in_process import MAX_QUICK_OBSERVATIONS, call_with_study
 
 _TRY_WORK = 100_000_000  # ns
+_MOSTLY_QUICK_WORK = 400_000_000  # ns, of all rules for a target beyond the predictor's data
 _SECOND = 1_000_000_000  # ns
 _STUDY_SECONDS = 4.0
 
@@ -55,8 +57,13 @@ async def _try_first(
     request: Request, requests: Sequence[RecommendationRequest], predictor: ResolvedPredictor
 ) -> list[Any]:
     if estimate_preparation(requests[0]) < _TRY_WORK:
-        arguments = recommendations.arguments_of(requests, predictor, _TRY_WORK)
-        yielded = await _run(request, recommend_each, arguments, is_long=False, seconds=_TRY_WORK / _SECOND)
+        pool: ProcessPool = request.app.state.pool
+        if not pool.is_started and recommendations.are_mostly_quick(requests):
+            arguments = recommendations.arguments_of(requests, predictor, _MOSTLY_QUICK_WORK)
+            yielded: list[Any] = await run_in_threadpool(lambda: list(recommend_each(*arguments)))
+        else:
+            arguments = recommendations.arguments_of(requests, predictor, _TRY_WORK)
+            yielded = await _run(request, recommend_each, arguments, is_long=False, seconds=_TRY_WORK / _SECOND)
         work: Work = yielded[-1]
         if not work.is_cut:
             return yielded

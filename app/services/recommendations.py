@@ -158,13 +158,17 @@ def adapt(architecture: Architecture, num_classes: int | None, in_chans: int | N
 
 def are_quick(requests: Sequence[RecommendationRequest], predictor: ResolvedPredictor) -> bool:
     """Whether the requests, for one baseline, take so little work that other requests may wait for it."""
+    return are_mostly_quick(requests) and (
+        isinstance(requests[0].manual, Multipliers) or all(_is_near(request, predictor) for request in requests)
+    )
+
+
+def are_mostly_quick(requests: Sequence[RecommendationRequest]) -> bool:
+    """Whether the requests are quick for targets near the predictor's data, and for most of the others."""
     first = requests[0]
     return len(requests) <= _MAX_QUICK and (
         isinstance(first.manual, Multipliers)
-        or (
-            estimate_preparation(first) <= _MAX_QUICK_PREPARATION
-            and all(_is_quick(request, predictor) for request in requests)
-        )
+        or (estimate_preparation(first) <= _MAX_QUICK_PREPARATION and all(map(_is_loose, requests)))
     )
 
 
@@ -172,13 +176,16 @@ def is_immediate(request: RecommendationRequest, predictor: ResolvedPredictor) -
     """Whether the search is so quick that no thread is worth it, also since the baseline's costs are in the cache."""
     is_prepared = isinstance(request.manual, Multipliers) or has_width_grid(request.architecture)
     rule = choose_rule(request.architecture, predictor)[0] if request.rule == "auto" else request.rule
-    return is_prepared and rule != "surrogate" and _is_quick(request, predictor)
+    return is_prepared and rule != "surrogate" and _is_loose(request) and _is_near(request, predictor)
 
 
-def _is_quick(request: RecommendationRequest, predictor: ResolvedPredictor) -> bool:
-    """Whether the search is quick: a loose budget, no limits on the network, and a target near the predictor's data."""
-    if not (request.budget.is_quickly_met and request.constraints.are_loose):
-        return False
+def _is_loose(request: RecommendationRequest) -> bool:
+    """Whether the budget is loose and the network has no limits."""
+    return request.budget.is_quickly_met and request.constraints.are_loose
+
+
+def _is_near(request: RecommendationRequest, predictor: ResolvedPredictor) -> bool:
+    """Whether the target is near the predictor's data."""
     if request.target is None:
         return True
     min_ratio, max_ratio = predictor.predictor.range

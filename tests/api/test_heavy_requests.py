@@ -107,6 +107,15 @@ def test_quick_requests_start_no_process(pooled: TestClient) -> None:
     assert not processes()
 
 
+def test_target_far_from_the_data_does_not_wait_for_a_process(pooled: TestClient, client: TestClient) -> None:
+    body = {**QUICK, "target": {"ratio": 0.025}, "include": ["comparison"]}
+    answers = [one.post("/v1/scale", json=body) for one in (pooled, client)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    assert not processes()
+
+
 def test_many_inline_baselines_leave_no_tables_in_the_api(pooled: TestClient) -> None:
     for stages in range(20, 24):
         body = {"architecture": baseline(stages), "target": {"ratio": 0.3}}

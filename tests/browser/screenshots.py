@@ -1,6 +1,6 @@
-"""The README's screenshots, from a real small study on digits: `python -m tests.browser.screenshots [folder]`.
+"""The documents' screenshots of the dashboard, from a real small study on digits: `make screenshots`.
 
-With a folder the service's data stay there, and a study that was interrupted is gone on with.
+With a folder the service's data stay there: a study that was interrupted goes on, and one that has ended is used again.
 """
 
 from __future__ import annotations

@@ -2,11 +2,16 @@
 
 import { showBanner, hideBanner } from "./banner.js";
 import { askForKey, authorization, currentKey } from "./key.js";
-import { delay } from "./delay.js";
+import { delay, untilVisible } from "./delay.js";
 
 const BUSY = [429, 502, 503, 504];
 const NO_RESPONSE = "The service does not respond.";
-const MAX_WAIT = 10_000;
+const MAX_WAIT = 20_000;
+
+let requests = 0;
+
+// Returns how many requests the tab has sent.
+export const countRequests = () => requests;
 
 export class Problem extends Error {
   constructor(document, status) {
@@ -24,10 +29,15 @@ export const isAbort = (error) => error?.name === "AbortError";
 
 // Returns the response, after asking for an API key if one is required. `patient`: retry until the service responds.
 // `isRead`: nothing is changed, so that the request can be sent again.
+/**
+ * @param {string} path
+ * @param {{method?: string, body?: any, headers?: object, signal?: AbortSignal, isRead?: boolean, patient?: boolean}} [options]
+ */
 export async function send(path, { method = "GET", body, headers = {}, signal, isRead = method === "GET", patient = isRead } = {}) {
   for (let wait = 500; ; wait = Math.min(wait * 2, MAX_WAIT)) {
     const used = currentKey();
     let response = null;
+    requests += 1;
     try {
       response = await fetch(path, {
         method,
@@ -54,6 +64,7 @@ export async function send(path, { method = "GET", body, headers = {}, signal, i
     }
     showBanner();
     await delay(1000 * Number(response?.headers.get("Retry-After")) || wait, signal);
+    await untilVisible(signal);
   }
 }
 

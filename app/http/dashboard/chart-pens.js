@@ -29,7 +29,7 @@ export function canvasPen(context) {
       context.arc(x, y, radius, 0, 2 * Math.PI);
       paint(style);
     },
-    text(x, y, text, { fill, font, anchor = "middle" }) {
+    text(x, y, text, { fill, font = "", anchor = "middle" }) {
       context.fillStyle = fill;
       context.font = font;
       context.textAlign = TEXT_ALIGN[anchor];
@@ -69,7 +69,7 @@ export function svgPen() {
         }),
       ),
     circle: (x, y, r, s) => shapes.push(element("circle", { cx: fixed(x), cy: fixed(y), r, ...style(s) })),
-    text: (x, y, text, { fill, anchor = "middle", turn, font }) =>
+    text: (x, y, text, { fill, anchor = "middle", turn = 0, font = "" }) =>
       shapes.push(
         element(
           "text",
@@ -79,7 +79,7 @@ export function svgPen() {
             fill,
             "text-anchor": anchor,
             "font-weight": /^(bold|6)/.test(font) ? 600 : undefined,
-            transform: turn && `rotate(${turn} ${fixed(x)} ${fixed(y)})`,
+            transform: turn ? `rotate(${turn} ${fixed(x)} ${fixed(y)})` : undefined,
           },
           escape(text),
         ),

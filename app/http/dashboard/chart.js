@@ -7,7 +7,7 @@
 // a click or Enter; a click elsewhere calls `onPick` with its x. `mark`: { x, y, color }. `beyond`: ranges of x to
 // shade.
 
-import uPlot from "../assets/uPlot.esm.js";
+import uPlot from "./vendor/uPlot.esm.js";
 import { envelope, nearest, toCsv, withRoom } from "./chart-data.js";
 import { canvasPen, svgDocument, svgPen } from "./chart-pens.js";
 import { h } from "./dom.js";
@@ -22,6 +22,7 @@ const DRAG = 4; // px that tell a drag from a click
 const PX_PER_TICK = { x: 48, y: 32 };
 const HEADING = 26; // px of the title in exported pictures
 
+/** @param {{title: string, x: any, y: any, height?: number, onPick?: (x: number) => void, signal: AbortSignal}} options */
 export function chart({ title, x, y, height = 230, onPick, signal }) {
   const readout = h("p", { class: "readout-line", "aria-live": "polite" });
   const legend = h("p", { class: "legend" });
@@ -141,6 +142,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
       (limit, i) =>
         Math.abs(u.scales.x[i ? "max" : "min"] / limit - 1) < 1e-6 || u.scales.x[i ? "max" : "min"] === limit,
     );
+  /** @param {number[]} range */
   const zoomTo = ([min, max]) => plot.setScale("x", { min, max });
 
   const box = (u) => {
@@ -319,7 +321,8 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
   }
 
   function update() {
-    const focused = legend.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    const { activeElement } = document;
+    const focused = legend.contains(activeElement) && activeElement instanceof HTMLElement ? activeElement.dataset.key : null;
     showLegend();
     if (focused) [...legend.children].find((item) => item.dataset.key === focused)?.focus();
     frame.setAttribute("aria-label", `${content.label ?? title}. Arrows walk through the values, plus and minus zoom.`);

@@ -11,6 +11,7 @@ const QUANTITIES = [
   { name: "accuracy", title: "Predicted accuracy", ...ACCURACY_AXIS },
 ];
 
+/** @param {{min: number, max: number, onPick?: (x: number) => void, signal: AbortSignal}} options */
 export function curves({ min, max, onPick, signal }) {
   const node = h("div", { class: "curves" });
   let data = null; // { curve, points, published }

@@ -2,6 +2,11 @@
 
 export const abortError = () => new DOMException("The view was left.", "AbortError");
 
+/**
+ * @param {number} milliseconds
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<void>}
+ */
 export function delay(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(abortError());
@@ -18,6 +23,7 @@ export function delay(milliseconds, signal) {
 }
 
 // Resolves when the tab is visible.
+/** @returns {Promise<void>} */
 export function untilVisible(signal) {
   return new Promise((resolve, reject) => {
     if (!document.hidden) return resolve();

@@ -3,13 +3,13 @@
 
 import { get, send } from "./api.js";
 import { showBanner } from "./banner.js";
-import { delay } from "./delay.js";
+import { delay, untilVisible } from "./delay.js";
 import { hasEnded } from "./states.js";
 
 export async function* events(id, signal) {
   let last = 0;
   let state = null;
-  for (let wait = 500; ; wait = Math.min(wait * 2, 10_000)) {
+  for (let wait = 500; ; wait = Math.min(wait * 2, 20_000)) {
     try {
       const response = await send(`v1/trials/${id}/events`, {
         signal,
@@ -27,6 +27,7 @@ export async function* events(id, signal) {
       showBanner();
     }
     await delay(wait, signal);
+    await untilVisible(signal);
   }
 }
 

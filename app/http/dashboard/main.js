@@ -1,33 +1,35 @@
 // The dashboard: a view for each address. It uses the public API only.
 
-import { catalog } from "./catalog.js";
-import { dataset } from "./dataset.js";
+import { delay } from "./delay.js";
 import { setUpKey } from "./key.js";
-import { predictor } from "./predictor.js";
-import { predictors } from "./predictors.js";
+import { lazyView } from "./lazy-view.js";
+import { isPresent } from "./presence.js";
 import { start } from "./router.js";
-import { scale } from "./scale.js";
-import { studies } from "./studies.js";
-import { study } from "./study.js";
 import { setUpTheme } from "./theme.js";
-import { trial } from "./trial.js";
-import { trials } from "./trials.js";
-import { workers } from "./workers.js";
+
+const PAUSE = 1000; // ms
+
+// The page preloads the modules of `scale`; another view is loaded when it is first opened.
+const views = {
+  scale: lazyView(() => import("./scale.js"), "scale"),
+  studies: lazyView(() => import("./studies.js"), "studies"),
+  "studies/": lazyView(() => import("./study.js"), "study"),
+  trials: lazyView(() => import("./trials.js"), "trials"),
+  "trials/": lazyView(() => import("./trial.js"), "trial"),
+  predictors: lazyView(() => import("./predictors.js"), "predictors"),
+  "predictors/": lazyView(() => import("./predictor.js"), "predictor"),
+  catalog: lazyView(() => import("./catalog.js"), "catalog"),
+  "datasets/": lazyView(() => import("./dataset.js"), "dataset"),
+  workers: lazyView(() => import("./workers.js"), "workers"),
+};
+
+// Loads the views that were not opened, so that an outage closes none: when nobody drags anything.
+async function loadRest() {
+  while (isPresent()) await delay(PAUSE);
+  for (const { load } of Object.values(views)) await load().catch(() => {});
+}
 
 setUpTheme(document.getElementById("theme"));
 setUpKey(document.getElementById("key"));
-start(
-  {
-    scale,
-    studies,
-    "studies/": study,
-    trials,
-    "trials/": trial,
-    predictors,
-    "predictors/": predictor,
-    catalog,
-    "datasets/": dataset,
-    workers,
-  },
-  document.getElementById("main"),
-);
+start(views, document.getElementById("main"));
+loadRest();

@@ -42,10 +42,16 @@ export async function scale(page) {
   const { root, signal } = page;
   page.title("Scale");
   root.append(h("p", { class: "lead" }, LEAD), loading());
-  const [architectures, predictors, datasets] = await Promise.all(
-    ["architectures", "predictors", "datasets"].map((name) => getAll(`v1/${name}`, signal)),
-  );
-  const store = createStore(initialState(page.query, { architectures, predictors, datasets }));
+  const all = (name) => getAll(`v1/${name}`, signal);
+  // The service reads all fonts for its first list of data sets, which slows a drag: the list waits for a moment of
+  // rest, unless the address names a data set.
+  let datasets = null; // a promise, from that moment on
+  const [architectures, predictors, named] = await Promise.all([
+    all("architectures"),
+    all("predictors"),
+    page.query.get("dataset") ? all("datasets") : null,
+  ]);
+  const store = createStore(initialState(page.query, { architectures, predictors, datasets: named ?? [] }));
   const source = (id) => predictors.find((p) => p.id === id)?.architecture;
   let baselineFlops = 1; // with the classes of the data set
   let result = null; // the answer that is shown
@@ -77,7 +83,7 @@ export async function scale(page) {
     onPick: (c) => budget.set({ ratio: Number(c.toPrecision(4)) }),
     signal,
   });
-  const train = trainForm(page, datasets);
+  const train = trainForm(page);
   const announcement = h("p", { class: "visually-hidden", role: "status", id: "announcement" });
   const copies = h(
     "p",
@@ -90,7 +96,6 @@ export async function scale(page) {
     store,
     architectures,
     predictors,
-    datasets,
     budgetFields: budget.fields,
     fail: page.fail,
   });
@@ -106,7 +111,7 @@ export async function scale(page) {
       status,
     ),
     notes,
-    settings,
+    settings.node,
     h("section", { class: "follows", "aria-label": "Network" }, details, announcement),
     h("section", { class: "card" }, h("h2", {}, "Curves"), curve.node),
     h("div", { class: "follows" }, part("Cost by stage", stages), part("Comparison of rules", rules)),
@@ -183,6 +188,17 @@ export async function scale(page) {
     showFieldErrors(error.document);
   }
 
+  function whenSettled(state) {
+    updateAddress("scale", toAddress(state));
+    datasets ??= listDatasets().catch(page.fail);
+  }
+
+  async function listDatasets() {
+    const items = named ?? (await all("datasets"));
+    settings.datasets(items);
+    train.datasets(items);
+  }
+
   function clearMessages() {
     status.textContent = invalid ?? "";
     if (!invalid) budget.setError(null);
@@ -215,7 +231,7 @@ export async function scale(page) {
   function update(state) {
     fresh.awaited();
     request({ state, baseline: baselineFlops });
-    settling(settled, () => updateAddress("scale", toAddress(state)), page.fail);
+    settling(settled, () => whenSettled(state), page.fail);
   }
 
   // Counts the baseline's FLOPs, to which ratios are relative: they depend on the classes of the data set.
@@ -241,7 +257,7 @@ export async function scale(page) {
   countBaseline(store.get());
 }
 
-function settingsCard({ store, architectures, predictors, datasets, budgetFields, fail }) {
+function settingsCard({ store, architectures, predictors, budgetFields, fail }) {
   const select = (id, key, items, change = (value) => store.set({ [key]: value })) => {
     const control = options(h("select", { id }), items, store.get()[key]);
     control.addEventListener("change", () => change(control.value));
@@ -258,11 +274,8 @@ function settingsCard({ store, architectures, predictors, datasets, budgetFields
     store.set({ ...changes, predictor: defaultPredictor(predictors, architecture, dataset) });
     listPredictors(store.get());
   };
-  const classes = [
-    ["", "as the baseline"],
-    ...datasets.map((d) => [d.name, `${datasetName(d.name)}, ${integer(d.num_classes)} classes`]),
-  ];
-  const dataset = select("dataset", "dataset", classes, (value) => choose({ dataset: value }));
+  const asBaseline = ["", "as the baseline"];
+  const dataset = select("dataset", "dataset", [asBaseline], (value) => choose({ dataset: value }));
   const { max_params: limit, architecture } = store.get();
   const maxParams = h("input", {
     type: "number",
@@ -276,19 +289,22 @@ function settingsCard({ store, architectures, predictors, datasets, budgetFields
     store.set({ max_params: maxParams.valueAsNumber > 0 ? Math.round(maxParams.valueAsNumber * 1e6) : null }),
   );
   listPredictors(store.get());
-  // The spec is large; the first answer does not wait for the names of the rules.
   const rule = select("rule", "rule", [[store.get().rule, ruleLabel(store.get().rule)]]);
-  specNames().then(
-    ({ rules }) =>
+  // The spec, which has the names of the rules, is large: it is read when they are asked for.
+  const listRules = async () => {
+    try {
+      const { rules } = await specNames();
       options(
         rule,
         rules.map((name) => [name, ruleLabel(name)]),
         store.get().rule,
-      ),
-    fail,
-  );
+      );
+    } catch (error) {
+      fail(error);
+    }
+  };
 
-  return h(
+  const node = h(
     "section",
     { class: "card controls", "aria-label": "Settings" },
     h(
@@ -300,7 +316,7 @@ function settingsCard({ store, architectures, predictors, datasets, budgetFields
     ),
     h(
       "details",
-      { id: "options" },
+      { id: "options", ontoggle: (event) => event.target.open && listRules() },
       h("summary", {}, "Options"),
       h(
         "div",
@@ -336,6 +352,13 @@ function settingsCard({ store, architectures, predictors, datasets, budgetFields
       ),
     ),
   );
+  return {
+    node,
+    datasets(items) {
+      const classes = items.map((d) => [d.name, `${datasetName(d.name)}, ${integer(d.num_classes)} classes`]);
+      options(dataset, [asBaseline, ...classes], store.get().dataset);
+    },
+  };
 }
 
 function curl(body) {

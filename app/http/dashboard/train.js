@@ -8,7 +8,7 @@ import { latestOnly } from "./latest-only.js";
 import { fillRecipes } from "./presets.js";
 import { problemBox } from "./messages.js";
 
-export function trainForm(page, allDatasets) {
+export function trainForm(page) {
   const dataset = h("select", { id: "train-dataset" });
   const recipe = h("select", { id: "train-recipe" });
   const seed = h("input", { type: "number", id: "train-seed", min: 0, max: 2 ** 31 - 1, step: 1, value: 0, required: true });
@@ -26,12 +26,10 @@ export function trainForm(page, allDatasets) {
   const estimating = latestOnly(page.signal);
   let body = null;
   let countedDataset = ""; // the data set whose number of classes the shown network has
-  const datasets = allDatasets.filter((d) => d.missing === null);
+  let datasets = []; // those that can be read
   let presets = null;
 
-  options(dataset, datasets.map((d) => [d.name, d.name]));
-
-  const updateRecipes = () => fillRecipes(recipe, datasets, dataset.value, presets);
+  const updateRecipes = () => presets && datasets.length && fillRecipes(recipe, datasets, dataset.value, presets);
   const requestBody = (more) => ({
     ...body,
     dataset: dataset.value,
@@ -42,7 +40,7 @@ export function trainForm(page, allDatasets) {
 
   async function estimate() {
     start.disabled = !body;
-    if (!body || !presets || !details.open) return;
+    if (!body || !recipe.value || !details.open) return;
     await estimating(
       (requestSignal) => compute("v1/trials", requestBody({ validate_only: true }), requestSignal),
       ({ estimate: e }) =>
@@ -80,11 +78,18 @@ export function trainForm(page, allDatasets) {
   });
   return {
     node: h("section", { class: "card" }, details),
+    datasets(all) {
+      datasets = all.filter((d) => d.missing === null);
+      const chosen = datasets.some((d) => d.name === countedDataset) ? countedDataset : undefined;
+      options(dataset, datasets.map((d) => [d.name, d.name]), chosen);
+      updateRecipes();
+      estimate();
+    },
     network(request, newDataset = countedDataset) {
       body = request;
       if (newDataset !== countedDataset && datasets.some((d) => d.name === newDataset)) {
         dataset.value = newDataset;
-        if (presets) updateRecipes();
+        updateRecipes();
       }
       countedDataset = newDataset;
       estimate();
