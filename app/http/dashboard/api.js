@@ -23,8 +23,8 @@ export const isTemporary = (error) => error.status === 0 || BUSY.includes(error.
 export const isAbort = (error) => error?.name === "AbortError";
 
 // Returns the response, after asking for an API key if one is required. `patient`: retry until the service responds.
-// `isRead`: nothing is changed, so that the request can be sent again.
-export async function send(path, { method = "GET", body, headers = {}, signal, isRead = method === "GET", patient = isRead } = {}) {
+// `isRead`: nothing is changed, so that the request can be sent again. `raw` is sent as it is, in place of a `body` as JSON.
+export async function send(path, { method = "GET", body, raw = body && JSON.stringify(body), headers = {}, signal, isRead = method === "GET", patient = isRead } = {}) {
   for (let wait = 500; ; wait = Math.min(wait * 2, MAX_WAIT)) {
     const used = currentKey();
     let response = null;
@@ -33,7 +33,7 @@ export async function send(path, { method = "GET", body, headers = {}, signal, i
         method,
         signal,
         headers: { ...(body ? { "Content-Type": "application/json" } : {}), ...authorization(), ...headers },
-        body: body && JSON.stringify(body),
+        body: raw,
       });
     } catch (error) {
       if (isAbort(error) || !patient) {

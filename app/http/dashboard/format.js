@@ -2,11 +2,16 @@
 
 export const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−"));
 
-// Formats a multiplier with three decimals, or with all its decimals if rounding would change the network.
+// Formats a multiplier with three decimals, or with all its decimals if rounding would change the network. The last digits
+// of a binary fraction such as 0.24000000000000002 are left out.
 export function multiplier(value) {
   const short = fixed(value, 3);
-  return value === null || value === undefined || Number(short) === value ? short : String(value);
+  if (value === null || value === undefined) return short;
+  const exact = Number(value.toPrecision(12));
+  return Number(short) === exact ? short : String(exact);
 }
+
+export const plural = (n, noun) => `${integer(n)} ${noun}${n === 1 ? "" : "s"}`;
 
 // Formats the side of a square, or height and width.
 export const px = (resolution) => [resolution].flat().join(" × ");

@@ -1,7 +1,10 @@
 // The dashboard: a view for each address. It uses the public API only.
 
-import { catalog } from "./catalog.js";
+import { baseline } from "./baseline-view.js";
+import { baselines } from "./baselines.js";
+import { compare } from "./compare.js";
 import { dataset } from "./dataset.js";
+import { datasets } from "./datasets.js";
 import { setUpKey } from "./key.js";
 import { predictor } from "./predictor.js";
 import { predictors } from "./predictors.js";
@@ -21,12 +24,16 @@ start(
     scale,
     studies,
     "studies/": study,
+    "studies//": study,
     trials,
     "trials/": trial,
     predictors,
     "predictors/": predictor,
-    catalog,
+    compare,
+    datasets,
     "datasets/": dataset,
+    baselines,
+    "baselines/": baseline,
     workers,
   },
   document.getElementById("main"),

@@ -17,4 +17,6 @@ export function problemBox(error, ...actions) {
 
 export const state = (name) => h("span", { class: `state ${name.replaceAll(" ", "-")}` }, name);
 
+export const warning = (text) => h("p", { class: "warning" }, text);
+
 export const loading = (text = "Loading …") => h("p", { class: "hint", role: "status" }, text);

@@ -1,13 +1,17 @@
 // One trial, updated by its events.
 
 import { getBlob, change, get } from "./api.js";
+import { numberColumn } from "./columns.js";
+import { confusion } from "./confusion.js";
 import { facts, h, renderOnChange } from "./dom.js";
 import { saveAs } from "./download.js";
 import { events } from "./events.js";
 import { dateTime, duration, fixed, integer, millions, multiplier, percent, px, shortId } from "./format.js";
+import { itemList } from "./item-list.js";
 import { currentKey } from "./key.js";
 import { learningCurve } from "./learning-curve.js";
 import { manageButtons } from "./manage.js";
+import { addressOf } from "./route.js";
 import { canRetry, hasCompleted, hasEnded, isRunning, isWaiting } from "./states.js";
 import { table } from "./table.js";
 import { problemBox, state } from "./messages.js";
@@ -26,14 +30,22 @@ export async function trial(page) {
   const announcement = h("p", { class: "visually-hidden", role: "status", id: "announcement" });
   const message = h("div", {});
   const curve = learningCurve(signal);
+  const trail = h("p", { class: "trail" });
   const body = h("div", {});
+  const tables = h("div", {});
   root.append(
     head,
+    trail,
     message,
     h("section", { class: "card", "aria-label": "Progress" }, progress, now, curve.node),
     body,
+    tables,
     announcement,
   );
+  const byClass = itemList(page, { ...CLASSES, prefix: "class-" });
+  const log = itemList(page, { ...LOG, prefix: "log-" });
+  const showTables = renderOnChange(tables, (result) => resultTables(result, byClass, log));
+  const showTrail = renderOnChange(trail, (t) => trailOf(t));
   let current = null;
   let following = null;
   const byEpoch = new Map();
@@ -86,7 +98,10 @@ export async function trial(page) {
     for (const epoch of current.result?.history ?? []) byEpoch.set(epoch.epoch, epoch);
     page.title(current.name ?? `Trial ${shortId(id)}`);
     showHead({ name: current.name, description: current.description, archived_at: current.archived_at, state: current.state, awaiting_promotion: current.awaiting_promotion, architecture: current.architecture, dataset: current.dataset, cancel_requested: current.cancel_requested });
+    const { id: own, studies, architecture, dataset, flops, multipliers, predicted } = current;
+    showTrail({ id: own, studies, architecture, dataset, flops, multipliers, predicted });
     showBody(current);
+    showTables(current.result);
     if (hasEnded(current.state)) showProgress(current.progress); // otherwise the events have the progress
   }
 
@@ -129,6 +144,56 @@ export async function trial(page) {
   await read();
   showProgress(null);
   await follow();
+}
+
+// The way to the studies of the trial, the predictor that expected its accuracy, and the answer for its cost.
+function trailOf({ id, studies, architecture, dataset, flops, multipliers, predicted }) {
+  const predictor = predicted?.predictor;
+  const answer = addressOf("scale", "", "", { architecture, dataset, flops, predictor });
+  const links = [
+    ...studies.map((study, i) => [studies.length > 1 ? `Study ${i + 1}` : "Study", addressOf("studies", study)]),
+    predictor && ["Predictor", addressOf("predictors", predictor)],
+    multipliers && ["Answer for this cost", answer],
+    ["Compare with another trial", addressOf("trials", "", "", { q: dataset })],
+  ];
+  return links.filter(Boolean).map(([text, href]) => h("a", { href, "data-key": `${id} ${text}` }, text));
+}
+
+const CLASSES = {
+  caption: "Accuracy by class, test part",
+  columns: [
+    { label: "Class", head: true, value: (c) => c.class, cell: (c) => c.class },
+    numberColumn("Accuracy", (c) => c.accuracy, percent),
+    numberColumn("Images", (c) => c.images, integer),
+  ],
+  textOf: (c) => c.class,
+  empty: "There are no classes.",
+};
+
+const LOG = {
+  caption: "Metrics by epoch",
+  columns: [
+    { ...numberColumn("Epoch", (e) => e.epoch, integer), head: true },
+    numberColumn("Training loss", (e) => e.train_loss, (v) => fixed(v, 4)),
+    numberColumn("Training accuracy", (e) => e.train_accuracy, percent),
+    numberColumn("Validation loss", (e) => e.validation_loss, (v) => fixed(v, 4)),
+    numberColumn("Validation accuracy", (e) => e.validation_accuracy, percent),
+  ],
+  textOf: (e) => String(e.epoch),
+  empty: "No epoch has completed.",
+};
+
+function resultTables(result, byClass, log) {
+  if (!result) return [];
+  const matrix = confusion(result);
+  byClass.show(result.test_by_class ?? []);
+  log.show(result.history);
+  const card = (title, ...content) => h("section", { class: "card" }, h("h2", {}, title), content);
+  return [
+    matrix && card("Confusions", matrix),
+    result.test_by_class && card("Classes", byClass.node),
+    card("Log", log.node),
+  ];
 }
 
 function detail(t, download) {
