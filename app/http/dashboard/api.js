@@ -24,7 +24,18 @@ export const isAbort = (error) => error?.name === "AbortError";
 
 // Returns the response, after asking for an API key if one is required. `patient`: retry until the service responds.
 // `isRead`: nothing is changed, so that the request can be sent again. `raw` is sent as it is, in place of a `body` as JSON.
-export async function send(path, { method = "GET", body, raw = body && JSON.stringify(body), headers = {}, signal, isRead = method === "GET", patient = isRead } = {}) {
+export async function send(
+  path,
+  {
+    method = "GET",
+    body,
+    raw = body && JSON.stringify(body),
+    headers = {},
+    signal,
+    isRead = method === "GET",
+    patient = isRead,
+  } = {},
+) {
   for (let wait = 500; ; wait = Math.min(wait * 2, MAX_WAIT)) {
     const used = currentKey();
     let response = null;
@@ -39,7 +50,14 @@ export async function send(path, { method = "GET", body, raw = body && JSON.stri
       if (isAbort(error) || !patient) {
         if (isAbort(error)) throw error;
         showBanner();
-        throw new Problem({ detail: isRead ? NO_RESPONSE : `${NO_RESPONSE} The request may not have been applied: check before you retry.` }, 0);
+        throw new Problem(
+          {
+            detail: isRead
+              ? NO_RESPONSE
+              : `${NO_RESPONSE} The request may not have been applied: check before you retry.`,
+          },
+          0,
+        );
       }
     }
     if (response?.ok || response?.status === 304) {
@@ -108,6 +126,8 @@ export async function getAll(path, signal, filters = {}) {
 }
 
 export function query(path, parameters) {
-  const present = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const present = Object.entries(parameters).filter(
+    ([, value]) => value !== null && value !== undefined && value !== "",
+  );
   return present.length ? `${path}?${new URLSearchParams(present)}` : path;
 }

@@ -12,7 +12,9 @@ export function sortBy(rows, valueOf, descending = false) {
   const isMissing = (value) => value === null || value === undefined || Number.isNaN(value);
   const sign = descending ? -1 : 1;
   const compare = (a, b) =>
-    typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
+    typeof a === "number" && typeof b === "number"
+      ? a - b
+      : String(a).localeCompare(String(b), "en", { numeric: true });
   return rows
     .map((row) => [valueOf(row), row])
     .sort(([a], [b]) => isMissing(a) - isMissing(b) || (isMissing(a) ? 0 : sign * compare(a, b)))

@@ -14,7 +14,11 @@ import { addressOf } from "./route.js";
 const LIST = {
   caption: "Baselines, the built-in ones first",
   columns: [
-    linkColumn("Baseline", (a) => a.name, (a) => addressOf("baselines", a.name)),
+    linkColumn(
+      "Baseline",
+      (a) => a.name,
+      (a) => addressOf("baselines", a.name),
+    ),
     { label: "Family", value: (a) => a.family, cell: (a) => a.family },
     { label: "Input (px)", number: true, value: (a) => [a.resolution].flat()[0], cell: (a) => px(a.resolution) },
     numberColumn("Multiply-adds", (a) => a.flops, millions),
@@ -22,7 +26,8 @@ const LIST = {
     { label: "Origin", value: (a) => Number(a.built_in), cell: (a) => (a.built_in ? "built-in" : "registered") },
     textColumn("Description", (a) => a.description),
   ],
-  textOf: (a) => `${a.name} ${networkName(a.name)} ${a.family} ${a.built_in ? "built-in" : "registered"} ${a.description ?? ""}`,
+  textOf: (a) =>
+    `${a.name} ${networkName(a.name)} ${a.family} ${a.built_in ? "built-in" : "registered"} ${a.description ?? ""}`,
   empty: "There are no such baselines.",
 };
 

@@ -22,7 +22,11 @@ const LIST = {
     numberColumn("Predicted", (o) => o.mean, percent),
     numberColumn("Standard deviation", (o) => o.sd, percent),
     numberColumn("Measured", (o) => o.measured, percent),
-    numberColumn("Error", (o) => o.measured - o.mean, (v) => `${v < 0 ? "−" : "+"}${percent(Math.abs(v))}`),
+    numberColumn(
+      "Error",
+      (o) => o.measured - o.mean,
+      (v) => `${v < 0 ? "−" : "+"}${percent(Math.abs(v))}`,
+    ),
     { label: "In the 90 % band", value: (o) => Number(isInside(o)), cell: (o) => (isInside(o) ? "yes" : "no") },
   ],
   textOf: (o) => `${o.trial ?? "trained elsewhere"} ${isInside(o) ? "inside" : "outside"}`,

@@ -29,7 +29,16 @@ export async function compareTrials(page, ids) {
   root.append(
     problems,
     results,
-    h("section", { class: "card" }, h("h2", {}, "Curves"), h("div", { class: "curves" }, panels.map((p) => p.node))),
+    h(
+      "section",
+      { class: "card" },
+      h("h2", {}, "Curves"),
+      h(
+        "div",
+        { class: "curves" },
+        panels.map((p) => p.node),
+      ),
+    ),
     h(
       "section",
       { class: "card" },
@@ -106,7 +115,10 @@ function resultTable(trials) {
     ["State", of((t) => state(t.state))],
     ["Validation accuracy", of(accuracy)],
     ["Test accuracy", of((t) => percent(t.result?.test_accuracy))],
-    ["Predicted accuracy", of((t) => (t.predicted ? `${percent(t.predicted.mean)} ± ${percent(t.predicted.sd)}` : "–"))],
+    [
+      "Predicted accuracy",
+      of((t) => (t.predicted ? `${percent(t.predicted.mean)} ± ${percent(t.predicted.sd)}` : "–")),
+    ],
     ["Baseline", of((t) => t.architecture)],
     ["Data set", of((t) => t.dataset)],
     ["r, d, w", of((t) => (t.multipliers ? ["r", "d", "w"].map((m) => multiplier(t.multipliers[m])).join(", ") : "–"))],
@@ -117,7 +129,11 @@ function resultTable(trials) {
     ["Duration", of((t) => duration(t.result?.seconds))],
     ["Finished", of((t) => dateTime(t.finished_at))],
   ];
-  return sideBySide("Results", trials.map((t, i) => letter(i)), rows);
+  return sideBySide(
+    "Results",
+    trials.map((t, i) => letter(i)),
+    rows,
+  );
 }
 
 function settingsTable(trials, isShort) {
@@ -136,4 +152,9 @@ function settingsTable(trials, isShort) {
 }
 
 const matrix = ({ name, result }) =>
-  h("div", {}, h("h3", {}, name), confusion(result, `Test images of ${name}`) ?? h("p", { class: "hint" }, "No classes."));
+  h(
+    "div",
+    {},
+    h("h3", {}, name),
+    confusion(result, `Test images of ${name}`) ?? h("p", { class: "hint" }, "No classes."),
+  );

@@ -21,14 +21,25 @@ export async function compareVersions(page, ids) {
   const versions = read.filter((r) => !r.problem);
   if (!versions.length) return;
   const names = versions.map(({ version }, i) => `${letter(i)}: ${versionName(version)}`);
-  const shown = QUANTITIES.filter(({ name }) => versions.some(({ curve }) => curve.items.some((p) => p[name] !== null)));
+  const shown = QUANTITIES.filter(({ name }) =>
+    versions.some(({ curve }) => curve.items.some((p) => p[name] !== null)),
+  );
   const panels = shown.map((quantity) => ({
     quantity,
     ...chart({ title: quantity.title, x: RATIO_AXIS, y: { min: 0, ...quantity }, height: 260, signal }),
   }));
   root.append(
     h("section", { class: "card" }, h("h2", {}, "Versions"), versionTable(versions.map((v) => v.version))),
-    h("section", { class: "card" }, h("h2", {}, "Curves"), h("div", { class: "curves" }, panels.map((p) => p.node))),
+    h(
+      "section",
+      { class: "card" },
+      h("h2", {}, "Curves"),
+      h(
+        "div",
+        { class: "curves" },
+        panels.map((p) => p.node),
+      ),
+    ),
     ...versions.map(({ version }, i) =>
       h("section", { class: "card" }, h("h2", {}, `Promotion gate, ${names[i]}`), gateReport(version.gate, names[i])),
     ),
@@ -47,7 +58,10 @@ export async function compareVersions(page, ids) {
 async function readVersion(id, signal) {
   const path = `v1/predictors/${encodeURIComponent(id)}`;
   try {
-    const [version, curve] = await Promise.all([get(path, signal), get(query(`${path}/curve`, { steps: STEPS }), signal)]);
+    const [version, curve] = await Promise.all([
+      get(path, signal),
+      get(query(`${path}/curve`, { steps: STEPS }), signal),
+    ]);
     return { version, curve };
   } catch (error) {
     if (!error.status) throw error;
@@ -69,11 +83,24 @@ function versionTable(versions) {
     ]),
     ...["r", "d", "accuracy"].map((name) => [
       `Skill of ${name}`,
-      of(({ skill }) => (skill[name] ? `${percent(skill[name].explained, 0)} explained, ${skill[name].proven ? "proven" : "not proven"}` : "–")),
+      of(({ skill }) =>
+        skill[name]
+          ? `${percent(skill[name].explained, 0)} explained, ${skill[name].proven ? "proven" : "not proven"}`
+          : "–",
+      ),
     ]),
-    ["Study", of((v) => (v.study_id ? h("a", { href: addressOf("studies", v.study_id, "predictor") }, v.study_id.slice(0, 8)) : "–"))],
+    [
+      "Study",
+      of((v) =>
+        v.study_id ? h("a", { href: addressOf("studies", v.study_id, "predictor") }, v.study_id.slice(0, 8)) : "–",
+      ),
+    ],
     ["Provenance", of((v) => v.provenance)],
     ["Created", of((v) => dateTime(v.created_at))],
   ];
-  return sideBySide("Versions", versions.map((v, i) => letter(i)), rows);
+  return sideBySide(
+    "Versions",
+    versions.map((v, i) => letter(i)),
+    rows,
+  );
 }

@@ -5,15 +5,14 @@ import { compareVersions } from "./compare-versions.js";
 import { h } from "./dom.js";
 
 const MAX = 6;
-
 const KINDS = { trials: compareTrials, predictors: compareVersions };
 
 export async function compare(page) {
   page.title("Comparison");
   const kind = Object.keys(KINDS).find((name) => page.query.get(name));
   const ids = [...new Set((page.query.get(kind) ?? "").split(",").filter(Boolean))];
-  if (ids.length > 0 && ids.length <= MAX) return KINDS[kind](page, ids);
-  page.root.append(
-    h("p", { class: "lead" }, ids.length ? `At most ${MAX} can be compared.` : "Choose what to compare in the list of ", ids.length ? null : h("a", { href: "#/trials" }, "trials"), ids.length ? null : " or ", ids.length ? null : h("a", { href: "#/predictors" }, "predictors"), ids.length ? null : "."),
-  );
+  if (ids.length && ids.length <= MAX) return KINDS[kind](page, ids);
+  const link = (name) => h("a", { href: `#/${name}` }, name);
+  const hint = ["Choose at most ", String(MAX), " in the list of ", link("trials"), " or of ", link("predictors"), "."];
+  page.root.append(h("p", { class: "lead" }, hint));
 }

@@ -9,7 +9,12 @@ const MAX_SHADE = 40; // % of the accent, with which text can still be read
 // `result` is that of a trial; null if it has no classes.
 export function confusion(result, caption = "Test images by class and guess") {
   const [matrix, pairs, classes] = ["confusion", "worst_pairs", "by_class"].map((name) => result?.[`test_${name}`]);
-  if (matrix && classes?.length === matrix.length) return matrixTable(matrix, classes.map((c) => c.class), caption);
+  if (matrix && classes?.length === matrix.length)
+    return matrixTable(
+      matrix,
+      classes.map((c) => c.class),
+      caption,
+    );
   if (!pairs?.length) return null;
   const columns = [
     { label: "Class", head: true, cell: (p) => p.class },

@@ -14,7 +14,9 @@ const MAX_NAMED = 10; // classes in the text of the image
 
 export function checkState(d) {
   const { images, total } = d.progress ?? {};
-  const detail = d.error ?? (total ? `${integer(images)} of ${integer(total)} images` : d.progress ? "the images are being listed" : null);
+  const detail =
+    d.error ??
+    (total ? `${integer(images)} of ${integer(total)} images` : d.progress ? "the images are being listed" : null);
   return [state(d.state), detail ? h("span", { class: "detail" }, ` ${detail}`) : null];
 }
 
@@ -42,7 +44,14 @@ export async function dataset(page) {
   const samples = h("section", { class: "card" }, h("h2", {}, "Sample images"));
   const body = h("div", {});
   const classes = itemList(page, CLASSES);
-  root.append(description, trail, summary, samples, body, h("section", { class: "card" }, h("h2", {}, "Classes"), classes.node));
+  root.append(
+    description,
+    trail,
+    summary,
+    samples,
+    body,
+    h("section", { class: "card" }, h("h2", {}, "Classes"), classes.node),
+  );
 
   const showFacts = renderOnChange(summary, (d) =>
     facts([
@@ -60,7 +69,13 @@ export async function dataset(page) {
     d.missing ? warning(d.missing) : null,
     d.warnings.map(warning),
     d.splits.length || d.skipped.length
-      ? h("section", { class: "card" }, h("h2", {}, "What was understood"), partsTable(d.splits), skippedList(d.skipped))
+      ? h(
+          "section",
+          { class: "card" },
+          h("h2", {}, "What was understood"),
+          partsTable(d.splits),
+          skippedList(d.skipped),
+        )
       : null,
   ]);
   const showTrail = renderOnChange(trail, (d) => [
@@ -88,7 +103,11 @@ export const skippedList = (skipped) =>
   skipped.length
     ? [
         h("h3", {}, "Passed over"),
-        h("ul", {}, skipped.map((s) => h("li", {}, `${integer(s.files)} ${s.reason}, such as ${s.examples[0]}`))),
+        h(
+          "ul",
+          {},
+          skipped.map((s) => h("li", {}, `${integer(s.files)} ${s.reason}, such as ${s.examples[0]}`)),
+        ),
       ]
     : null;
 
@@ -126,7 +145,7 @@ function sampleImages(container, path, signal) {
 }
 
 function describe(d) {
-  const labels = [...new Set((d.samples.length ? d.samples.map((s) => s.label) : d.classes.map((c) => c.name)))];
+  const labels = [...new Set(d.samples.length ? d.samples.map((s) => s.label) : d.classes.map((c) => c.name))];
   const named = labels.slice(0, MAX_NAMED).join(", ") + (labels.length > MAX_NAMED ? ", …" : "");
   return `16 training images of ${d.name} with their labels: ${named}`;
 }

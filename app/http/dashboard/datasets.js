@@ -56,7 +56,11 @@ export async function datasets(page) {
   const list = itemList(page, {
     caption: "Data sets, the built-in ones first",
     columns: [
-      linkColumn("Data set", (d) => d.name, (d) => addressOf("datasets", d.name)),
+      linkColumn(
+        "Data set",
+        (d) => d.name,
+        (d) => addressOf("datasets", d.name),
+      ),
       { label: "State", value: (d) => d.state, cell: checkState },
       { label: "Task", value: (d) => d.task, cell: (d) => d.task },
       numberColumn("Classes", (d) => d.num_classes, integer),
@@ -69,7 +73,11 @@ export async function datasets(page) {
     empty: "There are no such data sets.",
   });
   page.root.append(
-    h("p", { class: "lead" }, "Images that networks are trained on. A former name goes on to stand for what was renamed."),
+    h(
+      "p",
+      { class: "lead" },
+      "Images that networks are trained on. A former name goes on to stand for what was renamed.",
+    ),
     newDataset(page),
     choice.node,
     message,

@@ -1,6 +1,7 @@
 // Formats numbers, times and ids.
 
-export const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−"));
+export const fixed = (value, digits) =>
+  value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−");
 
 // Formats a multiplier with three decimals, or with all its decimals if rounding would change the network. The last digits
 // of a binary fraction such as 0.24000000000000002 are left out.
@@ -29,7 +30,13 @@ export const percent = (share, digits = 1) =>
   share === null || share === undefined ? "–" : `${(100 * share).toFixed(digits)} %`;
 
 // The axis of accuracies in a chart.
-export const ACCURACY_AXIS = { label: "Accuracy, %", text: (v) => percent(v), tick: (v) => String(Math.round(1000 * v) / 10), min: 0, max: 1 };
+export const ACCURACY_AXIS = {
+  label: "Accuracy, %",
+  text: (v) => percent(v),
+  tick: (v) => String(Math.round(1000 * v) / 10),
+  min: 0,
+  max: 1,
+};
 
 export const BAND_90 = 1.645; // standard deviations to either side of the mean
 
@@ -40,7 +47,8 @@ export function signedPercent(share) {
 }
 
 // Formats four significant digits, without exponent or trailing zeros.
-export const significant = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(4))));
+export const significant = (value) =>
+  value === null || value === undefined ? "–" : String(Number(value.toPrecision(4)));
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";

@@ -21,19 +21,20 @@ export function itemList(page, { caption, columns, textOf, empty, prefix = "", c
   let isComplete = true;
   const chosen = new Map(); // id: whether it is chosen
 
-  const input = h("input", { type: "search", value: text, placeholder: "Search", "aria-label": `Search: ${caption}`, autocomplete: "off" });
+  const input = h("input", {
+    type: "search",
+    value: text,
+    placeholder: "Search",
+    "aria-label": `Search: ${caption}`,
+    autocomplete: "off",
+  });
   const count = h("span", { class: "hint", role: "status" });
   const act = h("button", { type: "button", class: "primary", onclick: () => choose.act([...chosen.keys()]) });
-  const body = h("div", { "aria-busy": "true" });
+  const body = h("div", { "aria-busy": "true" }, h("p", { class: "hint" }, "Loading …"));
   const more = h("button", { type: "button", onclick: showMore }, "More");
   const unknown = read("sort") && !order ? `There is no column ${read("sort")} to sort by.` : "";
-  const node = h(
-    "div",
-    { class: "list" },
-    h("p", { class: "list-bar" }, h("span", { class: "search" }, input), count, choose ? act : null),
-    body,
-    h("p", { class: "actions", hidden: true }, more),
-  );
+  const bar = h("p", { class: "list-bar" }, h("span", { class: "search" }, input), count, choose ? act : null);
+  const node = h("div", { class: "list" }, bar, body, h("p", { class: "actions", hidden: true }, more));
 
   const check = {
     label: choose?.action,
@@ -55,10 +56,10 @@ export function itemList(page, { caption, columns, textOf, empty, prefix = "", c
     },
   };
   const shownColumns = choose ? [columns[0], check, ...columns.slice(1)] : columns;
-  const show = renderOnChange(body, ({ rows }) =>
+  const show = renderOnChange(body, ({ rows, isEmpty }) =>
     rows.length
       ? table(caption, shownColumns, rows, { order, sort })
-      : h("p", { class: "hint" }, items.length ? "Nothing matches." : empty),
+      : h("p", { class: "hint" }, isEmpty ? empty : "Nothing matches."),
   );
 
   const isArranged = () => Boolean(text.trim() || order);
@@ -68,8 +69,9 @@ export function itemList(page, { caption, columns, textOf, empty, prefix = "", c
     const matching = isComplete ? search(items, text, textOf) : items;
     const column = isComplete && order && columns.find((c) => c.value && columnKey(c) === order.key);
     const rows = column ? sortBy(matching, column.value, order.descending) : matching;
-    show({ rows: rows.slice(0, shown), order, chosen: [...chosen.keys()] });
+    show({ rows: rows.slice(0, shown), order, chosen: [...chosen.keys()], isEmpty: !items.length });
     body.removeAttribute("aria-busy");
+    bar.hidden = isComplete && !items.length;
     more.parentNode.hidden = more.hidden = isComplete && rows.length <= shown;
     const total = isComplete ? `${integer(items.length)} in all` : "";
     count.textContent = [unknown, isComplete && text.trim() ? `${integer(rows.length)} of ${total}` : total]
@@ -78,11 +80,16 @@ export function itemList(page, { caption, columns, textOf, empty, prefix = "", c
     if (!choose) return;
     act.hidden = chosen.size === 0;
     act.disabled = chosen.size < choose.min;
-    act.textContent = chosen.size < choose.min ? `${choose.action}: choose ${choose.min} or more` : `${choose.action} ${chosen.size}`;
+    act.textContent =
+      chosen.size < choose.min ? `${choose.action}: choose ${choose.min} or more` : `${choose.action} ${chosen.size}`;
   }
 
   function remember() {
-    updateQuery({ [`${prefix}q`]: text.trim(), [`${prefix}sort`]: formatOrder(order), [`${prefix}shown`]: shown > FEW ? shown : "" });
+    updateQuery({
+      [`${prefix}q`]: text.trim(),
+      [`${prefix}sort`]: formatOrder(order),
+      [`${prefix}shown`]: shown > FEW ? shown : "",
+    });
     update();
     changed();
   }

@@ -10,7 +10,13 @@ export function problemBox(error, ...actions) {
     "div",
     { class: "problem", role: "alert" },
     h("p", {}, document.title ? h("strong", {}, `${document.title}. `) : null, detail),
-    more.length ? h("ul", {}, more.map((item) => h("li", {}, `${item.pointer}: ${item.message}`))) : null,
+    more.length
+      ? h(
+          "ul",
+          {},
+          more.map((item) => h("li", {}, `${item.pointer}: ${item.message}`)),
+        )
+      : null,
     actions.length ? h("p", { class: "actions" }, actions) : null,
   );
 }

@@ -5,7 +5,8 @@ import { integer, px } from "./format.js";
 import { table } from "./table.js";
 
 export function structure({ resolution, stem, stages, head, activation, in_chans: channels, num_classes: classes }) {
-  const own = (s) => [s.activation, s.skip === false ? "no shortcut" : null, s.joined ? "joined" : null].filter(Boolean);
+  const own = (s) =>
+    [s.activation, s.skip === false ? "no shortcut" : null, s.joined ? "joined" : null].filter(Boolean);
   const rows = [
     { name: "input", channels, note: `${px(resolution)} px` },
     { name: "stem", channels: stem.channels, kernel: stem.kernel, stride: stem.stride, note: activation },
@@ -13,7 +14,11 @@ export function structure({ resolution, stem, stages, head, activation, in_chans
     { name: "head", channels: head.channels, note: head.channels ? "" : "none" },
     { name: "classifier", channels: classes, note: "" },
   ];
-  const number = (label, value) => ({ label, number: true, cell: (row) => (value(row) === undefined ? "" : value(row)) });
+  const number = (label, value) => ({
+    label,
+    number: true,
+    cell: (row) => (value(row) === undefined ? "" : value(row)),
+  });
   const columns = [
     { label: "Part", head: true, cell: (row) => row.name },
     { label: "Block", cell: (row) => row.block ?? "" },

@@ -12,10 +12,20 @@ const START = "efficientnet_b0";
 
 export function newBaseline(page) {
   const from = page.query.get("from");
-  const name = h("input", { id: "baseline-name", required: true, maxlength: 100, pattern: "[a-z0-9][a-z0-9_.\\-]*", autocomplete: "off" });
+  const name = h("input", {
+    id: "baseline-name",
+    required: true,
+    maxlength: 100,
+    pattern: "[a-z0-9][a-z0-9_.\\-]*",
+    autocomplete: "off",
+  });
   const start = h("select", { id: "baseline-start" });
   const spec = h("textarea", { id: "baseline-spec", rows: 16, required: true, spellcheck: "false" });
-  const check = h("button", { type: "button", onclick: () => form.reportValidity() && during(check, understand) }, "Check");
+  const check = h(
+    "button",
+    { type: "button", onclick: () => form.reportValidity() && during(check, understand) },
+    "Check",
+  );
   const register = h("button", { type: "submit", class: "primary" }, "Register");
   const result = h("div", { role: "status" });
   const form = h(
@@ -27,7 +37,15 @@ export function newBaseline(page) {
       field("Name", name, "Lower case letters, digits, dot, hyphen and underscore."),
       field("Start from", start),
     ),
-    h("div", { class: "block" }, field("Network and scaling rules, as JSON", spec, "baseline has the stages, or timm strings as arch_def; rules may be left out.")),
+    h(
+      "div",
+      { class: "block" },
+      field(
+        "Network and scaling rules, as JSON",
+        spec,
+        "baseline has the stages, or timm strings as arch_def; rules may be left out.",
+      ),
+    ),
     h("p", { class: "actions" }, register, check),
     result,
   );
@@ -77,7 +95,11 @@ export function newBaseline(page) {
     try {
       const known = await getAll("v1/architectures", page.signal);
       const chosen = known.some((a) => a.name === from) ? from : START;
-      options(start, known.map((a) => [a.name, networkName(a.name)]), chosen);
+      options(
+        start,
+        known.map((a) => [a.name, networkName(a.name)]),
+        chosen,
+      );
       await fill();
     } catch (error) {
       page.fail(error);

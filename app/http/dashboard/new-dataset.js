@@ -15,17 +15,38 @@ const LAYOUTS = [
   ["shards", "tar files (WebDataset)"],
 ];
 
-const CHANNELS = [["", "found by itself"], ["1", "1, grey"], ["3", "3, RGB"], ["4", "4, RGB and opacity"]];
+const CHANNELS = [
+  ["", "found by itself"],
+  ["1", "1, grey"],
+  ["3", "3, RGB"],
+  ["4", "4, RGB and opacity"],
+];
 
 export function newDataset(page) {
-  const name = h("input", { id: "dataset-name", required: true, maxlength: 100, pattern: "[a-z0-9][a-z0-9_.\\-]*", autocomplete: "off" });
+  const name = h("input", {
+    id: "dataset-name",
+    required: true,
+    maxlength: 100,
+    pattern: "[a-z0-9][a-z0-9_.\\-]*",
+    autocomplete: "off",
+  });
   const folder = h("input", { id: "dataset-folder", required: true, maxlength: 500, autocomplete: "off" });
-  const side = h("input", { id: "dataset-px", required: true, value: "64", pattern: "\\d+(\\s*[x×]\\s*\\d+)?", autocomplete: "off" });
+  const side = h("input", {
+    id: "dataset-px",
+    required: true,
+    value: "64",
+    pattern: "\\d+(\\s*[x×]\\s*\\d+)?",
+    autocomplete: "off",
+  });
   const layout = options(h("select", { id: "dataset-layout" }), LAYOUTS, "");
   const channels = options(h("select", { id: "dataset-channels" }), CHANNELS, "");
   const background = h("input", { id: "dataset-background", type: "color", value: "#ffffff" });
   const controls = { name, folder, native_px: side, layout, channels, background };
-  const check = h("button", { type: "button", onclick: () => form.reportValidity() && understand() }, "Check the folder");
+  const check = h(
+    "button",
+    { type: "button", onclick: () => form.reportValidity() && understand() },
+    "Check the folder",
+  );
   const register = h("button", { type: "submit", class: "primary" }, "Register");
   const result = h("div", { role: "status" });
   const form = h(
@@ -90,7 +111,11 @@ export function newDataset(page) {
       location.hash = addressOf("datasets", created.name);
     });
   });
-  return h("section", { class: "card" }, h("details", { id: "new-dataset" }, h("summary", {}, "Register a data set"), form));
+  return h(
+    "section",
+    { class: "card" },
+    h("details", { id: "new-dataset" }, h("summary", {}, "Register a data set"), form),
+  );
 }
 
 function understood(d) {

@@ -1,18 +1,20 @@
 // A list of the service, read page by page and refreshed regularly. All of it is read only to search or sort it.
 
 import { get, query } from "./api.js";
+import { integer } from "./format.js";
 import { itemList } from "./item-list.js";
 import { h } from "./dom.js";
 import { poll } from "./poll.js";
 
 const PAGE = 200; // largest page of the service
 const MAX_ITEMS = 10_000;
-const WHOLE_INTERVAL = 15_000; // ms between two readings of a whole list; its newest items are read each time
+const WHOLE_INTERVAL = 60_000; // ms between two readings of a whole list; its newest items are read each time
+const NEWEST = 50;
 
 // The options are those of an item list, and: `filters()` returns the parameters of the request; `idOf` tells items apart.
 export function listing(page, { path, filters = () => ({}), idOf = (item) => item.id, ...options }) {
   const list = itemList(page, { ...options, changed: () => polling.now() });
-  const cut = h("p", { class: "hint", hidden: true }, `Only the newest ${MAX_ITEMS} are searched and sorted.`);
+  const cut = h("p", { class: "hint", hidden: true }, `Only the newest ${integer(MAX_ITEMS)} are searched and sorted.`);
   let whole = null; // { key, at, items }: all items
 
   // Reads pages until there are `n` items; returns them and whether these are all.
@@ -35,7 +37,7 @@ export function listing(page, { path, filters = () => ({}), idOf = (item) => ite
       whole = { key, at: Date.now(), items };
       cut.hidden = isComplete;
     } else {
-      const { items, isComplete } = await read(PAGE);
+      const { items, isComplete } = await read(NEWEST);
       const ids = new Set(items.map(idOf));
       const oldest = items.at(-1)?.created_at;
       const older = isComplete ? [] : whole.items.filter((i) => i.created_at <= oldest && !ids.has(idOf(i)));

@@ -78,9 +78,14 @@ export function parallelChart({ title, axes, signal }) {
     const all = lines();
     const isIn = (line) => isWithin(line.values, ranges);
     const opacity = Math.max(0.25, Math.min(0.9, 40 / all.length));
-    const path = (line, style) => pen.path(ys(line).map((y, i) => [xOf(i), y]), { stroke: colour(line.color), ...style });
+    const path = (line, style) =>
+      pen.path(
+        ys(line).map((y, i) => [xOf(i), y]),
+        { stroke: colour(line.color), ...style },
+      );
     for (const line of all.filter((l) => !isIn(l))) path(line, { alpha: PALE });
-    for (const line of all.filter(isIn)) path(line, line.color === "edge" ? { alpha: opacity } : { width: 1.75, alpha: 0.9 });
+    for (const line of all.filter(isIn))
+      path(line, line.color === "edge" ? { alpha: opacity } : { width: 1.75, alpha: 0.9 });
     if (current) path(current, { stroke: colour("ink"), width: 3 });
   }
 
@@ -88,14 +93,34 @@ export function parallelChart({ title, axes, signal }) {
     axes.forEach((axis, i) => {
       const x = xOf(i);
       const [low, high] = bounds[axis.name];
-      pen.path([[x, TOP], [x, HEIGHT - BOTTOM]], { stroke: colour("edge") });
+      pen.path(
+        [
+          [x, TOP],
+          [x, HEIGHT - BOTTOM],
+        ],
+        { stroke: colour("edge") },
+      );
       for (const value of axis.log ? logTicks(low, high, 5) : ticks(low, high, 5)) {
         const y = yOf(axis, value);
         if (y < TOP - 1 || y > HEIGHT - BOTTOM + 1) continue;
-        pen.path([[x - 4, y], [x, y]], { stroke: colour("edge") });
+        pen.path(
+          [
+            [x - 4, y],
+            [x, y],
+          ],
+          { stroke: colour("edge") },
+        );
         const text = (axis.tick ?? String)(value);
         const left = x - 8 - PX_PER_LETTER * text.length;
-        pen.path([[left, y - 7], [x - 5, y - 7], [x - 5, y + 7], [left, y + 7]], { fill: colour("card"), alpha: 0.8 });
+        pen.path(
+          [
+            [left, y - 7],
+            [x - 5, y - 7],
+            [x - 5, y + 7],
+            [left, y + 7],
+          ],
+          { fill: colour("card"), alpha: 0.8 },
+        );
         pen.text(x - 6, y + 4, text, { fill: colour("soft"), font: FONT, anchor: "end" });
       }
       const isLast = i === axes.length - 1;
@@ -103,11 +128,20 @@ export function parallelChart({ title, axes, signal }) {
       pen.text(isLast ? width - 4 : x, HEIGHT - 8, axis.label, style);
       if (!ranges[axis.name]) return;
       const [from, to] = ranges[axis.name].map((value) => yOf(axis, value));
-      pen.path([[x - 5, from], [x + 5, from], [x + 5, to], [x - 5, to], [x - 5, from]], {
-        stroke: colour("ink"),
-        fill: colour("accent"),
-        alpha: 0.35,
-      });
+      pen.path(
+        [
+          [x - 5, from],
+          [x + 5, from],
+          [x + 5, to],
+          [x - 5, to],
+          [x - 5, from],
+        ],
+        {
+          stroke: colour("ink"),
+          fill: colour("accent"),
+          alpha: 0.35,
+        },
+      );
     });
   }
 
@@ -139,7 +173,9 @@ export function parallelChart({ title, axes, signal }) {
     const parts = axes
       .filter((axis) => ranges[axis.name])
       .map((axis) => `${axis.label.split(",")[0]} ${ranges[axis.name].map(axis.text).join(" to ")}`);
-    return parts.length ? `${chosen().length} of ${lines().length} networks: ${parts.join(" · ")}` : "A drag along an axis chooses a range.";
+    return parts.length
+      ? `${chosen().length} of ${lines().length} networks: ${parts.join(" · ")}`
+      : "A drag along an axis chooses a range.";
   }
 
   function choose(newRanges) {
@@ -158,14 +194,21 @@ export function parallelChart({ title, axes, signal }) {
   frame.addEventListener("pointerdown", (event) => {
     if (!series.length) return;
     const [x, y] = place(event);
-    const axis = nearest(axes.map((a, i) => ({ ...a, i })), ({ i }) => Math.abs(xOf(i) - x), ON_AXIS);
+    const axis = nearest(
+      axes.map((a, i) => ({ ...a, i })),
+      ({ i }) => Math.abs(xOf(i) - x),
+      ON_AXIS,
+    );
     drag = { axis, y, isRange: false };
     if (axis) frame.setPointerCapture(event.pointerId);
   });
   frame.addEventListener("pointermove", (event) => {
     if (!series.length) return;
     const [x, y] = place(event);
-    frame.classList.toggle("on-axis", axes.some((axis, i) => Math.abs(xOf(i) - x) < ON_AXIS));
+    frame.classList.toggle(
+      "on-axis",
+      axes.some((axis, i) => Math.abs(xOf(i) - x) < ON_AXIS),
+    );
     if (!drag?.axis) return say(lineAt([x, y]));
     if (!drag.isRange && Math.abs(y - drag.y) < DRAG) return;
     drag.isRange = true;
@@ -189,7 +232,12 @@ export function parallelChart({ title, axes, signal }) {
     const by = axes.at(-1).name;
     const stops = chosen().sort((a, b) => a.values[by] - b.values[by]);
     const here = stops.findIndex((line) => line.values === current?.values);
-    const to = { ArrowRight: here + 1, ArrowLeft: here < 0 ? stops.length - 1 : here - 1, Home: 0, End: stops.length - 1 }[event.key];
+    const to = {
+      ArrowRight: here + 1,
+      ArrowLeft: here < 0 ? stops.length - 1 : here - 1,
+      Home: 0,
+      End: stops.length - 1,
+    }[event.key];
     if (to !== undefined && stops.length) say(stops[Math.min(stops.length - 1, Math.max(0, to))]);
     else if (event.key === "Escape") choose({});
     else if (event.key === "Enter" && current?.href) location.hash = current.href;
@@ -240,7 +288,15 @@ export function parallelChart({ title, axes, signal }) {
     node,
     show(newSeries) {
       series = newSeries;
-      bounds = Object.fromEntries(axes.map((axis) => [axis.name, limits(lines().map((l) => l.values[axis.name]), axis.log)]));
+      bounds = Object.fromEntries(
+        axes.map((axis) => [
+          axis.name,
+          limits(
+            lines().map((l) => l.values[axis.name]),
+            axis.log,
+          ),
+        ]),
+      );
       legend.replaceChildren(
         ...series.map(({ label, color }) => {
           const sign = h("span", { class: "sign line", "aria-hidden": "true" });

@@ -18,7 +18,14 @@ import { table } from "./table.js";
 const POINTS = {
   caption: "Training points",
   columns: [
-    { ...numberColumn("Ratio", (p) => p.c, (v) => fixed(v, 4)), head: true },
+    {
+      ...numberColumn(
+        "Ratio",
+        (p) => p.c,
+        (v) => fixed(v, 4),
+      ),
+      head: true,
+    },
     ...["r", "d", "w"].map((m) => numberColumn(m, (p) => p[m], multiplier)),
     numberColumn("Accuracy", (p) => p.accuracy, percent),
     { label: "Network", text: true, value: (p) => p.name, cell: (p) => p.name ?? "" },
@@ -59,7 +66,11 @@ export async function predictor(page) {
   });
   const measured = calibration(page, `${path}/calibration`);
   root.append(
-    h("p", { class: "lead" }, `${current.active ? "Active. " : current.archived_at ? "Archived. " : "Not active. "}${current.provenance}`),
+    h(
+      "p",
+      { class: "lead" },
+      `${current.active ? "Active. " : current.archived_at ? "Archived. " : "Not active. "}${current.provenance}`,
+    ),
     current.description ? h("p", { class: "detail" }, current.description) : "",
     h("p", { class: "bar" }, standingBadges(current), trail(current)),
     h("p", { class: "actions" }, current.archived_at ? "" : active, manage),

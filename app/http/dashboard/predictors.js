@@ -13,10 +13,26 @@ import { addressOf } from "./route.js";
 const MAX_COMPARED = 6;
 
 export const QUALITY = [
-  numberColumn("Error of r", (p) => p.quality.r?.rmse, (v) => fixed(v, 3)),
-  numberColumn("Error of d", (p) => p.quality.d?.rmse, (v) => fixed(v, 3)),
-  numberColumn("r in the 90 % band", (p) => p.quality.r?.coverage_90, (v) => percent(v, 0)),
-  numberColumn("d in the 90 % band", (p) => p.quality.d?.coverage_90, (v) => percent(v, 0)),
+  numberColumn(
+    "Error of r",
+    (p) => p.quality.r?.rmse,
+    (v) => fixed(v, 3),
+  ),
+  numberColumn(
+    "Error of d",
+    (p) => p.quality.d?.rmse,
+    (v) => fixed(v, 3),
+  ),
+  numberColumn(
+    "r in the 90 % band",
+    (p) => p.quality.r?.coverage_90,
+    (v) => percent(v, 0),
+  ),
+  numberColumn(
+    "d in the 90 % band",
+    (p) => p.quality.d?.coverage_90,
+    (v) => percent(v, 0),
+  ),
 ];
 
 export const versionName = (p) => `${p.name ?? p.architecture} on ${p.dataset}, version ${p.version}`;
@@ -50,11 +66,13 @@ export function versionList(caption, empty, toggle) {
       textColumn(
         "Study",
         (p) => p.study_id,
-        (p) => (p.study_id ? h("a", { href: addressOf("studies", p.study_id, "predictor") }, shortId(p.study_id)) : "–"),
+        (p) =>
+          p.study_id ? h("a", { href: addressOf("studies", p.study_id, "predictor") }, shortId(p.study_id)) : "–",
       ),
       timeColumn("Created", (p) => p.created_at),
     ],
-    textOf: (p) => [versionName(p), p.architecture, p.id, standing(p), p.study_id, p.description].filter(Boolean).join(" "),
+    textOf: (p) =>
+      [versionName(p), p.architecture, p.id, standing(p), p.study_id, p.description].filter(Boolean).join(" "),
     empty,
     choose: {
       action: "Compare",

@@ -21,7 +21,11 @@ function progressBar(s) {
 }
 
 const COLUMNS = [
-  linkColumn("Study", (s) => s.name, (s) => addressOf("studies", s.id)),
+  linkColumn(
+    "Study",
+    (s) => s.name,
+    (s) => addressOf("studies", s.id),
+  ),
   { label: "State", value: (s) => s.state, cell: (s) => state(s.state) },
   textColumn("Architecture", (s) => s.architecture),
   textColumn("Data set", (s) => s.dataset),
@@ -37,12 +41,16 @@ export function studies(page) {
   const card = h("section", { class: "card" });
   const choice = archivedChoice(page, () => list.restart());
   page.root.append(newStudy(page), choice.node, card);
-  const list = listing({ ...page, root: card }, {
-    path: "v1/studies",
-    filters: () => ({ archived: choice.value() }),
-    caption: "Studies, newest first",
-    columns: COLUMNS,
-    textOf: (s) => [s.id, s.name, s.description, s.architecture, s.dataset, s.sampler, s.state, s.owner].filter(Boolean).join(" "),
-    empty: "There are no such studies yet.",
-  });
+  const list = listing(
+    { ...page, root: card },
+    {
+      path: "v1/studies",
+      filters: () => ({ archived: choice.value() }),
+      caption: "Studies, newest first",
+      columns: COLUMNS,
+      textOf: (s) =>
+        [s.id, s.name, s.description, s.architecture, s.dataset, s.sampler, s.state, s.owner].filter(Boolean).join(" "),
+      empty: "There are no such studies yet.",
+    },
+  );
 }

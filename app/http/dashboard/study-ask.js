@@ -14,14 +14,25 @@ export function askTell(page, path) {
   const message = h("div", { role: "status" });
   const counts = h("div", {});
   const list = h("div", {});
-  const client = h("input", { id: "ask-client", value: page.query.get("client") ?? DEFAULT_CLIENT, required: true, maxlength: 200, autocomplete: "off" });
+  const client = h("input", {
+    id: "ask-client",
+    value: page.query.get("client") ?? DEFAULT_CLIENT,
+    required: true,
+    maxlength: 200,
+    autocomplete: "off",
+  });
   const number = h("input", { id: "ask-n", type: "number", min: 1, max: 100, step: 1, value: 1, required: true });
   const suggestions = new Map(); // by id, those that were asked for or answered here
   const showCounts = renderOnChange(counts, ({ suggestions_open: open, suggestions_answered: answered }) =>
-    facts([["Open suggestions", integer(open)], ["Answered suggestions", integer(answered)]]),
+    facts([
+      ["Open suggestions", integer(open)],
+      ["Answered suggestions", integer(answered)],
+    ]),
   );
   const showList = renderOnChange(list, (items) =>
-    items.length ? table("Suggestions", columns, items) : h("p", { class: "hint" }, "Ask to see the open suggestions of the client, and new ones."),
+    items.length
+      ? table("Suggestions", columns, items)
+      : h("p", { class: "hint" }, "Ask to see the open suggestions of the client, and new ones."),
   );
   const show = () => showList([...suggestions.values()]);
 
@@ -35,7 +46,8 @@ export function askTell(page, path) {
     {
       label: "Predicted",
       number: true,
-      cell: (s) => (s.predicted_accuracy ? `${percent(s.predicted_accuracy.mean)} ± ${percent(s.predicted_accuracy.sd)}` : "–"),
+      cell: (s) =>
+        s.predicted_accuracy ? `${percent(s.predicted_accuracy.mean)} ± ${percent(s.predicted_accuracy.sd)}` : "–",
     },
     { label: "Reported", number: true, cell: (s) => percent(s.reported?.accuracy) },
     { label: "Expires", cell: (s) => dateTime(s.lease_expires_at) },
@@ -44,7 +56,11 @@ export function askTell(page, path) {
       cell: (s) =>
         s.state === "reported"
           ? "–"
-          : [button("Tell the accuracy", `Tell the accuracy of ${shortId(s.id)}`, () => tell(s)), " ", s.state === "infeasible" ? "" : button("Infeasible", `${shortId(s.id)} is infeasible`, () => refuse(s))],
+          : [
+              button("Tell the accuracy", `Tell the accuracy of ${shortId(s.id)}`, () => tell(s)),
+              " ",
+              s.state === "infeasible" ? "" : button("Infeasible", `${shortId(s.id)} is infeasible`, () => refuse(s)),
+            ],
     },
   ];
 
@@ -94,7 +110,11 @@ export function askTell(page, path) {
       "section",
       { class: "card" },
       h("h2", {}, "Ask"),
-      h("p", { class: "hint" }, "The client's unanswered suggestions come first, then new ones. Each is the network that is expected to improve the front most."),
+      h(
+        "p",
+        { class: "hint" },
+        "The client's unanswered suggestions come first, then new ones. Each is the network that is expected to improve the front most.",
+      ),
       h(
         "form",
         { onsubmit: ask },
@@ -133,7 +153,14 @@ function ownNetwork(client, report) {
     h(
       "form",
       { onsubmit: submit },
-      h("div", { class: "fields" }, field("r", r), field("d", d), field("w", w), field("Accuracy, from 0 to 1", accuracy)),
+      h(
+        "div",
+        { class: "fields" },
+        field("r", r),
+        field("d", d),
+        field("w", w),
+        field("Accuracy, from 0 to 1", accuracy),
+      ),
       h("p", { class: "actions" }, h("button", { type: "submit" }, "Tell")),
     ),
   );

@@ -12,7 +12,13 @@ const FLOPS_AXIS = { label: "Multiply-adds, millions", text: millions, tick: (v)
 
 const AXES = [
   ...["r", "d", "w"].map((name) => ({ name, label: name, text: multiplier, tick: (v) => fixed(v, 2) })),
-  { name: "flops", label: "Multiply-adds, millions", text: millions, tick: (v) => millions(v).replace(" M", ""), log: true },
+  {
+    name: "flops",
+    label: "Multiply-adds, millions",
+    text: millions,
+    tick: (v) => millions(v).replace(" M", ""),
+    log: true,
+  },
   { name: "accuracy", label: "Accuracy, %", text: percent, tick: ACCURACY_AXIS.tick },
 ];
 
@@ -38,7 +44,11 @@ export function studyCharts(signal) {
   });
   const multipliers = parallelChart({ title: "Multipliers, cost and accuracy of each network", axes: AXES, signal });
   const empty = h("p", { class: "hint" }, "No training has completed yet.");
-  const cut = h("p", { class: "hint", hidden: true }, `The charts have the first ${integer(MAX_OBSERVATIONS)} networks.`);
+  const cut = h(
+    "p",
+    { class: "hint", hidden: true },
+    `The charts have the first ${integer(MAX_OBSERVATIONS)} networks.`,
+  );
   const others = h("div", { class: "curves" });
   front.node.hidden = multipliers.node.hidden = true;
 
@@ -70,9 +80,7 @@ export function studyCharts(signal) {
           { label: "networks", color: "soft", dots: "filled", items: measured.map((o) => toItem(o, o.latency_ms)) },
         ],
       });
-      others.replaceChildren(
-        ...[counted.length && growth.node, measured.length && latency.node].filter(Boolean),
-      );
+      others.replaceChildren(...[counted.length && growth.node, measured.length && latency.node].filter(Boolean));
     },
   };
 }

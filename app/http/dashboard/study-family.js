@@ -29,7 +29,11 @@ const LIST = {
       value: (m) => m.mean,
       cell: (m) => (m.mean === null ? "–" : `${percent(m.mean)}${m.sd === null ? "" : ` ± ${percent(m.sd)}`}`),
     },
-    numberColumn("Latency, ms", (m) => m.latency_ms, (v) => fixed(v, 2)),
+    numberColumn(
+      "Latency, ms",
+      (m) => m.latency_ms,
+      (v) => fixed(v, 2),
+    ),
     {
       label: "Trials",
       text: true,
@@ -90,7 +94,10 @@ function familyForm(path, rules, message, done) {
   const ratios = h("input", { id: "family-ratios", value: "0.25 0.5", required: true, autocomplete: "off" });
   const seeds = h("input", { id: "family-seeds", type: "number", min: 1, max: 20, step: 1, value: 1, required: true });
   const boxes = (names, chosen) =>
-    names.map((name) => ({ name, input: h("input", { type: "checkbox", id: `family-${name}`, checked: chosen.includes(name) }) }));
+    names.map((name) => ({
+      name,
+      input: h("input", { type: "checkbox", id: `family-${name}`, checked: chosen.includes(name) }),
+    }));
   const [ruleBoxes, recipeBoxes] = [boxes(rules, DEFAULT_RULES), boxes(["same", "randaugment"], ["same"])];
   const group = (title, all, label) =>
     h(
@@ -106,7 +113,10 @@ function familyForm(path, rules, message, done) {
     event.preventDefault();
     button.disabled = true;
     try {
-      const targets = ratios.value.split(/[\s,;]+/).filter(Boolean).map((text) => ({ ratio: Number(text) }));
+      const targets = ratios.value
+        .split(/[\s,;]+/)
+        .filter(Boolean)
+        .map((text) => ({ ratio: Number(text) }));
       const body = { targets, rules: checked(ruleBoxes), recipes: checked(recipeBoxes), seeds: seeds.valueAsNumber };
       const { items } = await change(`${path}/family`, body);
       message.textContent = `The family has ${integer(items.length)} networks.`;

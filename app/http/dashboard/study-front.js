@@ -14,7 +14,11 @@ const LIST = {
   caption: "Networks on the front, by increasing cost",
   columns: [
     { ...numberColumn("Multiply-adds", (o) => o.flops, millions), head: true },
-    numberColumn("Ratio", (o) => o.c, (v) => fixed(v, 3)),
+    numberColumn(
+      "Ratio",
+      (o) => o.c,
+      (v) => fixed(v, 3),
+    ),
     ...["r", "d", "w"].map((m) => numberColumn(m, (o) => o[m], multiplier)),
     numberColumn("Parameters", (o) => o.params, millions),
     numberColumn("Accuracy", (o) => o.accuracy, percent),

@@ -23,16 +23,25 @@ export function observationList(page, path) {
       label: "Network",
       head: true,
       value: (o) => o.id,
-      cell: (o) => (o.trial_id ? h("a", { href: addressOf("trials", o.trial_id) }, `trial ${shortId(o.trial_id)}`) : `no. ${o.id}`),
+      cell: (o) =>
+        o.trial_id ? h("a", { href: addressOf("trials", o.trial_id) }, `trial ${shortId(o.trial_id)}`) : `no. ${o.id}`,
     },
     { label: "Role", value: (o) => o.role, cell: (o) => o.role ?? "–" },
     ...["r", "d", "w"].map((m) => numberColumn(m, (o) => o[m], multiplier)),
     { label: "Input (px)", number: true, value: (o) => [o.resolution].flat()[0], cell: (o) => px(o.resolution) },
     numberColumn("Multiply-adds", (o) => o.flops, millions),
-    numberColumn("Ratio", (o) => o.ratio, (v) => fixed(v, 3)),
+    numberColumn(
+      "Ratio",
+      (o) => o.ratio,
+      (v) => fixed(v, 3),
+    ),
     numberColumn("Accuracy", (o) => o.accuracy, percent),
     numberColumn("Duration", (o) => o.seconds, duration),
-    numberColumn("Latency, ms", (o) => o.latency_ms, (v) => fixed(v, 2)),
+    numberColumn(
+      "Latency, ms",
+      (o) => o.latency_ms,
+      (v) => fixed(v, 2),
+    ),
     { label: "Source", text: true, value: sourceOf, cell: (o) => sourceOf(o) || "–" },
     timeColumn("Recorded", (o) => o.created_at),
     {
@@ -41,13 +50,18 @@ export function observationList(page, path) {
       cell: (o) =>
         o.retracted_at
           ? [state("retracted"), h("span", { class: "detail" }, ` ${o.retraction_reason ?? ""}`)]
-          : h("button", { type: "button", "aria-label": `Retract observation ${o.id}`, onclick: () => retract(o) }, "Retract"),
+          : h(
+              "button",
+              { type: "button", "aria-label": `Retract observation ${o.id}`, onclick: () => retract(o) },
+              "Retract",
+            ),
     },
   ];
   const list = itemList(page, {
     caption: "Observations, oldest first",
     columns,
-    textOf: (o) => [o.id, o.trial_id, o.role, sourceOf(o), o.retraction_reason, o.retracted_at ? "retracted" : ""].join(" "),
+    textOf: (o) =>
+      [o.id, o.trial_id, o.role, sourceOf(o), o.retraction_reason, o.retracted_at ? "retracted" : ""].join(" "),
     empty: "There are no observations yet.",
   });
   const cut = h("p", { class: "hint", hidden: true }, `The first ${integer(MAX_OBSERVATIONS)} are listed.`);
@@ -63,7 +77,10 @@ export function observationList(page, path) {
     const reason = h("input", { name: "reason", required: true, maxlength: 200, autocomplete: "off" });
     const values = await openDialog(
       `Retract observation ${o.id}?`,
-      [h("p", {}, "It is left out of the front and of fits. It stays readable, with the reason."), field("Reason", reason)],
+      [
+        h("p", {}, "It is left out of the front and of fits. It stays readable, with the reason."),
+        field("Reason", reason),
+      ],
       "Retract it",
     );
     if (!values) return;
@@ -98,7 +115,13 @@ const sourceOf = (o) => o.provenance?.source ?? o.provenance?.client ?? "";
 
 function importForm(path, message, done) {
   const file = h("input", { id: "import-file", type: "file", accept: ".csv,.json", required: true });
-  const source = h("input", { id: "import-source", maxlength: 200, value: "import", required: true, autocomplete: "off" });
+  const source = h("input", {
+    id: "import-source",
+    maxlength: 200,
+    value: "import",
+    required: true,
+    autocomplete: "off",
+  });
   const button = h("button", { type: "submit", class: "primary" }, "Import");
 
   async function submit(event) {
@@ -126,7 +149,11 @@ function importForm(path, message, done) {
     ),
     h("p", { class: "actions" }, button),
   );
-  return h("section", { class: "card" }, h("details", { id: "import" }, h("summary", {}, "Import results of trainings elsewhere"), form));
+  return h(
+    "section",
+    { class: "card" },
+    h("details", { id: "import" }, h("summary", {}, "Import results of trainings elsewhere"), form),
+  );
 }
 
 async function importFile(path, file, source) {

@@ -21,9 +21,18 @@ import { listing } from "./paged-list.js";
 import { stateChoice, trialList } from "./trials.js";
 
 const ACTIONS = {
-  created: [["start", "Start"], ["cancel", "Cancel"]],
-  running: [["pause", "Pause"], ["cancel", "Cancel"]],
-  paused: [["resume", "Resume"], ["cancel", "Cancel"]],
+  created: [
+    ["start", "Start"],
+    ["cancel", "Cancel"],
+  ],
+  running: [
+    ["pause", "Pause"],
+    ["cancel", "Cancel"],
+  ],
+  paused: [
+    ["resume", "Resume"],
+    ["cancel", "Cancel"],
+  ],
 };
 
 // A part: its title, and a function of the page and the study's path that builds it and returns { update(data) }.
@@ -44,7 +53,11 @@ export async function study(page) {
   const trail = h("p", { class: "trail" });
   const message = h("div", { role: "status" });
   const fill = h("div", { class: "fill" });
-  const bar = h("div", { class: "progress", role: "progressbar", "aria-label": "Trainings", "aria-valuemin": 0, "aria-valuemax": 100 }, fill);
+  const bar = h(
+    "div",
+    { class: "progress", role: "progressbar", "aria-label": "Trainings", "aria-valuemin": 0, "aria-valuemax": 100 },
+    fill,
+  );
   const summary = h("div", {});
   const tabs = h("nav", { class: "tabs", "aria-label": "Parts of the study" });
   const content = h("div", {});
@@ -53,9 +66,21 @@ export async function study(page) {
 
   const showHead = renderOnChange(head, (s) => [
     state(s.state),
-    h("span", {}, `${s.architecture} on ${s.dataset}, ${s.sampler} sampler, ${s.proposed} of ${s.size} networks sampled${s.owner ? `, by ${s.owner}` : ""}`),
+    h(
+      "span",
+      {},
+      `${s.architecture} on ${s.dataset}, ${s.sampler} sampler, ${s.proposed} of ${s.size} networks sampled${s.owner ? `, by ${s.owner}` : ""}`,
+    ),
     (ACTIONS[s.state] ?? []).map(([action, text]) =>
-      h("button", { type: "button", class: action === "start" || action === "resume" ? "primary" : null, onclick: () => act(action) }, text),
+      h(
+        "button",
+        {
+          type: "button",
+          class: action === "start" || action === "resume" ? "primary" : null,
+          onclick: () => act(action),
+        },
+        text,
+      ),
     ),
     manageButtons({
       path,
@@ -94,7 +119,15 @@ export async function study(page) {
 
   async function act(action) {
     message.replaceChildren();
-    if (action === "cancel" && !(await confirmAction("Cancel the study?", "Its unfinished trials are cancelled, except those that others requested. Completed trials are kept.", "Cancel the study"))) return;
+    if (
+      action === "cancel" &&
+      !(await confirmAction(
+        "Cancel the study?",
+        "Its unfinished trials are cancelled, except those that others requested. Completed trials are kept.",
+        "Cancel the study",
+      ))
+    )
+      return;
     try {
       await change(`${path}/${action}`);
       polling.now();
@@ -117,7 +150,16 @@ export async function study(page) {
     const node = h("div", {});
     content.replaceChildren(node);
     shownPart = null;
-    if (!Object.hasOwn(PARTS, name)) node.append(h("p", { class: "warning" }, `A study has no part ${name}. These are its parts: ${Object.values(PARTS).map(([title]) => title).join(", ")}.`));
+    if (!Object.hasOwn(PARTS, name))
+      node.append(
+        h(
+          "p",
+          { class: "warning" },
+          `A study has no part ${name}. These are its parts: ${Object.values(PARTS)
+            .map(([title]) => title)
+            .join(", ")}.`,
+        ),
+      );
     else
       shownPart = PARTS[name][1](
         { ...page, root: node, signal: leavePart.signal, query, refresh: () => polling.now() },
@@ -140,8 +182,25 @@ export async function study(page) {
     const { left } = progressOf(current);
     const queue = current.state === "running" && left ? await get("v1/queue", signal) : null;
     page.title(current.name);
-    data = { study: current, observations: observed.items, isComplete: observed.isComplete, version: key, workers: queue?.workers };
-    const { name, owner, description, archived_at, state: now, architecture, dataset, sampler, proposed, size } = current;
+    data = {
+      study: current,
+      observations: observed.items,
+      isComplete: observed.isComplete,
+      version: key,
+      workers: queue?.workers,
+    };
+    const {
+      name,
+      owner,
+      description,
+      archived_at,
+      state: now,
+      architecture,
+      dataset,
+      sampler,
+      proposed,
+      size,
+    } = current;
     showHead({ name, owner, description, archived_at, state: now, architecture, dataset, sampler, proposed, size });
     showTrail({ architecture, dataset });
     showSummary({ ...data, order: ordered(spec.trialStates, COUNT_ORDER), observations: data.observations });
@@ -181,10 +240,17 @@ function summaryOf({ study: s, observations, workers, order }) {
   ];
   return [
     facts([
-      ["Trainings ended", `${integer(ended)} of ${integer(planned)}${failed ? `, ${integer(failed)} without result` : ""}`],
+      [
+        "Trainings ended",
+        `${integer(ended)} of ${integer(planned)}${failed ? `, ${integer(failed)} without result` : ""}`,
+      ],
       ["Time left", time],
       ["Best so far", best ?? "–"],
-      ["Observations", `${integer(s.counts.observations)}${imported ? `, ${integer(imported)} of them imported` : ""}`, "count-observations"],
+      [
+        "Observations",
+        `${integer(s.counts.observations)}${imported ? `, ${integer(imported)} of them imported` : ""}`,
+        "count-observations",
+      ],
       ...order.map((name) => [name, integer(s.trials[name] ?? 0), `count-${name}`]),
     ]),
   ];
@@ -200,7 +266,10 @@ function trialsPart(page, path) {
     list = listing(
       { ...page, root: card },
       {
-        ...trialList("Trials of the study, newest first", "There are no trials. They are created when the study starts."),
+        ...trialList(
+          "Trials of the study, newest first",
+          "There are no trials. They are created when the study starts.",
+        ),
         filters: () => ({ study: id, state: states.value() }),
       },
     );

@@ -25,7 +25,11 @@ export async function trial(page) {
   page.title(`Trial ${shortId(id)}`);
   const head = h("div", { class: "bar" });
   const bar = h("div", { class: "fill" });
-  const progress = h("div", { class: "progress", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100 }, bar);
+  const progress = h(
+    "div",
+    { class: "progress", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100 },
+    bar,
+  );
   const now = h("p", { id: "now", class: "now" });
   const announcement = h("p", { class: "visually-hidden", role: "status", id: "announcement" });
   const message = h("div", {});
@@ -54,7 +58,11 @@ export async function trial(page) {
     state(t.awaiting_promotion ? "awaiting promotion" : t.state),
     h("span", {}, `${t.architecture} on ${t.dataset}`),
     !hasEnded(t.state)
-      ? h("button", { type: "button", disabled: t.cancel_requested, onclick: () => act("cancel") }, t.cancel_requested ? "Cancelling …" : "Cancel")
+      ? h(
+          "button",
+          { type: "button", disabled: t.cancel_requested, onclick: () => act("cancel") },
+          t.cancel_requested ? "Cancelling …" : "Cancel",
+        )
       : null,
     canRetry(t.state) ? h("button", { type: "button", class: "primary", onclick: () => act("retry") }, "Retry") : null,
     manageButtons({
@@ -97,7 +105,16 @@ export async function trial(page) {
     current = await get(path, signal);
     for (const epoch of current.result?.history ?? []) byEpoch.set(epoch.epoch, epoch);
     page.title(current.name ?? `Trial ${shortId(id)}`);
-    showHead({ name: current.name, description: current.description, archived_at: current.archived_at, state: current.state, awaiting_promotion: current.awaiting_promotion, architecture: current.architecture, dataset: current.dataset, cancel_requested: current.cancel_requested });
+    showHead({
+      name: current.name,
+      description: current.description,
+      archived_at: current.archived_at,
+      state: current.state,
+      awaiting_promotion: current.awaiting_promotion,
+      architecture: current.architecture,
+      dataset: current.dataset,
+      cancel_requested: current.cancel_requested,
+    });
     const { id: own, studies, architecture, dataset, flops, multipliers, predicted } = current;
     showTrail({ id: own, studies, architecture, dataset, flops, multipliers, predicted });
     showBody(current);
@@ -108,7 +125,10 @@ export async function trial(page) {
   function showProgress(latest) {
     const { epochs } = current.recipe;
     const ended = hasCompleted(current.state);
-    const within = latest?.steps && !(latest.validation_accuracy >= 0 && latest.validation_accuracy !== null) ? latest.step / latest.steps : 0;
+    const within =
+      latest?.steps && !(latest.validation_accuracy >= 0 && latest.validation_accuracy !== null)
+        ? latest.step / latest.steps
+        : 0;
     const share = ended ? 1 : latest ? Math.min(1, (latest.epoch + within) / epochs) : 0;
     bar.style.width = `${100 * share}%`;
     progress.setAttribute("aria-valuenow", Math.round(100 * share));
@@ -117,7 +137,9 @@ export async function trial(page) {
       : latest
         ? `Epoch ${Math.min(epochs, Math.floor(latest.epoch + within) + (share < 1 ? 1 : 0))} of ${epochs}, loss ${fixed(latest.train_loss, 3)}, ${integer(Math.round(latest.images_per_second ?? 0))} images a second` +
           (isRunning(current.state) && latest.seconds_left ? `, ${duration(latest.seconds_left)} left.` : ".")
-        : isWaiting(current.state) ? "Waiting for a worker." : `Not trained: ${current.state}.`;
+        : isWaiting(current.state)
+          ? "Waiting for a worker."
+          : `Not trained: ${current.state}.`;
     curve.show([...byEpoch.values()].sort((a, b) => a.epoch - b.epoch));
   }
 
@@ -129,7 +151,8 @@ export async function trial(page) {
       if (event.kind === "progress") {
         const { epoch, validation_accuracy: accuracy } = event.data;
         if (accuracy !== null && accuracy !== undefined) {
-          if (!byEpoch.get(epoch)?.train_accuracy) byEpoch.set(epoch, { epoch, validation_accuracy: accuracy, train_loss: event.data.train_loss });
+          if (!byEpoch.get(epoch)?.train_accuracy)
+            byEpoch.set(epoch, { epoch, validation_accuracy: accuracy, train_loss: event.data.train_loss });
           announcement.textContent = `Epoch ${epoch} of ${event.data.epochs}: accuracy ${percent(accuracy)}.`;
         }
         showProgress(event.data);
@@ -174,9 +197,17 @@ const LOG = {
   caption: "Metrics by epoch",
   columns: [
     { ...numberColumn("Epoch", (e) => e.epoch, integer), head: true },
-    numberColumn("Training loss", (e) => e.train_loss, (v) => fixed(v, 4)),
+    numberColumn(
+      "Training loss",
+      (e) => e.train_loss,
+      (v) => fixed(v, 4),
+    ),
     numberColumn("Training accuracy", (e) => e.train_accuracy, percent),
-    numberColumn("Validation loss", (e) => e.validation_loss, (v) => fixed(v, 4)),
+    numberColumn(
+      "Validation loss",
+      (e) => e.validation_loss,
+      (v) => fixed(v, 4),
+    ),
     numberColumn("Validation accuracy", (e) => e.validation_accuracy, percent),
   ],
   textOf: (e) => String(e.epoch),
@@ -212,7 +243,10 @@ function detail(t, download) {
     ["Test", percent(result.test_accuracy)],
     ["Duration", duration(result.seconds)],
     ["Latency", result.latency ? `${fixed(result.latency.median_ms, 2)} ms` : "–"],
-    ["Predicted accuracy", t.predicted?.mean !== undefined ? `${percent(t.predicted.mean)} ± ${percent(t.predicted.sd)}` : "–"],
+    [
+      "Predicted accuracy",
+      t.predicted?.mean !== undefined ? `${percent(t.predicted.mean)} ± ${percent(t.predicted.sd)}` : "–",
+    ],
   ];
   const attempts = [
     { label: "Worker", head: true, cell: (a) => a.worker },
@@ -222,7 +256,20 @@ function detail(t, download) {
     { label: "Reason", cell: (a) => a.reason ?? "" },
   ];
   return [
-    t.error ? h("div", { class: "problem" }, h("p", {}, t.error), t.log?.length ? h("pre", { tabindex: "0", role: "region", "aria-label": "Last lines of the worker's log" }, t.log.join("\n")) : null) : null,
+    t.error
+      ? h(
+          "div",
+          { class: "problem" },
+          h("p", {}, t.error),
+          t.log?.length
+            ? h(
+                "pre",
+                { tabindex: "0", role: "region", "aria-label": "Last lines of the worker's log" },
+                t.log.join("\n"),
+              )
+            : null,
+        )
+      : null,
     resultFacts
       ? h(
           "section",
@@ -230,10 +277,42 @@ function detail(t, download) {
           h("h2", {}, "Result"),
           facts(resultFacts),
           h("h3", {}, "Files"),
-          h("ul", { class: "files" }, [...ARTIFACTS, ...(t.result?.worst_pairs ? NAMED_ARTIFACTS : [])].map((file) => h("li", {}, h("a", { href: `v1/trials/${t.id}/artifacts/${file}`, download: file, onclick: download }, file)))),
+          h(
+            "ul",
+            { class: "files" },
+            [...ARTIFACTS, ...(t.result?.worst_pairs ? NAMED_ARTIFACTS : [])].map((file) =>
+              h(
+                "li",
+                {},
+                h("a", { href: `v1/trials/${t.id}/artifacts/${file}`, download: file, onclick: download }, file),
+              ),
+            ),
+          ),
         )
       : null,
-    h("section", { class: "card" }, h("h2", {}, "Network"), facts(networkFacts), h("details", {}, h("summary", {}, "Config and recipe"), h("pre", { tabindex: "0", role: "region", "aria-label": "Config and recipe as JSON" }, JSON.stringify({ config: t.config, recipe: t.recipe }, null, 2)))),
-    t.attempts.length ? h("section", { class: "card" }, h("h2", {}, "Attempts"), table("Attempts", attempts, t.attempts, { shown: false })) : null,
+    h(
+      "section",
+      { class: "card" },
+      h("h2", {}, "Network"),
+      facts(networkFacts),
+      h(
+        "details",
+        {},
+        h("summary", {}, "Config and recipe"),
+        h(
+          "pre",
+          { tabindex: "0", role: "region", "aria-label": "Config and recipe as JSON" },
+          JSON.stringify({ config: t.config, recipe: t.recipe }, null, 2),
+        ),
+      ),
+    ),
+    t.attempts.length
+      ? h(
+          "section",
+          { class: "card" },
+          h("h2", {}, "Attempts"),
+          table("Attempts", attempts, t.attempts, { shown: false }),
+        )
+      : null,
   ];
 }

@@ -38,7 +38,8 @@ export const trialList = (caption, empty) => ({
   path: "v1/trials",
   caption,
   columns: COLUMNS,
-  textOf: (t) => [t.id, t.name, t.description, t.architecture, t.dataset, stateOf(t), t.owner].filter(Boolean).join(" "),
+  textOf: (t) =>
+    [t.id, t.name, t.description, t.architecture, t.dataset, stateOf(t), t.owner].filter(Boolean).join(" "),
   empty,
   choose: {
     action: "Compare",

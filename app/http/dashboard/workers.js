@@ -92,7 +92,10 @@ export async function workers(page) {
       ["Paused", integer(queue.paused)],
       ["Running", integer(queue.running), "queue-running"],
       ["Workers", integer(queue.workers), "queue-workers"],
-      ["Wait of a new trial", queue.wait ? `about ${duration(queue.wait.seconds)}` : "until a worker starts"],
+      [
+        "Wait of a new trial",
+        queue.wait ? (queue.wait.seconds ? `about ${duration(queue.wait.seconds)}` : "none") : "until a worker starts",
+      ],
     ]),
   );
   await poll(async () => {
