@@ -1,7 +1,7 @@
 // Columns of tables by the kind of their values; `value` makes a column sortable.
 
 import { h } from "./dom.js";
-import { dateTime } from "./format.js";
+import { minute } from "./format.js";
 
 export const numberColumn = (label, value, format = String) => ({
   label,
@@ -12,7 +12,11 @@ export const numberColumn = (label, value, format = String) => ({
 
 export const textColumn = (label, value, cell = (row) => value(row) || "–") => ({ label, text: true, value, cell });
 
-export const timeColumn = (label, value) => ({ label, value, cell: (row) => dateTime(value(row)) });
+// A column of sentences.
+export const detailColumn = (label, value) =>
+  textColumn(label, value, (row) => (value(row) ? h("span", { class: "detail" }, value(row)) : "–"));
+
+export const timeColumn = (label, value) => ({ label, value, cell: (row) => minute(value(row)) });
 
 // The column that names its row and leads to its page.
 export const linkColumn = (label, text, href) => ({

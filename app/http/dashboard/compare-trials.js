@@ -5,7 +5,7 @@ import { chart } from "./chart.js";
 import { confusion } from "./confusion.js";
 import { differences } from "./differences.js";
 import { h, renderOnChange, uniqueId } from "./dom.js";
-import { dateTime, duration, fixed, millions, multiplier, percent, px } from "./format.js";
+import { dateTime, duration, fixed, millions, multiplier, percent, px, shortId } from "./format.js";
 import { CHARTS } from "./learning-curve.js";
 import { problemBox, state } from "./messages.js";
 import { poll } from "./poll.js";
@@ -84,7 +84,7 @@ function failed(id, error) {
   return { message: `Trial ${id}: ${error.message}` };
 }
 
-const nameOf = (t, i) => `${letter(i)}: ${trialName(t)}`;
+const nameOf = (t, i) => `${letter(i)}: ${shortId(t.id)}`;
 
 const settingsOf = ({ id, name, config, recipe, seed, dataset, dataset_digest }) => ({
   id,

@@ -7,7 +7,7 @@ import { h } from "./dom.js";
 import { dateTime, fixed, integer, percent } from "./format.js";
 import { gateReport, standingBadges } from "./gate.js";
 import { problemBox } from "./messages.js";
-import { versionName } from "./predictors.js";
+import { plainVersionName, versionName } from "./predictors.js";
 import { addressOf } from "./route.js";
 import { letter, lineStyle, sideBySide } from "./side-by-side.js";
 
@@ -20,7 +20,7 @@ export async function compareVersions(page, ids) {
   for (const { problem } of read.filter((r) => r.problem)) root.append(problemBox({ message: problem }));
   const versions = read.filter((r) => !r.problem);
   if (!versions.length) return;
-  const names = versions.map(({ version }, i) => `${letter(i)}: ${versionName(version)}`);
+  const names = versions.map(({ version }, i) => `${letter(i)}: ${plainVersionName(version)}`);
   const shown = QUANTITIES.filter(({ name }) =>
     versions.some(({ curve }) => curve.items.some((p) => p[name] !== null)),
   );

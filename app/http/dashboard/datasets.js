@@ -2,7 +2,7 @@
 
 import { change, get, query } from "./api.js";
 import { archivedChoice } from "./archived.js";
-import { linkColumn, numberColumn, textColumn } from "./columns.js";
+import { detailColumn, linkColumn, numberColumn } from "./columns.js";
 import { checkState } from "./dataset.js";
 import { h } from "./dom.js";
 import { integer } from "./format.js";
@@ -66,7 +66,7 @@ export async function datasets(page) {
       numberColumn("Classes", (d) => d.num_classes, integer),
       numberColumn("Training images", (d) => d.train_images, integer),
       numberColumn("Test images", (d) => d.test_images, integer),
-      textColumn("Description", (d) => d.description),
+      detailColumn("Description", (d) => d.description),
       { label: "Actions", cell: (d) => (d.built_in ? "built-in" : actions(d)) },
     ],
     textOf: (d) => `${d.name} ${d.task} ${d.state} ${d.description}`,

@@ -66,8 +66,12 @@ export function describeEstimate({ seconds, low, high, trainings, basis }) {
   return `Estimated duration: ${duration(seconds)} (90 % interval: ${range}). ${basis}`;
 }
 
-export const dateTime = (time) =>
-  time ? new Date(time).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" }) : "–";
+const formatTime = (timeStyle) => (time) =>
+  time ? new Date(time).toLocaleString("en-GB", { dateStyle: "medium", timeStyle }) : "–";
+
+export const dateTime = formatTime("medium");
+
+export const minute = formatTime("short");
 
 export const bytes = (n) => (n === null || n === undefined ? "–" : `${(n / 2 ** 20).toFixed(1)} MiB`);
 

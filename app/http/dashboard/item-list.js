@@ -56,9 +56,9 @@ export function itemList(page, { caption, columns, textOf, empty, prefix = "", c
     },
   };
   const shownColumns = choose ? [columns[0], check, ...columns.slice(1)] : columns;
-  const show = renderOnChange(body, ({ rows, isEmpty }) =>
+  const show = renderOnChange(body, ({ rows, order: shownOrder, isEmpty }) =>
     rows.length
-      ? table(caption, shownColumns, rows, { order, sort })
+      ? table(caption, shownColumns, rows, { order: shownOrder, sort })
       : h("p", { class: "hint" }, isEmpty ? empty : "Nothing matches."),
   );
 
@@ -69,11 +69,12 @@ export function itemList(page, { caption, columns, textOf, empty, prefix = "", c
     const matching = isComplete ? search(items, text, textOf) : items;
     const column = isComplete && order && columns.find((c) => c.value && columnKey(c) === order.key);
     const rows = column ? sortBy(matching, column.value, order.descending) : matching;
-    show({ rows: rows.slice(0, shown), order, chosen: [...chosen.keys()], isEmpty: !items.length });
-    body.removeAttribute("aria-busy");
+    show({ rows: rows.slice(0, shown), order: isComplete ? order : null, chosen: [...chosen.keys()], isEmpty: !items.length });
+    const isWaiting = isArranged() && !isComplete;
+    isWaiting ? body.setAttribute("aria-busy", "true") : body.removeAttribute("aria-busy");
     bar.hidden = isComplete && !items.length;
     more.parentNode.hidden = more.hidden = isComplete && rows.length <= shown;
-    const total = isComplete ? `${integer(items.length)} in all` : "";
+    const total = isComplete ? `${integer(items.length)} in all` : isWaiting ? "Reading the whole list …" : "";
     count.textContent = [unknown, isComplete && text.trim() ? `${integer(rows.length)} of ${total}` : total]
       .filter(Boolean)
       .join(" ");

@@ -1,7 +1,8 @@
 // Parallel coordinates: a line for each network across an axis for each of its numbers. A drag along an axis chooses a
 // range; the line under the pointer says its values, and a click opens its trial.
 //
-// parallelChart({ title, axes, signal }); an axis: { name, label, text, tick, log }.
+// parallelChart({ title, axes, signal }); an axis: { name, label, short, text, tick, log }, where
+// `short` is the label where there is little room.
 // show(series); a series: { label, color, items }; an item: { values: { axis name: number }, href }.
 
 import { canvasPen, svgDocument, svgPen } from "./chart-pens.js";
@@ -24,6 +25,7 @@ const BOLD = `bold ${FONT}`;
 const HEADING = 26;
 const PALE = 0.12;
 const PX_PER_LETTER = 7;
+const PX_PER_LABEL = 160;
 
 export function parallelChart({ title, axes, signal }) {
   const canvas = h("canvas", {});
@@ -90,6 +92,7 @@ export function parallelChart({ title, axes, signal }) {
   }
 
   function drawAxes(pen) {
+    const hasRoom = xOf(1) - xOf(0) > PX_PER_LABEL;
     axes.forEach((axis, i) => {
       const x = xOf(i);
       const [low, high] = bounds[axis.name];
@@ -125,7 +128,7 @@ export function parallelChart({ title, axes, signal }) {
       }
       const isLast = i === axes.length - 1;
       const style = { fill: colour("ink"), font: BOLD, anchor: isLast ? "end" : "middle" };
-      pen.text(isLast ? width - 4 : x, HEIGHT - 8, axis.label, style);
+      pen.text(isLast ? width - 4 : x, HEIGHT - 8, hasRoom ? axis.label : (axis.short ?? axis.label), style);
       if (!ranges[axis.name]) return;
       const [from, to] = ranges[axis.name].map((value) => yOf(axis, value));
       pen.path(

@@ -37,6 +37,9 @@ export const QUALITY = [
 
 export const versionName = (p) => `${p.name ?? p.architecture} on ${p.dataset}, version ${p.version}`;
 
+// The name of a version without the one that it was given, which may be long.
+export const plainVersionName = (p) => versionName({ ...p, name: null });
+
 // The options of a list of versions, which the reader activates, deactivates and chooses for a comparison.
 export function versionList(caption, empty, toggle) {
   const button = (p) => {

@@ -161,7 +161,7 @@ function ownNetwork(client, report) {
         field("w", w),
         field("Accuracy, from 0 to 1", accuracy),
       ),
-      h("p", { class: "actions" }, h("button", { type: "submit" }, "Tell")),
+      h("p", { class: "actions" }, h("button", { type: "submit" }, "Tell the result")),
     ),
   );
 }

@@ -15,11 +15,12 @@ const AXES = [
   {
     name: "flops",
     label: "Multiply-adds, millions",
+    short: "FLOPs, M",
     text: millions,
     tick: (v) => millions(v).replace(" M", ""),
     log: true,
   },
-  { name: "accuracy", label: "Accuracy, %", text: percent, tick: ACCURACY_AXIS.tick },
+  { name: "accuracy", label: "Accuracy, %", short: "Acc., %", text: percent, tick: ACCURACY_AXIS.tick },
 ];
 
 export function studyCharts(signal) {
