@@ -45,6 +45,7 @@ export function calibration(page, path) {
       const found = await get(path, page.signal);
       none.hidden = found.items.length > 0;
       content.hidden = !found.items.length;
+      list.show(found.items);
       if (!found.items.length) return;
       coverage.replaceChildren(
         facts([
@@ -54,7 +55,6 @@ export function calibration(page, path) {
         ]),
       );
       chart.show(found);
-      list.show(found.items);
     },
   };
 }

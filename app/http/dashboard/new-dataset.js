@@ -83,6 +83,7 @@ export function newDataset(page) {
     const errors = error.document?.errors ?? [];
     for (const [key, control] of Object.entries(controls))
       setError(control, errors.find((e) => e.pointer?.startsWith(`/${key}`))?.message);
+    if (error.kind === "unknown-dataset") setError(folder, error.message);
     result.replaceChildren(problemBox(error));
   }
 

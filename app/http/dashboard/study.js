@@ -168,7 +168,17 @@ export async function study(page) {
       );
     if (!data) return;
     showTabs({ counts: tabCounts(data), part });
-    shownPart?.update(data).catch(page.fail);
+    updatePart().catch(page.fail);
+  }
+
+  // The requests of a part are aborted when it is left; the study goes on.
+  async function updatePart() {
+    const left = leavePart.signal;
+    try {
+      await shownPart?.update(data);
+    } catch (error) {
+      if (!left.aborted) throw error;
+    }
   }
   page.showPart = showPart;
   showPart(page.part, page.query);
@@ -209,7 +219,7 @@ export async function study(page) {
     const share = planned ? ended / planned : 0;
     fill.style.width = `${100 * share}%`;
     bar.setAttribute("aria-valuenow", Math.round(100 * share));
-    await shownPart?.update(data);
+    await updatePart();
     return current;
   }
   const polling = poll(load, signal);
