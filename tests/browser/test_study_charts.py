@@ -39,7 +39,9 @@ def test_a_line_of_parallel_coordinates_opens_its_trial(page: Page, alone: Servi
 def test_a_drag_along_an_axis_chooses_networks(page: Page, alone: Service, studied: tuple[str, str]) -> None:
     page.open(alone, f"#/studies/{studied[0]}")
     page.wait_for_text("A drag along an axis chooses a range.", f"{PARALLEL} .readout-line")
+    page.find(f"{FRONT} canvas")
     strip = page.find_all(f"{PARALLEL} .axis-strip")[-1]
+    page.run("arguments[0].scrollIntoView({ block: 'center' })", strip)
     half = strip.size["height"] // 2
     drag = ActionChains(page.driver).move_to_element_with_offset(strip, 0, -half + 2).click_and_hold()
     drag.move_by_offset(0, half).release().perform()

@@ -33,6 +33,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
     role: "application",
     "aria-roledescription": "chart",
   });
+  frame.style.minHeight = `${height}px`; // so that nothing moves when the chart is drawn
   const button = (text, name, act) =>
     h("button", { type: "button", class: "quiet", "aria-label": `${title}: ${name}`, onclick: act }, text);
   const reset = button("Reset zoom", "reset the zoom", () => zoomTo(fullX()));

@@ -175,7 +175,7 @@ export function parallelChart({ title, axes, signal }) {
   function describeRanges() {
     const parts = axes
       .filter((axis) => ranges[axis.name])
-      .map((axis) => `${axis.label.split(",")[0]} ${ranges[axis.name].map(axis.text).join(" to ")}`);
+      .map((axis) => `${axis.label.split(",")[0]} ${ranges[axis.name].map((value) => axis.text(value)).join(" to ")}`);
     return parts.length
       ? `${chosen().length} of ${lines().length} networks: ${parts.join(" · ")}`
       : "A drag along an axis chooses a range.";
@@ -212,13 +212,18 @@ export function parallelChart({ title, axes, signal }) {
       "on-axis",
       axes.some((axis, i) => Math.abs(xOf(i) - x) < ON_AXIS),
     );
-    if (!drag?.axis) return say(lineAt([x, y]));
+    drag?.axis ? dragTo(y) : say(lineAt([x, y]));
+  });
+
+  function dragTo(y) {
     if (!drag.isRange && Math.abs(y - drag.y) < DRAG) return;
     drag.isRange = true;
     const ends = [drag.y, y].map((at) => valueOn(drag.axis, at)).sort((a, b) => a - b);
     choose({ ...ranges, [drag.axis.name]: ends });
-  });
+  }
+
   frame.addEventListener("pointerup", (event) => {
+    if (drag?.axis) dragTo(place(event)[1]);
     const last = drag;
     drag = null;
     if (!last || last.isRange || !series.length) return;
@@ -279,11 +284,13 @@ export function parallelChart({ title, axes, signal }) {
     saveAs(new Blob([text], { type: "text/csv" }), fileName("csv"));
   }
 
-  const observer = new ResizeObserver(() => {
+  function resize() {
     width = frame.clientWidth;
     strips.forEach((strip, i) => (strip.style.left = `${xOf(i) - ON_AXIS}px`));
     draw();
-  });
+  }
+
+  const observer = new ResizeObserver(resize);
   observer.observe(frame);
   addEventListener("rdw-theme", draw, { signal });
   signal.addEventListener("abort", () => observer.disconnect());
@@ -307,7 +314,8 @@ export function parallelChart({ title, axes, signal }) {
           return h("span", { class: "key" }, sign, label);
         }),
       );
-      say(null, true);
+      resize();
+      say(null);
     },
   };
 }
