@@ -30,7 +30,7 @@ from app.services.predictors.store import store_built_in
 from tests.leaks import shared_ports
 from tests.support import find_free_port, skip_without
 
-PATIENCE = 60.0
+PATIENCE = 200.0
 
 _RECORD_VIOLATIONS = """
 window.violations = [];

@@ -69,7 +69,12 @@ export function itemList(page, { caption, columns, textOf, empty, prefix = "", c
     const matching = isComplete ? search(items, text, textOf) : items;
     const column = isComplete && order && columns.find((c) => c.value && columnKey(c) === order.key);
     const rows = column ? sortBy(matching, column.value, order.descending) : matching;
-    show({ rows: rows.slice(0, shown), order: isComplete ? order : null, chosen: [...chosen.keys()], isEmpty: !items.length });
+    show({
+      rows: rows.slice(0, shown),
+      order: isComplete ? order : null,
+      chosen: [...chosen.keys()],
+      isEmpty: !items.length,
+    });
     const isWaiting = isArranged() && !isComplete;
     isWaiting ? body.setAttribute("aria-busy", "true") : body.removeAttribute("aria-busy");
     bar.hidden = isComplete && !items.length;
