@@ -98,13 +98,19 @@ def test_a_predictor_is_rolled_back(page: Page, service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    "route",
-    ["#/trials/" + "0" * 32, "#/studies/" + "0" * 32, "#/predictors/none", "#/datasets/none", "#/baselines/none"],
+    ("route", "problem"),
+    [
+        ("#/trials/" + "0" * 32, "The resource was not found"),
+        ("#/studies/" + "0" * 32, "The resource was not found"),
+        ("#/predictors/none", "The resource was not found"),
+        ("#/datasets/none", "none"),
+        ("#/baselines/none", "none"),
+    ],
 )
-def test_missing_resource_is_reported(page: Page, service: Service, route: str) -> None:
+def test_missing_resource_is_reported(page: Page, service: Service, route: str, problem: str) -> None:
     page.open(service, route)
 
-    page.wait_for_text("The resource was not found", ".problem")
+    page.wait_for_text(problem, ".problem")
 
 
 def test_predictions_are_charted_against_measurements(page: Page, service: Service) -> None:
@@ -118,6 +124,7 @@ def test_predictions_are_charted_against_measurements(page: Page, service: Servi
 
     page.open(service, f"#/studies/{study}/predictor")
     chart = "figure:has([aria-label^='Predicted against measured accuracy'])"
+    page.find(f"{chart} canvas")
     page.find(f"{chart} .plot").send_keys(Keys.HOME)
 
     page.wait_for_text(f"predicted {percent(first['mean'])} ± {percent(first['sd'])}, measured 61.0 %", chart)
