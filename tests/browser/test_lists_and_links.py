@@ -118,7 +118,7 @@ def test_the_trail_from_a_trial_to_its_answer_and_back(page: Page, alone: Servic
     page.until(lambda: page.driver.current_url.endswith(f"#/trials/{trial}"), "the trial again")
     page.driver.back()
     page.wait_for_text("Trials of the study, newest first")
-    assert page.text(".tabs [aria-current=page]") == "Trials (1)"
+    page.wait_for_text("Trials (1)", ".tabs [aria-current=page]")
 
 
 def test_a_part_that_a_study_does_not_have(page: Page, alone: Service) -> None:
