@@ -166,8 +166,8 @@ export async function study(page) {
         path,
         spec,
       );
-    showTabs({ counts: data ? tabCounts(data) : {}, part });
     if (!data) return;
+    showTabs({ counts: tabCounts(data), part });
     updatePart().catch(page.fail);
   }
 
