@@ -213,6 +213,7 @@ class Trial(Model):
     predicted: Json | None = None
     result: Json | None = None
     error: str | None = None
+    studies: list[str] = field(default_factory=list)
     config: Json | None = None
     recipe: Json | None = None
     name: str | None = None

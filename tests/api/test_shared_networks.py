@@ -111,3 +111,15 @@ def test_multipliers_are_relative_to_the_baseline_of_each_study(
         (listed,) = client.get("/v1/trials", params={"study": study}).json()["items"]
         (network,) = client.get(f"/v1/studies/{study}/front").json()["items"]
         assert (listed["multipliers"]["r"], network["r"], listed["ratio"]) == (r, r, pytest.approx(network["c"]))
+
+
+def test_trial_names_the_studies_it_belongs_to(client: TestClient, study: str) -> None:
+    alone = request_trial(client, architecture=SMALL, multipliers=MULTIPLIERS)
+    assert alone["studies"] == []
+    request_trial(client, architecture=SMALL, multipliers=MULTIPLIERS, study=study)
+    second = create_study(client, SMALL)
+
+    shared = request_trial(client, architecture=SMALL, multipliers=MULTIPLIERS, study=second)
+
+    assert shared["id"] == alone["id"]
+    assert client.get(f"/v1/trials/{alone['id']}").json()["studies"] == [study, second]

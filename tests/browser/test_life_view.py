@@ -91,10 +91,12 @@ def test_trial_is_managed(page: Page, filled: Service) -> None:
 
 def test_data_sets_and_baselines_are_managed(page: Page, filled: Service) -> None:
     trial = filled.post("/v1/trials", TRIAL)["id"]
-    page.open(filled, "#/catalog")
-    page.wait_for_text("built-in", "tbody")
+    page.open(filled, "#/baselines/small")
     rename(page, "Rename small", "tiny")
-    page.wait_for_text("small is tiny now.")
+    page.wait_for_text("Registered baseline tiny")
+    assert page.driver.current_url.endswith("#/baselines/tiny")
+    page.open(filled, "#/datasets")
+    page.wait_for_text("built-in", "tbody")
     page.press("Rename pets")
     filled.client.patch("/v1/datasets/pets", json={"description": "by another client"}).raise_for_status()
     page.type("dialog input[name=name]", "animals")
@@ -117,7 +119,7 @@ def test_data_sets_and_baselines_are_managed(page: Page, filled: Service) -> Non
 
 
 def test_data_set_has_a_page_with_sample_images(page: Page, filled: Service) -> None:
-    page.open(filled, "#/catalog")
+    page.open(filled, "#/datasets")
     page.find("a[href='#/datasets/pets']").click()
     page.wait_for_text("as they enter a network")
     page.wait_for_text("ready", ".facts")

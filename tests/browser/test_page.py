@@ -23,6 +23,11 @@ VIEWS = {
     "#/trials": ".card .hint, .card table",  # no trial yet, or those of other tests
     "#/predictors": "table",
     "#/predictors/published-tinynets": "table",
+    "#/compare?predictors=published-tinynets,small-mbconv.typefaces.recorded": "canvas",
+    "#/datasets": "tbody",
+    "#/datasets/digits": "tbody",
+    "#/baselines": "tbody",
+    "#/baselines/tinynet_e": "tbody",
     "#/workers": ".facts",
 }
 

@@ -56,14 +56,15 @@ def test_a_study_from_the_form_to_its_figures(page: Page, alone: Service) -> Non
     page.find(".plot").send_keys(Keys.END)
     page.wait_for_text("71.0 % at", ".chart .readout-line")
     hypervolume = alone.get(f"/v1/studies/{study}/front")["hypervolume"]
-    page.find_all(".plot")[1].send_keys(Keys.END)
-    page.until(
-        lambda: f"Hypervolume {hypervolume:.3f}" in page.find_all(".chart .readout-line")[1].text,
-        "the last hypervolume",
-    )
+    growth = "figure:has([aria-label^='Hypervolume'])"
+    page.find(f"{growth} .plot").send_keys(Keys.END)
+    page.wait_for_text(f"Hypervolume {hypervolume:.3f}", f"{growth} .readout-line")
     page.wait_for_text("1.00")  # the correlation of r
+    page.wait_for_text("8, 8 of them imported", "#count-observations")
+    page.find(".tabs a[href$='/predictor']").click()
     page.press("Refit the predictor")
-    page.wait_for_text("Version 1")
+    page.wait_for_text("Version 1 is fitted and not active")
+    page.wait_for_text("tinynet_e on digits, version 1", "tbody")
     page.press("Cancel")
     page.press("Cancel the study")
     page.until(lambda: "cancelled" in page.text(".bar .state"), "it is cancelled")
@@ -96,11 +97,20 @@ def test_a_predictor_is_rolled_back(page: Page, service: Service) -> None:
     page.until(lambda: len(page.find_all(".plot canvas")) == 3, "its curves are drawn")
 
 
-@pytest.mark.parametrize("route", ["#/trials/" + "0" * 32, "#/studies/" + "0" * 32, "#/predictors/none"])
-def test_missing_study_is_reported(page: Page, service: Service, route: str) -> None:
+@pytest.mark.parametrize(
+    ("route", "problem"),
+    [
+        ("#/trials/" + "0" * 32, "The resource was not found"),
+        ("#/studies/" + "0" * 32, "The resource was not found"),
+        ("#/predictors/none", "The resource was not found"),
+        ("#/datasets/none", "none"),
+        ("#/baselines/none", "none"),
+    ],
+)
+def test_missing_resource_is_reported(page: Page, service: Service, route: str, problem: str) -> None:
     page.open(service, route)
 
-    page.wait_for_text("The resource was not found", ".problem")
+    page.wait_for_text(problem, ".problem")
 
 
 def test_predictions_are_charted_against_measurements(page: Page, service: Service) -> None:
@@ -112,8 +122,9 @@ def test_predictions_are_charted_against_measurements(page: Page, service: Servi
         service.post(f"/v1/studies/{study}/tell", {"suggestion": suggestion["id"], "accuracy": 0.61})
     [first, *_] = service.get(f"/v1/studies/{study}/calibration")["items"]
 
-    page.open(service, f"#/studies/{study}")
+    page.open(service, f"#/studies/{study}/predictor")
     chart = "figure:has([aria-label^='Predicted against measured accuracy'])"
+    page.find(f"{chart} canvas")
     page.find(f"{chart} .plot").send_keys(Keys.HOME)
 
     page.wait_for_text(f"predicted {percent(first['mean'])} ± {percent(first['sd'])}, measured 61.0 %", chart)

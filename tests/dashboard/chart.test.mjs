@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { envelope, hypervolume, nearest, toCsv, withRoom } from "../../app/http/dashboard/chart-data.js";
+import { envelope, frontLine, hypervolume, nearest, toCsv, withRoom } from "../../app/http/dashboard/chart-data.js";
 import { svgDocument, svgPen } from "../../app/http/dashboard/chart-pens.js";
+import { pinchedRange } from "../../app/http/dashboard/touch-zoom.js";
 import { logTicks, ticks } from "../../app/http/dashboard/ticks.js";
 
 test("ticks are round numbers within the limits", () => {
@@ -48,6 +49,27 @@ test("the hypervolume is the area that the front dominates", () => {
   ];
   assert.ok(Math.abs(hypervolume(items, 1000) - (0.5 * 2 + 0.3 * 1)) < 1e-12);
   assert.equal(hypervolume([], 1000), 0);
+});
+
+// A front that is selected by smoothed accuracies, as those of the service are.
+test("the line of a front rises where measured accuracies do not", () => {
+  const items = [
+    { x: 10, y: 0.5 },
+    { x: 20, y: 0.62 },
+    { x: 30, y: 0.6 },
+    { x: 30, y: 0.61 },
+    { x: 40, y: 0.7 },
+  ];
+  assert.deepEqual(
+    frontLine([...items].reverse()).map((item) => item.x),
+    [10, 20, 40],
+  );
+});
+
+test("fingers that spread zoom in on what is between them", () => {
+  assert.deepEqual(pinchedRange([100, 200], [50, 250], 300), [75, 225]);
+  assert.deepEqual(pinchedRange([50, 250], [100, 200], 300), [-150, 450]);
+  assert.deepEqual(pinchedRange([100, 200], [150, 250], 300), [-50, 250]);
 });
 
 test("CSV has a row for each item, and quotes what has to be", () => {

@@ -81,7 +81,13 @@ test("numbers have as many digits as are meant", () => {
     "5,289 M",
     "–",
   ]);
-  assert.deepEqual([0.5, 0.8214, 0.123456, null].map(multiplier), ["0.500", "0.8214", "0.123456", "–"]);
+  assert.deepEqual([0.5, 0.8214, 0.24000000000000002, 0.123456, null].map(multiplier), [
+    "0.500",
+    "0.8214",
+    "0.240",
+    "0.123456",
+    "–",
+  ]);
   assert.deepEqual([0.0035, -0.0035, 0.000001, null].map(signedPercent), ["+0.350 %", "−0.350 %", "0.000 %", "–"]);
   assert.deepEqual([0.258, 1234.5678, null].map(significant), ["0.258", "1235", "–"]);
   assert.deepEqual([2, 75, 600, 7200, 200_000].map(duration), ["2.0 s", "75 s", "10 min", "2.0 h", "2 days"]);

@@ -4,7 +4,13 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { newestWins } from "../../app/http/dashboard/newest-wins.js";
-import { defaultPredictor, initialState, toAddress, toRequest } from "../../app/http/dashboard/scale-state.js";
+import {
+  defaultPredictor,
+  ignoredParameters,
+  initialState,
+  toAddress,
+  toRequest,
+} from "../../app/http/dashboard/scale-state.js";
 import { createStore } from "../../app/http/dashboard/store.js";
 
 const CATALOG = {
@@ -44,6 +50,16 @@ test("what an address says wrongly has its default", () => {
     start(""),
   );
   assert.deepEqual(start("").target, { ratio: 0.258 });
+});
+
+test("what an address says wrongly is reported", () => {
+  const ignored = (address) => ignoredParameters(new URLSearchParams(address), start(address));
+  assert.deepEqual(ignored("architecture=none&ratio=0.30&predictor=none&px=32"), [
+    "architecture none",
+    "predictor none",
+    "px 32",
+  ]);
+  assert.deepEqual(ignored("architecture=tinynet_e&dataset=pets&predictor=e2&flops=12000000&max_params="), []);
 });
 
 test("the predictor is the one in use for the data set, else the published or the oldest", () => {

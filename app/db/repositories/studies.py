@@ -122,6 +122,12 @@ class Studies(Repository):
         """Whether the condition holds for a study that does not belong to this owner."""
         return bool(self.session.scalar(select(exists().where(condition, StudyRow.owner.is_distinct_from(owner)))))
 
+    def ids_training(self, trial_id: str, limit: int = 100) -> list[str]:
+        """Return the ids of the studies that the trial belongs to, oldest first, at most `limit`."""
+        t = StudyTrialRow
+        query = select(t.study_id).join(StudyRow, StudyRow.id == t.study_id).where(t.trial_id == trial_id)
+        return list(self.session.scalars(query.order_by(StudyRow.created_at, StudyRow.id).limit(limit)))
+
     def ids_of_trial(self, trial_id: str) -> Listed:
         """List the studies that the trial belongs to, or whose recipe takes its weights, oldest first."""
         its_studies = select(StudyTrialRow.study_id).where(StudyTrialRow.trial_id == trial_id)

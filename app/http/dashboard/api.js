@@ -28,12 +28,23 @@ export const isTemporary = (error) => error.status === 0 || BUSY.includes(error.
 export const isAbort = (error) => error?.name === "AbortError";
 
 // Returns the response, after asking for an API key if one is required. `patient`: retry until the service responds.
-// `isRead`: nothing is changed, so that the request can be sent again.
+// `isRead`: nothing is changed, so that the request can be sent again. `raw` is sent as it is, in place of a `body` as JSON.
 /**
  * @param {string} path
- * @param {{method?: string, body?: any, headers?: object, signal?: AbortSignal, isRead?: boolean, patient?: boolean}} [options]
+ * @param {{method?: string, body?: any, raw?: any, headers?: object, signal?: AbortSignal, isRead?: boolean, patient?: boolean}} [options]
  */
-export async function send(path, { method = "GET", body, headers = {}, signal, isRead = method === "GET", patient = isRead } = {}) {
+export async function send(
+  path,
+  {
+    method = "GET",
+    body,
+    raw = body && JSON.stringify(body),
+    headers = {},
+    signal,
+    isRead = method === "GET",
+    patient = isRead,
+  } = {},
+) {
   for (let wait = 500; ; wait = Math.min(wait * 2, MAX_WAIT)) {
     const used = currentKey();
     let response = null;
@@ -43,13 +54,20 @@ export async function send(path, { method = "GET", body, headers = {}, signal, i
         method,
         signal,
         headers: { ...(body ? { "Content-Type": "application/json" } : {}), ...authorization(), ...headers },
-        body: body && JSON.stringify(body),
+        body: raw,
       });
     } catch (error) {
       if (isAbort(error) || !patient) {
         if (isAbort(error)) throw error;
         showBanner();
-        throw new Problem({ detail: isRead ? NO_RESPONSE : `${NO_RESPONSE} The request may not have been applied: check before you retry.` }, 0);
+        throw new Problem(
+          {
+            detail: isRead
+              ? NO_RESPONSE
+              : `${NO_RESPONSE} The request may not have been applied: check before you retry.`,
+          },
+          0,
+        );
       }
     }
     if (response?.ok || response?.status === 304) {
@@ -119,6 +137,8 @@ export async function getAll(path, signal, filters = {}) {
 }
 
 export function query(path, parameters) {
-  const present = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const present = Object.entries(parameters).filter(
+    ([, value]) => value !== null && value !== undefined && value !== "",
+  );
   return present.length ? `${path}?${new URLSearchParams(present)}` : path;
 }

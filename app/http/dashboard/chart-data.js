@@ -1,5 +1,7 @@
 // The data of charts. A series: { label, color, items }; an item: { x, y, low, high, text, href, letter }.
 
+import { csvRow } from "./csv.js";
+
 // Returns the sorted values of x with the lowest and the highest y at each, by which the axes are scaled.
 export function envelope(series) {
   const byX = new Map();
@@ -21,6 +23,14 @@ export function nearest(items, distance, limit = Infinity) {
   return found;
 }
 
+// Returns the items that a front's line joins: by increasing x, those with a y above that of all before. A front that was
+// selected by smoothed accuracies has others too, through which the line would zigzag.
+export function frontLine(items) {
+  let best = -Infinity;
+  const sorted = [...items].sort((a, b) => a.x - b.x || b.y - a.y);
+  return sorted.filter(({ y }) => y > best && ((best = y), true));
+}
+
 // Returns an axis's limits around the values, with some room, within the limits of the quantity.
 export function withRoom(low, high, { min = -Infinity, max = Infinity } = {}) {
   const room = (high - low) * 0.08 || Math.abs(high) * 0.1 || 0.1;
@@ -28,15 +38,10 @@ export function withRoom(low, high, { min = -Infinity, max = Infinity } = {}) {
 }
 
 export function toCsv(xLabel, yLabel, series) {
-  const cell = (value) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
   const rows = series.flatMap(({ label, items }) =>
     [...items].sort((a, b) => a.x - b.x).map(({ x, y, low = "", high = "" }) => [label, x, y, low, high]),
   );
-  return (
-    [["series", xLabel, yLabel, "low", "high"], ...rows]
-      .map((row) => row.map((v) => cell(String(v))).join(","))
-      .join("\n") + "\n"
-  );
+  return [["series", xLabel, yLabel, "low", "high"], ...rows].map(csvRow).join("");
 }
 
 // Returns the area, in decades of x times y, that the items dominate (less x, more y) within the corner (xMax, 0).

@@ -2,8 +2,8 @@
 //
 // chart({ title, x, y, height, onPick, signal }); an axis: { label, text, tick, log, whole, min, max },
 // where min and max are the ends of x, and limits of y.
-// show({ series, mark, beyond, diagonal, label }); a series: { label, color, line, dash, dots, items }, where `dots` is
-// "filled", "hollow" or nothing, and an item: { x, y, low, high, text, href, letter }. An item with `href` is opened by
+// show({ series, mark, beyond, diagonal, label }); a series: { label, color, line, joined, dash, dots, items }, where `dots`
+// is "filled", "hollow" or nothing, the line joins all items unless `joined` has those that it does, and an item: { x, y, low, high, text, href, letter }. An item with `href` is opened by
 // a click or Enter; a click elsewhere calls `onPick` with its x. `mark`: { x, y, color }. `beyond`: ranges of x to
 // shade.
 
@@ -14,6 +14,7 @@ import { h } from "./dom.js";
 import { saveAs } from "./download.js";
 import { colour } from "./theme.js";
 import { logTicks, ticks } from "./ticks.js";
+import { zoomByTouch } from "./touch-zoom.js";
 
 const FONT = "12px system-ui, sans-serif";
 const BOLD = `bold ${FONT}`;
@@ -33,6 +34,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
     role: "application",
     "aria-roledescription": "chart",
   });
+  frame.style.minHeight = `${height}px`; // so that nothing moves when the chart is drawn
   const button = (text, name, act) =>
     h("button", { type: "button", class: "quiet", "aria-label": `${title}: ${name}`, onclick: act }, text);
   const reset = button("Reset zoom", "reset the zoom", () => zoomTo(fullX()));
@@ -64,7 +66,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
     const [xs] = envelope(visible());
     const [from, to] = xs.length ? [xs[0], xs.at(-1)] : [x.log ? 1 : 0, x.log ? 10 : 1];
     if (x.log) return [x.min ?? from / 1.15, x.max ?? to * 1.15];
-    const room = (to - from) * 0.03 || 1;
+    const room = (to - from) * 0.03 || Math.abs(to) * 0.1 || 1;
     return [x.min ?? from - room, x.max ?? to + room];
   }
 
@@ -128,6 +130,11 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
       frame,
     );
     plot.over.append(dot);
+    zoomByTouch(plot.over, {
+      toX: (left) => plot.posToVal(left, "x"),
+      zoom: (range) => zoomTo(within(range)),
+      point,
+    });
     let pressed = 0;
     plot.over.addEventListener("mouseenter", () => plot.syncRect()); // the page may have moved it
     plot.over.addEventListener("mousedown", (event) => (pressed = event.clientX));
@@ -142,6 +149,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
       (limit, i) =>
         Math.abs(u.scales.x[i ? "max" : "min"] / limit - 1) < 1e-6 || u.scales.x[i ? "max" : "min"] === limit,
     );
+  const within = ([min, max]) => [Math.max(min, fullX()[0]), Math.min(max, fullX()[1])];
   /** @param {number[]} range */
   const zoomTo = ([min, max]) => plot.setScale("x", { min, max });
 
@@ -184,7 +192,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
       const { min, max } = plot.scales.x;
       pen.path([place(min, min), place(max, max)], { stroke: colour("edge"), dash: [4, 3] });
     }
-    for (const { color, line, dash, dots, items: all } of visible()) {
+    for (const { color, line, dash, dots, items: all, joined = all } of visible()) {
       const ink = colour(color);
       const banded = all.filter((item) => item.low !== undefined);
       if (line) {
@@ -193,7 +201,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
           alpha: 0.18,
         });
         pen.path(
-          all.map((i) => place(i.x, i.y)),
+          joined.map((i) => place(i.x, i.y)),
           { stroke: ink, width: 2, dash },
         );
       } else {
@@ -286,10 +294,9 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
   });
 
   function zoomBy(factor) {
-    const [min, max] = fullX();
     const middle = current ? at(current)[0] : plot.over.clientWidth / 2;
     const half = (plot.over.clientWidth / 2) * factor;
-    zoomTo([Math.max(min, plot.posToVal(middle - half, "x")), Math.min(max, plot.posToVal(middle + half, "x"))]);
+    zoomTo(within([plot.posToVal(middle - half, "x"), plot.posToVal(middle + half, "x")]));
   }
 
   function showLegend() {

@@ -5,11 +5,13 @@ import { chart } from "./chart.js";
 import { h } from "./dom.js";
 import { ACCURACY_AXIS, BAND_90, fixed, letterOf, significant } from "./format.js";
 
-const QUANTITIES = [
+export const QUANTITIES = [
   { name: "r", title: "Resolution r(c)", label: "r", text: (v) => fixed(v, 3) },
   { name: "d", title: "Depth d(c)", label: "d", text: (v) => fixed(v, 3) },
   { name: "accuracy", title: "Predicted accuracy", ...ACCURACY_AXIS },
 ];
+
+export const RATIO_AXIS = { label: "Ratio c to the baseline’s multiply-adds", text: significant, log: true };
 
 /** @param {{min: number, max: number, onPick?: (x: number) => void, signal: AbortSignal}} options */
 export function curves({ min, max, onPick, signal }) {
@@ -20,7 +22,7 @@ export function curves({ min, max, onPick, signal }) {
     quantity,
     ...chart({
       title: quantity.title,
-      x: { label: "Ratio c to the baseline’s multiply-adds", text: significant, log: true, min, max },
+      x: { ...RATIO_AXIS, min, max },
       y: { min: 0, ...quantity },
       height: 220,
       onPick,
@@ -45,9 +47,10 @@ export function curves({ min, max, onPick, signal }) {
   };
 }
 
-function content({ name, title, text }, { curve, points, published }, { min, max }) {
+// Returns the items of a curve with their 90 % bands.
+export function bandOf(curve, name) {
   const sd = (p) => BAND_90 * p[`${name}_sd`];
-  const line = curve.items
+  return curve.items
     .filter((p) => p[name] !== null)
     .map((p) => ({
       x: p.c,
@@ -55,6 +58,10 @@ function content({ name, title, text }, { curve, points, published }, { min, max
       low: Math.max(0, p[name] - sd(p)),
       high: name === "accuracy" ? Math.min(1, p[name] + sd(p)) : p[name] + sd(p),
     }));
+}
+
+function content({ name, title, text }, { curve, points, published }, { min, max }) {
+  const line = bandOf(curve, name);
   const toItem = (p) => ({
     x: p.c,
     y: p[name],

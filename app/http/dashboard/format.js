@@ -1,12 +1,18 @@
 // Formats numbers, times and ids.
 
-export const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−"));
+export const fixed = (value, digits) =>
+  value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−");
 
-// Formats a multiplier with three decimals, or with all its decimals if rounding would change the network.
+// Formats a multiplier with three decimals, or with all its decimals if rounding would change the network. The last digits
+// of a binary fraction such as 0.24000000000000002 are left out.
 export function multiplier(value) {
   const short = fixed(value, 3);
-  return value === null || value === undefined || Number(short) === value ? short : String(value);
+  if (value === null || value === undefined) return short;
+  const exact = Number(value.toPrecision(12));
+  return Number(short) === exact ? short : String(exact);
 }
+
+export const plural = (n, noun) => `${integer(n)} ${noun}${n === 1 ? "" : "s"}`;
 
 // Formats the side of a square, or height and width.
 export const px = (resolution) => [resolution].flat().join(" × ");
@@ -24,7 +30,13 @@ export const percent = (share, digits = 1) =>
   share === null || share === undefined ? "–" : `${(100 * share).toFixed(digits)} %`;
 
 // The axis of accuracies in a chart.
-export const ACCURACY_AXIS = { label: "Accuracy, %", text: (v) => percent(v), tick: (v) => String(Math.round(1000 * v) / 10), min: 0, max: 1 };
+export const ACCURACY_AXIS = {
+  label: "Accuracy, %",
+  text: (v) => percent(v),
+  tick: (v) => String(Math.round(1000 * v) / 10),
+  min: 0,
+  max: 1,
+};
 
 export const BAND_90 = 1.645; // standard deviations to either side of the mean
 
@@ -35,7 +47,8 @@ export function signedPercent(share) {
 }
 
 // Formats four significant digits, without exponent or trailing zeros.
-export const significant = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(4))));
+export const significant = (value) =>
+  value === null || value === undefined ? "–" : String(Number(value.toPrecision(4)));
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
@@ -53,8 +66,12 @@ export function describeEstimate({ seconds, low, high, trainings, basis }) {
   return `Estimated duration: ${duration(seconds)} (90 % interval: ${range}). ${basis}`;
 }
 
-export const dateTime = (time) =>
-  time ? new Date(time).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" }) : "–";
+const formatTime = (timeStyle) => (time) =>
+  time ? new Date(time).toLocaleString("en-GB", { dateStyle: "medium", timeStyle }) : "–";
+
+export const dateTime = formatTime("medium");
+
+export const minute = formatTime("short");
 
 export const bytes = (n) => (n === null || n === undefined ? "–" : `${(n / 2 ** 20).toFixed(1)} MiB`);
 

@@ -4,7 +4,7 @@ import { chart } from "./chart.js";
 import { h } from "./dom.js";
 import { ACCURACY_AXIS, fixed, integer } from "./format.js";
 
-const CHARTS = [
+export const CHARTS = [
   {
     title: "Accuracy by epoch",
     y: ACCURACY_AXIS,

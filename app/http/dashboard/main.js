@@ -10,16 +10,21 @@ import { setUpTheme } from "./theme.js";
 const PAUSE = 1000; // ms
 
 // The page preloads the modules of `scale`; another view is loaded when it is first opened.
+const study = lazyView(() => import("./study.js"), "study");
 const views = {
   scale: lazyView(() => import("./scale.js"), "scale"),
   studies: lazyView(() => import("./studies.js"), "studies"),
-  "studies/": lazyView(() => import("./study.js"), "study"),
+  "studies/": study,
+  "studies//": study,
   trials: lazyView(() => import("./trials.js"), "trials"),
   "trials/": lazyView(() => import("./trial.js"), "trial"),
   predictors: lazyView(() => import("./predictors.js"), "predictors"),
   "predictors/": lazyView(() => import("./predictor.js"), "predictor"),
-  catalog: lazyView(() => import("./catalog.js"), "catalog"),
+  compare: lazyView(() => import("./compare.js"), "compare"),
+  datasets: lazyView(() => import("./datasets.js"), "datasets"),
   "datasets/": lazyView(() => import("./dataset.js"), "dataset"),
+  baselines: lazyView(() => import("./baselines.js"), "baselines"),
+  "baselines/": lazyView(() => import("./baseline-view.js"), "baseline"),
   workers: lazyView(() => import("./workers.js"), "workers"),
 };
 

@@ -10,11 +10,19 @@ export function problemBox(error, ...actions) {
     "div",
     { class: "problem", role: "alert" },
     h("p", {}, document.title ? h("strong", {}, `${document.title}. `) : null, detail),
-    more.length ? h("ul", {}, more.map((item) => h("li", {}, `${item.pointer}: ${item.message}`))) : null,
+    more.length
+      ? h(
+          "ul",
+          {},
+          more.map((item) => h("li", {}, `${item.pointer}: ${item.message}`)),
+        )
+      : null,
     actions.length ? h("p", { class: "actions" }, actions) : null,
   );
 }
 
 export const state = (name) => h("span", { class: `state ${name.replaceAll(" ", "-")}` }, name);
+
+export const warning = (text) => h("p", { class: "warning" }, text);
 
 export const loading = (text = "Loading …") => h("p", { class: "hint", role: "status" }, text);

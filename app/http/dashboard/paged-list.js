@@ -1,44 +1,65 @@
-// A paged list that is refreshed regularly. "More" loads the next page.
+// A list of the service, read page by page and refreshed regularly. All of it is read only to search or sort it.
 
 import { get, query } from "./api.js";
-import { h, renderOnChange } from "./dom.js";
+import { integer } from "./format.js";
+import { itemList } from "./item-list.js";
+import { h } from "./dom.js";
 import { poll } from "./poll.js";
 
-const PAGE = 25;
+const PAGE = 200; // largest page of the service
+const MAX_ITEMS = 10_000;
+const WHOLE_INTERVAL = 60_000; // ms between two readings of a whole list; its newest items are read each time
+const NEWEST = 50;
 
-export function listing(page, { path, filters = () => ({}), render, empty }) {
-  const body = h("div", { "aria-busy": "true" });
-  const more = h("button", { type: "button", hidden: true }, "More");
-  const announcement = h("p", { class: "visually-hidden", role: "status" });
-  const update = renderOnChange(body, (items) => (items.length ? render(items) : h("p", { class: "hint" }, empty)));
-  let pages = 1;
+// The options are those of an item list, and: `filters()` returns the parameters of the request; `idOf` tells items apart.
+export function listing(page, { path, filters = () => ({}), idOf = (item) => item.id, ...options }) {
+  const list = itemList(page, { ...options, changed: () => polling.now() });
+  const cut = h("p", { class: "hint", hidden: true }, `Only the newest ${integer(MAX_ITEMS)} are searched and sorted.`);
+  let whole = null; // { key, at, items }: all items
 
-  async function loadPages() {
+  // Reads pages until there are `n` items; returns them and whether these are all.
+  async function read(n) {
     const items = [];
     let cursor = null;
-    for (let i = 0; i < pages; i++) {
-      const response = await get(query(path, { ...filters(), limit: PAGE, cursor }), page.signal);
+    do {
+      const limit = Math.min(PAGE, n - items.length);
+      const response = await get(query(path, { ...filters(), limit, cursor }), page.signal);
       items.push(...response.items);
       cursor = response.next;
-      if (!cursor) break;
-    }
-    update(items);
-    body.removeAttribute("aria-busy");
-    more.hidden = !cursor;
-    return items;
+    } while (cursor && items.length < n);
+    return { items, isComplete: !cursor };
   }
 
-  const polling = poll(loadPages, page.signal);
+  async function readWhole() {
+    const key = JSON.stringify(filters());
+    if (whole?.key !== key || Date.now() - whole.at > WHOLE_INTERVAL) {
+      const { items, isComplete } = await read(MAX_ITEMS);
+      whole = { key, at: Date.now(), items };
+      cut.hidden = isComplete;
+    } else {
+      const { items, isComplete } = await read(NEWEST);
+      const ids = new Set(items.map(idOf));
+      const oldest = items.at(-1)?.created_at;
+      const older = isComplete ? [] : whole.items.filter((i) => i.created_at <= oldest && !ids.has(idOf(i)));
+      whole.items = [...items, ...older];
+    }
+    return { items: whole.items, isComplete: true };
+  }
+
+  const polling = poll(async () => {
+    const { items, isComplete } = list.isArranged() ? await readWhole() : await read(list.wanted());
+    list.show(items, isComplete);
+    return items;
+  }, page.signal);
   polling.running.catch(page.fail);
-  more.addEventListener("click", () => {
-    pages += 1;
-    announcement.textContent = "More items are shown.";
-    polling.now();
-  });
-  page.root.append(body, h("p", { class: "actions" }, more), announcement);
+  page.root.append(list.node, cut);
   return {
     restart() {
-      pages = 1;
+      list.restart();
+      polling.now();
+    },
+    refresh: () => {
+      whole = null;
       polling.now();
     },
   };

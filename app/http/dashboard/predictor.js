@@ -1,15 +1,38 @@
-// One version of a predictor: curves, training points and quality.
+// One version of a predictor: curves, training points, quality, gate and calibration.
 
 import { activate, deactivate } from "./activate.js";
 import { get, query } from "./api.js";
-import { calibrationChart } from "./calibration-chart.js";
+import { calibration } from "./calibration.js";
+import { numberColumn } from "./columns.js";
 import { curves } from "./curve.js";
 import { h } from "./dom.js";
 import { fixed, multiplier, percent } from "./format.js";
+import { gateReport, standingBadges } from "./gate.js";
+import { itemList } from "./item-list.js";
 import { manageButtons } from "./manage.js";
 import { problemBox } from "./messages.js";
 import { QUALITY } from "./predictors.js";
+import { addressOf } from "./route.js";
 import { table } from "./table.js";
+
+const POINTS = {
+  caption: "Training points",
+  columns: [
+    {
+      ...numberColumn(
+        "Ratio",
+        (p) => p.c,
+        (v) => fixed(v, 4),
+      ),
+      head: true,
+    },
+    ...["r", "d", "w"].map((m) => numberColumn(m, (p) => p[m], multiplier)),
+    numberColumn("Accuracy", (p) => p.accuracy, percent),
+    { label: "Network", text: true, value: (p) => p.name, cell: (p) => p.name ?? "" },
+  ],
+  textOf: (p) => `${p.name ?? ""} ${fixed(p.c, 4)}`,
+  empty: "There are no training points.",
+};
 
 export async function predictor(page) {
   const { id, root, signal } = page;
@@ -20,42 +43,62 @@ export async function predictor(page) {
   const [min, max] = [range.min_c / 1.5, range.max_c * 1.5];
   const curve = await get(query(`${path}/curve`, { min_c: min, max_c: max, steps: 120 }), signal);
   const chart = curves({ min, max, signal });
-  const columns = [
-    { label: "Ratio", head: true, number: true, cell: (p) => fixed(p.c, 4) },
-    ...["r", "d", "w"].map((m) => ({ label: m, number: true, cell: (p) => multiplier(p[m]) })),
-    { label: "Accuracy", number: true, cell: (p) => percent(p.accuracy) },
-    { label: "Network", cell: (p) => p.name ?? "" },
-  ];
+  const points = itemList(page, { ...POINTS, prefix: "point-" });
   const message = h("div", { role: "status" });
   const fail = (error) => message.replaceChildren(problemBox(error));
   const reload = () => {
     root.replaceChildren();
     return predictor(page).catch(page.fail);
   };
-  const active = h("button", { type: "button", onclick: () => (current.active ? deactivate(current) : activate(current, signal)).then((isDone) => isDone && reload(), fail) }, current.active ? "Deactivate" : "Activate");
-  const manage = manageButtons({ path, title: "version", resource: current, changed: reload, deleted: () => (location.hash = "#/predictors"), fail });
-  const quality = h("section", { class: "card" }, h("h2", {}, "Quality, leave-one-out"), table("Quality", QUALITY, [current], { shown: false }), gate(current.gate));
+  const toggle = () => (current.active ? deactivate(current) : activate(current, signal));
+  const active = h(
+    "button",
+    { type: "button", onclick: () => toggle().then((isDone) => isDone && reload(), fail) },
+    current.active ? "Deactivate" : "Activate",
+  );
+  const manage = manageButtons({
+    path,
+    title: "version",
+    resource: current,
+    changed: reload,
+    deleted: () => (location.hash = "#/predictors"),
+    fail,
+  });
+  const measured = calibration(page, `${path}/calibration`);
   root.append(
-    h("p", { class: "lead" }, `${current.active ? "Active. " : current.archived_at ? "Archived. " : "Not active. "}${current.provenance}`),
+    h(
+      "p",
+      { class: "lead" },
+      `${current.active ? "Active. " : current.archived_at ? "Archived. " : "Not active. "}${current.provenance}`,
+    ),
     current.description ? h("p", { class: "detail" }, current.description) : "",
+    h("p", { class: "bar" }, standingBadges(current), trail(current)),
     h("p", { class: "actions" }, current.archived_at ? "" : active, manage),
     message,
     h("section", { class: "card" }, h("h2", {}, "Curves"), chart.node),
-    quality,
-    h("section", { class: "card" }, h("h2", {}, "Training points"), table("Training points", columns, current.points, { shown: false })),
+    h(
+      "section",
+      { class: "card" },
+      h("h2", {}, "Quality, leave-one-out"),
+      table("Quality", QUALITY, [current], { shown: false }),
+      h("h3", {}, "Promotion gate"),
+      gateReport(current.gate),
+    ),
+    measured.node,
+    h("section", { class: "card" }, h("h2", {}, "Training points"), points.node),
   );
   const published = current.points.filter((p) => p.name?.startsWith("tinynet_"));
   chart.data({ curve, points: current.points, published });
-  const calibration = calibrationChart(`${path}/calibration`, signal);
-  if (await calibration.refresh()) quality.append(calibration.node);
+  points.show(current.points);
+  await measured.refresh();
 }
 
-function gate(decision) {
-  if (!decision) return null;
-  const columns = [
-    { label: "Check", head: true, cell: (c) => c.name },
-    { label: "Passed", cell: (c) => (c.passed ? "yes" : "no") },
-    { label: "Detail", cell: (c) => h("span", { class: "detail" }, c.detail) },
-  ];
-  return [h("h3", {}, "Promotion gate"), h("p", {}, decision.reason), table("Checks of the promotion gate", columns, decision.checks, { shown: false })];
-}
+// The way to the study that it was fitted on, to its answers, and to its other versions.
+const trail = ({ id, architecture, dataset, study_id: study }) =>
+  h(
+    "span",
+    { class: "trail" },
+    study ? h("a", { href: addressOf("studies", study, "predictor") }, "Study") : null,
+    h("a", { href: addressOf("scale", "", "", { architecture, predictor: id }) }, "Answers of this version"),
+    h("a", { href: addressOf("predictors", "", "", { q: `${architecture} ${dataset}` }) }, "Versions to compare"),
+  );

@@ -39,6 +39,13 @@ export function initialState(params, { architectures, predictors, datasets }) {
   };
 }
 
+// Returns what an address asks for and the state does not have, as text such as "predictor p1".
+export function ignoredParameters(params, { target, ...state }) {
+  const used = { ...state, ...target };
+  const isUsed = (key, value) => String(used[key]) === value || (used[key] && Number(value) === used[key]);
+  return [...params].filter(([key, value]) => value && !isUsed(key, value)).map((pair) => pair.join(" "));
+}
+
 // Returns the predictors that can be chosen for a baseline: its own, and the published one.
 export const selectable = (predictors, architecture) =>
   predictors.filter((p) => p.architecture === architecture || p.id === PUBLISHED);

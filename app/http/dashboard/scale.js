@@ -10,14 +10,14 @@ import { field, h, options, setError } from "./dom.js";
 import { integer, millions } from "./format.js";
 import { currentKey } from "./key.js";
 import { latestOnly } from "./latest-only.js";
-import { loading, problemBox } from "./messages.js";
+import { loading, problemBox, warning } from "./messages.js";
 import { datasetName, networks, predictorName } from "./names.js";
 import { newestWins } from "./newest-wins.js";
 import { predictorCurve } from "./predictor-curve.js";
 import { updateAddress } from "./router.js";
 import { ruleLabel, rulesTable } from "./rules.js";
 import { networkFacts, readouts } from "./scale-result.js";
-import { defaultPredictor, initialState, selectable, toAddress, toRequest } from "./scale-state.js";
+import { defaultPredictor, ignoredParameters, initialState, selectable, toAddress, toRequest } from "./scale-state.js";
 import { specNames } from "./spec-names.js";
 import { stageCosts } from "./stage-costs.js";
 import { staleness } from "./staleness.js";
@@ -51,7 +51,9 @@ export async function scale(page) {
     all("predictors"),
     page.query.get("dataset") ? all("datasets") : null,
   ]);
-  const store = createStore(initialState(page.query, { architectures, predictors, datasets: named ?? [] }));
+  const initial = initialState(page.query, { architectures, predictors, datasets: named ?? [] });
+  const ignored = ignoredParameters(page.query, initial);
+  const store = createStore(initial);
   const source = (id) => predictors.find((p) => p.id === id)?.architecture;
   let baselineFlops = 1; // with the classes of the data set
   let result = null; // the answer that is shown
@@ -102,6 +104,9 @@ export async function scale(page) {
   const part = (title, ...content) => h("section", { class: "card" }, h("h2", {}, title), content);
   root.replaceChildren(
     h("p", { class: "lead" }, LEAD),
+    ignored.length
+      ? warning(`The address asks for what is not there: ${ignored.join(", ")}. The default is shown instead.`)
+      : "",
     h("section", { class: "result follows", "aria-label": "Answer" }, sentence),
     h(
       "section",

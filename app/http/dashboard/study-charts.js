@@ -1,19 +1,29 @@
-// The charts of a study: its front, hypervolume, calibration and latency. A click on a network opens its trial.
+// The charts of a study: its front, hypervolume, latency and multipliers. A click on a network opens its trial.
 
-import { get, query } from "./api.js";
-import { calibrationChart } from "./calibration-chart.js";
 import { chart } from "./chart.js";
-import { hypervolume } from "./chart-data.js";
+import { frontLine, hypervolume } from "./chart-data.js";
 import { h } from "./dom.js";
 import { ACCURACY_AXIS, fixed, integer, millions, multiplier, percent } from "./format.js";
+import { parallelChart } from "./parallel-chart.js";
+import { COMPARED, MAX_OBSERVATIONS, describeMultipliers } from "./study-data.js";
 
-const PAGE = 1000;
-const MAX_PAGES = 5;
 const REFERENCE = 1.01; // the reference costs slightly more than any network, so that each one counts
 const FLOPS_AXIS = { label: "Multiply-adds, millions", text: millions, tick: (v) => String(v / 1e6), log: true };
-const COMPARED = ["compound", "family"]; // roles of networks that are trained for comparison only
 
-export function studyCharts(path, signal) {
+const AXES = [
+  ...["r", "d", "w"].map((name) => ({ name, label: name, text: multiplier, tick: (v) => fixed(v, 2) })),
+  {
+    name: "flops",
+    label: "Multiply-adds, millions",
+    short: "FLOPs, M",
+    text: millions,
+    tick: (v) => millions(v).replace(" M", ""),
+    log: true,
+  },
+  { name: "accuracy", label: "Accuracy, %", short: "Acc., %", text: percent, tick: ACCURACY_AXIS.tick },
+];
+
+export function studyCharts(signal) {
   const front = chart({
     title: "Front: accuracy against multiply-adds",
     x: FLOPS_AXIS,
@@ -33,52 +43,37 @@ export function studyCharts(path, signal) {
     y: ACCURACY_AXIS,
     signal,
   });
-  const calibration = calibrationChart(`${path}/calibration`, signal);
+  const multipliers = parallelChart({ title: "Multipliers, cost and accuracy of each network", axes: AXES, signal });
   const empty = h("p", { class: "hint" }, "No training has completed yet.");
   const cut = h(
     "p",
     { class: "hint", hidden: true },
-    `The charts have the first ${integer(PAGE * MAX_PAGES)} networks.`,
+    `The charts have the first ${integer(MAX_OBSERVATIONS)} networks.`,
   );
   const others = h("div", { class: "curves" });
-  const node = h("div", {}, empty, front.node, others, cut);
-  front.node.hidden = true;
-
-  async function readObservations() {
-    const items = [];
-    let cursor = null;
-    for (let page = 0; page < MAX_PAGES && (page === 0 || cursor); page++) {
-      const response = await get(query(`${path}/observations`, { limit: PAGE, cursor }), signal);
-      items.push(...response.items);
-      cursor = response.next;
-    }
-    cut.hidden = !cursor;
-    return items.filter((o) => !o.retracted_at);
-  }
+  front.node.hidden = multipliers.node.hidden = true;
 
   return {
-    node,
+    node: h("div", {}, empty, front.node, multipliers.node, others, cut),
     // `best`: the items of the study's front.
-    async refresh(best) {
-      const observations = await readObservations();
+    show({ observations: all, isComplete, best }) {
+      const observations = all.filter((o) => !o.retracted_at);
+      cut.hidden = isComplete;
       empty.hidden = observations.length > 0;
       front.node.hidden = !observations.length;
+      multipliers.node.hidden = !observations.some((o) => o.r !== null);
       if (!observations.length) return others.replaceChildren();
       const compared = observations.filter((o) => COMPARED.includes(o.role));
       const counted = observations.filter((o) => !COMPARED.includes(o.role));
+      const items = best.filter((o) => !o.dominated).map((o) => toItem({ ...o, trial_id: o.trial }, o.flops));
       front.show({
         series: [
           { label: "networks", color: "soft", dots: "filled", items: counted.map((o) => toItem(o, o.flops)) },
           { label: "for comparison only", color: "d", dots: "filled", items: compared.map((o) => toItem(o, o.flops)) },
-          {
-            label: "front",
-            color: "r",
-            line: true,
-            dots: "hollow",
-            items: best.filter((o) => !o.dominated).map((o) => toItem({ ...o, trial_id: o.trial }, o.flops)),
-          },
+          { label: "front", color: "r", line: true, joined: frontLine(items), dots: "hollow", items },
         ].filter((s) => s.items.length),
       });
+      multipliers.show(parallelSeries(observations, best));
       growth.show({ series: [{ label: "hypervolume", color: "r", line: true, items: growthOf(counted) }] });
       const measured = observations.filter((o) => o.latency_ms);
       latency.show({
@@ -86,24 +81,29 @@ export function studyCharts(path, signal) {
           { label: "networks", color: "soft", dots: "filled", items: measured.map((o) => toItem(o, o.latency_ms)) },
         ],
       });
-      const hasPredictions = await calibration.refresh();
-      others.replaceChildren(
-        ...[counted.length && growth.node, hasPredictions && calibration.node, measured.length && latency.node].filter(
-          Boolean,
-        ),
-      );
+      others.replaceChildren(...[counted.length && growth.node, measured.length && latency.node].filter(Boolean));
     },
   };
 }
 
 function toItem(o, x) {
-  const multipliers = o.r === null ? "a config" : `r ${multiplier(o.r)}, d ${multiplier(o.d)}, w ${multiplier(o.w)}`;
   return {
     x,
     y: o.accuracy,
     href: o.trial_id && `#/trials/${o.trial_id}`,
-    text: `${percent(o.accuracy)} at ${millions(o.flops)}, ${multipliers}`,
+    text: `${percent(o.accuracy)} at ${millions(o.flops)}, ${describeMultipliers(o, multiplier)}`,
   };
+}
+
+function parallelSeries(observations, best) {
+  const onFront = new Set(best.filter((o) => !o.dominated).map((o) => `${o.flops} ${o.r} ${o.d} ${o.w}`));
+  const scaled = observations.filter((o) => o.r !== null);
+  const isBest = (o) => onFront.has(`${o.flops} ${o.r} ${o.d} ${o.w}`) && !COMPARED.includes(o.role);
+  const toLine = (o) => ({ values: o, href: o.trial_id && `#/trials/${o.trial_id}` });
+  return [
+    { label: "networks", color: "edge", items: scaled.filter((o) => !isBest(o)).map(toLine) },
+    { label: "front", color: "r", items: scaled.filter(isBest).map(toLine) },
+  ].filter((s) => s.items.length);
 }
 
 // Returns the hypervolume after each network; it is computed only when a network joins the front.

@@ -1,58 +1,86 @@
-// One study: trials, figures, front, correlations and refit.
+// One study: its progress and best network, and a part for each address.
 
 import { change, get } from "./api.js";
 import { confirmAction } from "./dialog.js";
 import { facts, h, renderOnChange } from "./dom.js";
-import { figures } from "./figures.js";
-import { fixed, integer, millions, multiplier, percent } from "./format.js";
+import { duration, integer, millions, percent, plural } from "./format.js";
 import { manageButtons } from "./manage.js";
-import { listing } from "./paged-list.js";
-import { studyCharts } from "./study-charts.js";
-import { specNames, ordered } from "./spec-names.js";
-import { poll } from "./poll.js";
-import { COUNT_ORDER } from "./states.js";
-import { table } from "./table.js";
-import { trialsTable } from "./trials.js";
 import { problemBox, state } from "./messages.js";
+import { poll } from "./poll.js";
+import { addressOf } from "./route.js";
+import { COUNT_ORDER } from "./states.js";
+import { specNames, ordered } from "./spec-names.js";
+import { askTell } from "./study-ask.js";
+import { readObservations } from "./study-data.js";
+import { family } from "./study-family.js";
+import { front } from "./study-front.js";
+import { observationList } from "./study-observations.js";
+import { predictorPart } from "./study-predictor.js";
+import { countObservations, progressOf, secondsLeft } from "./study-progress.js";
+import { listing } from "./paged-list.js";
+import { stateChoice, trialList } from "./trials.js";
 
 const ACTIONS = {
-  created: [["start", "Start"], ["cancel", "Cancel"]],
-  running: [["pause", "Pause"], ["cancel", "Cancel"]],
-  paused: [["resume", "Resume"], ["cancel", "Cancel"]],
+  created: [
+    ["start", "Start"],
+    ["cancel", "Cancel"],
+  ],
+  running: [
+    ["pause", "Pause"],
+    ["cancel", "Cancel"],
+  ],
+  paused: [
+    ["resume", "Resume"],
+    ["cancel", "Cancel"],
+  ],
+};
+
+// A part: its title, and a function of the page and the study's path that builds it and returns { update(data) }.
+const PARTS = {
+  front: ["Front", front],
+  trials: ["Trials", trialsPart],
+  observations: ["Observations", observationList],
+  predictor: ["Predictor", predictorPart],
+  family: ["Family", family],
+  ask: ["Ask and tell", askTell],
 };
 
 export async function study(page) {
   const { root, id, signal } = page;
-  const path = `v1/studies/${id}`;
+  const path = `v1/studies/${encodeURIComponent(id)}`;
   page.title("Study");
   const head = h("div", { class: "bar" });
+  const trail = h("p", { class: "trail" });
   const message = h("div", { role: "status" });
-  const counts = h("div", {});
-  const spec = await specNames();
-  const charts = studyCharts(path, signal);
-  const drawings = figures(path, spec.figures, signal);
-  const papers = h("details", { id: "figures", ontoggle: () => papers.open && drawings.refresh().catch(page.fail) }, h("summary", {}, "Figures for papers"), drawings.node);
-  const front = h("div", {});
-  const correlations = h("div", {});
-  const refitted = h("div", { role: "status" });
-  const refit = h("button", { type: "button", onclick: fit }, "Refit the predictor");
-  const trialsPart = h("section", { class: "card" }, h("h2", {}, "Trials"));
-  root.append(
-    head,
-    message,
-    counts,
-    h("section", { class: "card" }, h("h2", {}, "Charts"), charts.node),
-    h("section", { class: "card" }, h("h2", {}, "Front"), front),
-    h("section", { class: "card" }, h("h2", {}, "Correlations with multiply-adds on the front"), correlations),
-    h("section", { class: "card" }, h("h2", {}, "Predictor"), h("p", { class: "hint" }, "Fits r(c) and d(c) on the front, and accuracy on all networks, as a new version of this study. To let it answer everybody, activate it on its page."), h("p", { class: "actions" }, refit), refitted),
-    trialsPart,
-    h("section", { class: "card" }, papers),
+  const fill = h("div", { class: "fill" });
+  const bar = h(
+    "div",
+    { class: "progress", role: "progressbar", "aria-label": "Trainings", "aria-valuemin": 0, "aria-valuemax": 100 },
+    fill,
   );
+  const summary = h("div", {});
+  const tabs = h("nav", { class: "tabs", "aria-label": "Parts of the study" });
+  const content = h("div", {});
+  const spec = await specNames();
+  root.append(head, trail, message, bar, summary, tabs, content);
+
   const showHead = renderOnChange(head, (s) => [
     state(s.state),
-    h("span", {}, `${s.architecture} on ${s.dataset}, ${s.sampler} sampler, ${s.proposed} of ${s.size} networks sampled${s.owner ? `, by ${s.owner}` : ""}`),
+    h(
+      "span",
+      {},
+      `${s.architecture} on ${s.dataset}, ${s.sampler} sampler, ${s.proposed} of ${s.size} networks sampled${s.owner ? `, by ${s.owner}` : ""}`,
+    ),
     (ACTIONS[s.state] ?? []).map(([action, text]) =>
-      h("button", { type: "button", class: action === "start" || action === "resume" ? "primary" : null, onclick: () => act(action) }, text),
+      h(
+        "button",
+        {
+          type: "button",
+          class: action === "start" || action === "resume" ? "primary" : null,
+          onclick: () => act(action),
+        },
+        text,
+      ),
     ),
     manageButtons({
       path,
@@ -65,15 +93,41 @@ export async function study(page) {
     s.archived_at ? h("span", { class: "hint" }, "Archived.") : null,
     s.description ? h("p", { class: "detail" }, s.description) : null,
   ]);
-  const showCounts = renderOnChange(counts, (trials) =>
-    facts(ordered(spec.trialStates, COUNT_ORDER).map((name) => [name, integer(trials[name] ?? 0), `count-${name}`])),
+  const showTrail = renderOnChange(trail, ({ architecture, dataset }) => [
+    h("a", { href: addressOf("baselines", architecture) }, `Baseline ${architecture}`),
+    h("a", { href: addressOf("datasets", dataset) }, `Data set ${dataset}`),
+    h("a", { href: addressOf("scale", "", "", { architecture, dataset }) }, "Answers"),
+  ]);
+  const showSummary = renderOnChange(summary, summaryOf);
+  const showTabs = renderOnChange(tabs, ({ counts, part }) =>
+    h(
+      "ul",
+      {},
+      Object.entries(PARTS).map(([name, [title]]) =>
+        h(
+          "li",
+          {},
+          h(
+            "a",
+            { href: addressOf("studies", id, name), "aria-current": part === name ? "page" : null },
+            counts[name] === undefined ? title : `${title} (${integer(counts[name])})`,
+          ),
+        ),
+      ),
+    ),
   );
-  const showFront = renderOnChange(front, frontTable);
-  const showCorrelations = renderOnChange(correlations, correlationTable);
 
   async function act(action) {
     message.replaceChildren();
-    if (action === "cancel" && !(await confirmAction("Cancel the study?", "Its unfinished trials are cancelled, except those that others requested. Completed trials are kept.", "Cancel the study"))) return;
+    if (
+      action === "cancel" &&
+      !(await confirmAction(
+        "Cancel the study?",
+        "Its unfinished trials are cancelled, except those that others requested. Completed trials are kept.",
+        "Cancel the study",
+      ))
+    )
+      return;
     try {
       await change(`${path}/${action}`);
       polling.now();
@@ -82,68 +136,154 @@ export async function study(page) {
     }
   }
 
-  async function fit() {
-    refit.disabled = true;
-    refitted.textContent = "Fitting …";
-    try {
-      const created = await change(`${path}/predictors`, {});
-      refitted.replaceChildren(
-        h("p", {}, `Version ${created.version} is fitted and not active. ${created.gate?.reason ?? ""} `, h("a", { href: `#/predictors/${created.id}` }, "Curves and quality")),
+  // A part has a signal of its own, since it may be left before the study.
+  let part = "front";
+  let shownPart = null;
+  let leavePart = new AbortController();
+  let data = null;
+  signal.addEventListener("abort", () => leavePart.abort());
+
+  function showPart(name = "front", query = new URLSearchParams()) {
+    leavePart.abort();
+    leavePart = new AbortController();
+    part = name;
+    const node = h("div", {});
+    content.replaceChildren(node);
+    shownPart = null;
+    if (!Object.hasOwn(PARTS, name))
+      node.append(
+        h(
+          "p",
+          { class: "warning" },
+          `A study has no part ${name}. These are its parts: ${Object.values(PARTS)
+            .map(([title]) => title)
+            .join(", ")}.`,
+        ),
       );
-    } catch (error) {
-      refitted.replaceChildren(problemBox(error));
-    }
-    refit.disabled = false;
+    else
+      shownPart = PARTS[name][1](
+        { ...page, root: node, signal: leavePart.signal, query, refresh: () => polling.now() },
+        path,
+        spec,
+      );
+    if (!data) return;
+    showTabs({ counts: tabCounts(data), part });
+    updatePart().catch(page.fail);
   }
 
-  // Charts and figures change with the front and with every completed trial.
-  let shownResults;
+  // The requests of a part are aborted when it is left; the study goes on.
+  async function updatePart() {
+    const left = leavePart.signal;
+    try {
+      await shownPart?.update(data);
+    } catch (error) {
+      if (!left.aborted) throw error;
+    }
+  }
+  page.showPart = showPart;
+  showPart(page.part, page.query);
+
+  // The observations are read again only if their number or a result has changed.
+  let observed = { key: null };
   async function load() {
     const current = await get(path, signal);
+    const key = JSON.stringify([current.counts.observations, current.trials.completed, current.best]);
+    if (key !== observed.key) observed = { key, ...(await readObservations(path, signal)) };
+    const { left } = progressOf(current);
+    const queue = current.state === "running" && left ? await get("v1/queue", signal) : null;
     page.title(current.name);
-    showHead({ name: current.name, owner: current.owner, description: current.description, archived_at: current.archived_at, state: current.state, architecture: current.architecture, dataset: current.dataset, sampler: current.sampler, proposed: current.proposed, size: current.size });
-    showCounts(current.trials);
-    const loadPart = (name, show) => get(`${path}/${name}`, signal).then(show, (error) => (error.status ? show({ problem: error.message }) : Promise.reject(error)));
-    const [currentFront] = await Promise.all([loadPart("front", (f) => (showFront(f), f)), loadPart("correlations", showCorrelations)]);
-    const results = JSON.stringify([current.trials.completed, currentFront]);
-    if (results !== shownResults) {
-      charts.refresh(currentFront.items ?? []).catch(page.fail);
-      if (papers.open) drawings.refresh().catch(page.fail);
-    }
-    shownResults = results;
+    data = {
+      study: current,
+      observations: observed.items,
+      isComplete: observed.isComplete,
+      version: key,
+      workers: queue?.workers,
+    };
+    const {
+      name,
+      owner,
+      description,
+      archived_at,
+      state: now,
+      architecture,
+      dataset,
+      sampler,
+      proposed,
+      size,
+    } = current;
+    showHead({ name, owner, description, archived_at, state: now, architecture, dataset, sampler, proposed, size });
+    showTrail({ architecture, dataset });
+    showSummary({ ...data, order: ordered(spec.trialStates, COUNT_ORDER), observations: data.observations });
+    showTabs({ counts: tabCounts(data), part });
+    const { planned, ended } = progressOf(current);
+    const share = planned ? ended / planned : 0;
+    fill.style.width = `${100 * share}%`;
+    bar.setAttribute("aria-valuenow", Math.round(100 * share));
+    await updatePart();
     return current;
   }
-
   const polling = poll(load, signal);
-  listing({ ...page, root: trialsPart }, { path: "v1/trials", filters: () => ({ study: id }), render: trialsTable("Trials of the study, newest first"), empty: "There are no trials yet. They are created when the study starts." });
   await polling.running;
 }
 
-function frontTable(front) {
-  if (front.problem || !front.items.length) return h("p", { class: "hint" }, front.problem ?? "No training has completed yet.");
-  const columns = [
-    { label: "Multiply-adds", head: true, number: true, cell: (o) => millions(o.flops) },
-    { label: "Ratio", number: true, cell: (o) => fixed(o.c, 3) },
-    ...["r", "d", "w"].map((m) => ({ label: m, number: true, cell: (o) => multiplier(o[m]) })),
-    { label: "Parameters", number: true, cell: (o) => millions(o.params) },
-    { label: "Accuracy", number: true, cell: (o) => percent(o.accuracy) },
-    { label: "Dominated", cell: (o) => (o.dominated ? "yes" : "no") },
-    { label: "Trial", cell: (o) => (o.trial ? h("a", { href: `#/trials/${o.trial}` }, o.trial.slice(0, 8)) : o.role) },
+const tabCounts = ({ study: { trials, counts } }) => ({
+  trials: Object.values(trials).reduce((a, b) => a + b, 0),
+  observations: counts.observations,
+});
+
+function summaryOf({ study: s, observations, workers, order }) {
+  const { planned, ended, left, failed } = progressOf(s);
+  const seconds = secondsLeft(left, observations, workers);
+  const { imported } = countObservations(observations);
+  const time = !left
+    ? "nothing is left to train"
+    : s.state !== "running"
+      ? `${plural(left, "training")}, when it runs`
+      : seconds
+        ? `about ${duration(seconds)}`
+        : workers === 0
+          ? "until a worker starts"
+          : "known after the first training";
+  const best = s.best && [
+    `${percent(s.best.accuracy)} at ${millions(s.best.flops)}`,
+    s.best.trial ? [", ", h("a", { href: addressOf("trials", s.best.trial) }, "trial")] : ", trained elsewhere",
   ];
   return [
-    table("Networks on the front, by increasing cost", columns, front.items),
-    front.hypervolume === null ? null : h("p", { class: "hint" }, `Hypervolume ${fixed(front.hypervolume, 4)} (of log10 multiply-adds and accuracy).`),
+    facts([
+      [
+        "Trainings ended",
+        `${integer(ended)} of ${integer(planned)}${failed ? `, ${integer(failed)} without result` : ""}`,
+      ],
+      ["Time left", time],
+      ["Best so far", best ?? "–"],
+      [
+        "Observations",
+        `${integer(s.counts.observations)}${imported ? `, ${integer(imported)} of them imported` : ""}`,
+        "count-observations",
+      ],
+      ...order.map((name) => [name, integer(s.trials[name] ?? 0), `count-${name}`]),
+    ]),
   ];
 }
 
-function correlationTable(correlations) {
-  if (correlations.problem) return h("p", { class: "hint" }, correlations.problem);
-  const value = (c, name) =>
-    c[name] === null ? "–" : `${fixed(c[name], 2)}${c[`${name}_interval`] ? ` (${fixed(c[`${name}_interval`][0], 2)} to ${fixed(c[`${name}_interval`][1], 2)})` : ""}`;
-  const columns = [
-    { label: "Multiplier", head: true, cell: ([name]) => name },
-    { label: "Pearson (90 % interval)", number: true, cell: ([, c]) => value(c, "pearson") },
-    { label: "Spearman (90 % interval)", number: true, cell: ([, c]) => value(c, "spearman") },
-  ];
-  return table("Correlations with multiply-adds", columns, Object.entries(correlations), { shown: false });
+function trialsPart(page, path) {
+  const id = path.split("/").pop();
+  const card = h("section", { class: "card" });
+  let list = null;
+  const build = async () => {
+    const states = await stateChoice(page, () => list.restart());
+    page.root.append(...states.node.filter(Boolean), card);
+    list = listing(
+      { ...page, root: card },
+      {
+        ...trialList(
+          "Trials of the study, newest first",
+          "There are no trials. They are created when the study starts.",
+        ),
+        filters: () => ({ study: id, state: states.value() }),
+      },
+    );
+  };
+  build().catch(page.fail);
+  return { update: async () => {} }; // the list is refreshed by itself
 }

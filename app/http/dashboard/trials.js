@@ -1,50 +1,90 @@
 // The list of trials, newest first.
 
 import { archivedChoice } from "./archived.js";
+import { linkColumn, numberColumn, textColumn, timeColumn } from "./columns.js";
 import { field, h, options } from "./dom.js";
-import { dateTime, millions, multiplier, percent, shortId } from "./format.js";
+import { millions, multiplier, percent, shortId } from "./format.js";
+import { state, warning } from "./messages.js";
 import { listing } from "./paged-list.js";
+import { addressOf } from "./route.js";
+import { updateQuery } from "./router.js";
 import { specNames } from "./spec-names.js";
-import { updateAddress } from "./router.js";
-import { table } from "./table.js";
-import { state } from "./messages.js";
 
-export function trialsTable(caption) {
-  const columns = [
-    { label: "Trial", head: true, cell: (t) => h("a", { href: `#/trials/${t.id}` }, t.name ? `${shortId(t.id)} ${t.name}` : shortId(t.id)) },
-    { label: "State", cell: (t) => state(t.awaiting_promotion ? "awaiting promotion" : t.state) },
-    { label: "Architecture", cell: (t) => t.architecture },
-    { label: "Data set", cell: (t) => t.dataset },
-    ...["r", "d", "w"].map((m) => ({ label: m, number: true, cell: (t) => multiplier(t.multipliers?.[m]) })),
-    { label: "Multiply-adds", number: true, cell: (t) => millions(t.flops) },
-    { label: "Epoch", number: true, cell: (t) => (t.progress ? `${t.progress.epoch} of ${t.progress.epochs}` : "–") },
-    { label: "Accuracy", number: true, cell: (t) => percent(t.result?.accuracy ?? t.progress?.validation_accuracy) },
-    { label: "Created", cell: (t) => dateTime(t.created_at) },
-  ];
-  return (rows) => table(caption, columns, rows);
+const MAX_COMPARED = 6;
+
+export const trialName = (t) => (t.name ? `${shortId(t.id)} ${t.name}` : shortId(t.id));
+
+const stateOf = (t) => (t.awaiting_promotion ? "awaiting promotion" : t.state);
+
+const COLUMNS = [
+  linkColumn("Trial", trialName, (t) => addressOf("trials", t.id)),
+  { label: "State", value: stateOf, cell: (t) => state(stateOf(t)) },
+  textColumn("Architecture", (t) => t.architecture),
+  textColumn("Data set", (t) => t.dataset),
+  ...["r", "d", "w"].map((m) => numberColumn(m, (t) => t.multipliers?.[m], multiplier)),
+  numberColumn("Multiply-adds", (t) => t.flops, millions),
+  {
+    label: "Epoch",
+    number: true,
+    value: (t) => t.progress?.epoch,
+    cell: (t) => (t.progress?.epochs ? `${t.progress.epoch} of ${t.progress.epochs}` : "–"),
+  },
+  numberColumn("Accuracy", (t) => t.result?.accuracy ?? t.progress?.validation_accuracy, percent),
+  timeColumn("Created", (t) => t.created_at),
+];
+
+// The options of a list of trials, from which the reader can choose some to compare.
+export const trialList = (caption, empty) => ({
+  path: "v1/trials",
+  caption,
+  columns: COLUMNS,
+  textOf: (t) =>
+    [t.id, t.name, t.description, t.architecture, t.dataset, stateOf(t), t.owner].filter(Boolean).join(" "),
+  empty,
+  choose: {
+    action: "Compare",
+    idOf: (t) => t.id,
+    nameOf: trialName,
+    min: 2,
+    max: MAX_COMPARED,
+    act: (ids) => (location.hash = `#/compare?trials=${ids.join(",")}`),
+  },
+});
+
+// A choice of the state of trials, which is in the address.
+export async function stateChoice(page, changed) {
+  const { trialStates } = await specNames();
+  const requested = page.query.get("state") ?? "";
+  const isKnown = !requested || trialStates.includes(requested);
+  const select = options(
+    h("select", { id: "state" }),
+    [["", "all"], ...trialStates.map((name) => [name, name])],
+    isKnown ? requested : "",
+  );
+  select.addEventListener("change", () => {
+    updateQuery({ state: select.value });
+    changed();
+  });
+  return {
+    node: [
+      isKnown ? null : warning(`There is no state ${requested}: trials of all states are shown.`),
+      h("div", { class: "fields bar" }, field("State", select)),
+    ],
+    value: () => select.value,
+  };
 }
 
 export async function trials(page) {
   page.title("Trials");
-  const { trialStates } = await specNames();
-  const requested = page.query.get("state");
-  const filter = options(
-    h("select", { id: "state" }),
-    [["", "all"], ...trialStates.map((name) => [name, name])],
-    trialStates.includes(requested) ? requested : "",
-  );
-  const choice = archivedChoice(() => list.restart());
-  page.root.append(h("div", { class: "fields bar" }, field("State", filter)), choice.node);
+  const states = await stateChoice(page, () => list.restart());
+  const choice = archivedChoice(page, () => list.restart());
   const card = h("section", { class: "card" });
-  page.root.append(card);
-  const list = listing({ ...page, root: card }, {
-    path: "v1/trials",
-    filters: () => ({ state: filter.value, archived: choice.value() }),
-    render: trialsTable("Trials, newest first"),
-    empty: "There are no trials. Train a network in the Scale view.",
-  });
-  filter.addEventListener("change", () => {
-    updateAddress("trials", { state: filter.value });
-    list.restart();
-  });
+  page.root.append(...states.node.filter(Boolean), choice.node, card);
+  const list = listing(
+    { ...page, root: card },
+    {
+      ...trialList("Trials, newest first", "There are no trials. Train a network in the Scale view."),
+      filters: () => ({ state: states.value(), archived: choice.value() }),
+    },
+  );
 }

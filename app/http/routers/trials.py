@@ -217,7 +217,11 @@ async def follow_trial(
 
 def _detail(work: UnitOfWork, trial: TrialRow) -> TrialDetail:
     config = config_json(Config.from_json(trial.config))
-    changed = {"attempts": attempts.list_attempts(work.events.state_changes(trial.id)), "config": config}
+    changed = {
+        "attempts": attempts.list_attempts(work.events.state_changes(trial.id)),
+        "config": config,
+        "studies": work.studies.ids_training(trial.id),
+    }
     return TrialDetail.model_validate({**fields_in(trial, TrialDetail), **changed})
 
 

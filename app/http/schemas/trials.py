@@ -232,6 +232,7 @@ class TrialDetail(TrialItem):
     recipe: RecipeJson = Field(description="The recipe of the training.")
     dataset_digest: str = Field(description="SHA-256 of the images and labels.")
     fingerprint: str = Field(description="SHA-256 of network, data, recipe and seed.")
+    studies: list[str] = Field(description="Ids of the studies that it belongs to, oldest first; at most 100.")
     request_id: str | None = Field(description="`X-Request-ID` of the request that created it.")
     attempts: list[AttemptItem] = Field(description="All attempts, oldest first.")
     log: list[str] | None = Field(description="Last log lines of the worker; null unless it failed.")
