@@ -1,0 +1,91 @@
+"""From a budget in another unit to multiply-adds, in which the rules give r and d.
+
+A rule maps multiply-adds to r and d, and the width is then solved. Its network thus has a cost in every unit, which
+grows with the multiply-adds, but for steps: the rule's network for a budget in parameters or bytes is the one at the
+multiply-adds where that cost meets the budget. They are searched from the baseline outwards, so that of several such
+places the one nearest to the baseline is taken, and then by bisection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import exp, log
+
+import numpy as np
+
+from app.scaling.cost.budget_unit import BudgetUnit
+from app.scaling.families import flops_of, network_cost
+from app.scaling.network import Architecture
+from app.scaling.rules.scaling_curves import RuleTarget
+from app.scaling.solver.search_work import SearchWork
+from app.scaling.solver.width_grid import WidthGrid, get_width_grid
+
+_STEP = log(1.25)
+_START = -_STEP / 3  # not the baseline, at whose cost a rule need not predict anything, nor a multiple of it
+_MAX_C, _MIN_C = 64.0, 1e-4
+_BISECTIONS = 9  # to a two-thousandth of c: the solver meets the budget, this gives r and d
+
+FlopsRule = Callable[[int], RuleTarget]
+"""Returns the r and d of a rule for a target in multiply-adds."""
+
+
+@dataclass(frozen=True)
+class UnitTarget:
+    """What a rule asks for where its network meets a budget in another unit.
+
+    `flops` are the multiply-adds there, `width` is the network's width, and `cost` its cost in the unit.
+    """
+
+    flops: int
+    rule_target: RuleTarget
+    width: float
+    cost: int
+
+
+def solve_unit(
+    architecture: Architecture, target: int, unit: BudgetUnit, rule: FlopsRule, work: SearchWork
+) -> UnitTarget:
+    """Return where the network of the rule costs `target` in the unit, or comes nearest to it."""
+    base = flops_of(architecture)
+    grid = get_width_grid(architecture)
+    if target == unit.measure(network_cost(architecture.baseline)):
+        return _evaluate(grid, base, unit, rule)
+
+    def at(log_c: float) -> UnitTarget:
+        work.count_point(grid.batch)
+        return _evaluate(grid, max(1, round(base * exp(log_c))), unit, rule)
+
+    log_c = _START
+    best = near = at(log_c)
+    step = _STEP if near.cost <= target else -_STEP
+    while log(_MIN_C) < log_c + step < log(_MAX_C) and not work.is_exhausted:
+        far = at(log_c + step)
+        best = min(best, far, key=lambda one: abs(one.cost - target))
+        if (far.cost <= target) != (near.cost <= target):
+            break
+        log_c, near = log_c + step, far
+    else:
+        return best
+    for _ in range(_BISECTIONS):
+        step /= 2
+        middle = at(log_c + step)
+        best = min(best, middle, key=lambda one: abs(one.cost - target))
+        if (middle.cost <= target) == (near.cost <= target):
+            log_c += step
+    return best
+
+
+def _evaluate(grid: WidthGrid, flops: int, unit: BudgetUnit, rule: FlopsRule) -> UnitTarget:
+    """Return the rule's network for these multiply-adds, with one width for all stages."""
+    rule_target = rule(flops)
+    size = min(max(grid.sizes.size_at(rule_target.r), grid.min_resolution), grid.sizes.last)
+    repeats = grid.repeats(rule_target.d)
+    if rule_target.w is None:
+        spent = flops if rule_target.flops is None else rule_target.flops
+        segment = int(np.abs(grid.batch.flops(repeats, size) - spent).argmin())
+    else:
+        segment = grid.segment(rule_target.w)
+    segments, sizes = np.array([segment]), np.array([size])
+    cost = int(grid.batch.costs_at(unit, segments, repeats, sizes)[0])
+    return UnitTarget(flops, rule_target, grid.short_width(segment), cost)
