@@ -13,6 +13,7 @@ from typing import Any
 from app.core.predictions import PredictedAccuracy
 from app.data.builtin_datasets import Dataset
 from app.data.recipes import Recipe
+from app.scaling.cost.budget_unit import FLOPS
 from app.scaling.errors import ScalingError
 from app.scaling.families import flops_of
 from app.scaling.network import Architecture, Multipliers
@@ -176,8 +177,8 @@ def is_immediate(request: RecommendationRequest, predictor: ResolvedPredictor) -
 
 
 def _is_quick(request: RecommendationRequest, predictor: ResolvedPredictor) -> bool:
-    """Whether the search is quick: a loose budget, no limits on the network, and a target near the predictor's data."""
-    if not (request.budget.is_quickly_met and request.constraints.are_loose):
+    """Whether the search is quick: a loose budget in FLOPs near the predictor's data, no limits on the network."""
+    if not (request.unit == FLOPS and request.budget.is_quickly_met and request.constraints.are_loose):
         return False
     if request.target is None:
         return True

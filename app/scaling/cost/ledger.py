@@ -409,5 +409,7 @@ def _sum_parts(parts: list[Part], pixels: list[int]) -> Cost:
             if elements > peak:
                 peak = elements
     by_operator = dict(zip(OPERATORS, map(int, (conv, linear, batch_norm, layer_norm, pool)), strict=True))
-    counts = map(int, (params, activations, BYTES_PER_ELEMENT * peak, bias, kernel_weights, layer_channels, norm_channels))
+    counts = map(
+        int, (params, activations, BYTES_PER_ELEMENT * peak, bias, kernel_weights, layer_channels, norm_channels)
+    )
     return Cost(by_operator, *counts)

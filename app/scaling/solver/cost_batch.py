@@ -293,7 +293,7 @@ class BatchCost:
 
 @lru_cache
 def _bytes_by_kind(precision: Precision) -> Floats:
-    """Return the bytes of weights that one of each kind of term stands for, [kind]; `memory.weights_bytes` is linear."""
+    """Return the bytes of weights that one of each kind of term stands for, [kind]: `weights_bytes` is linear."""
     by_kind = np.zeros(len(_KINDS))
     by_kind[[*_FLOPS]] = memory.weights_bytes(1, 0, -1, precision)
     by_kind[_ACTIVATIONS] = memory.weights_bytes(0, 1, -1, precision)

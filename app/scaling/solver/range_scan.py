@@ -36,9 +36,9 @@ class SearchRange:
 class RangeScan:
     """How near a single width comes to the target at each place of a range, within the constraints.
 
-    `gaps` [depth, size] is the distance in the target's unit, infinity if no width is allowed. `is_between` [depth, size]
-    says whether the target is between two allowed widths, where widths per stage come nearer still. `reachable` are the
-    least and the greatest cost of the range; None if no network is allowed.
+    `gaps` [depth, size] is the distance in the target's unit, infinity if no width is allowed. `is_between` [depth,
+    size] says whether the target is between two allowed widths, where widths per stage come nearer still. `reachable`
+    are the least and the greatest cost of the range; None if no network is allowed.
     """
 
     range: SearchRange

@@ -246,7 +246,7 @@ class _Search:
 
     @property
     def extends(self) -> bool:
-        """Whether px and d may leave the radius, as constraints, or steps of memory, may put the target out of reach."""
+        """Whether px and d may leave the radius: constraints or steps of memory may put the target out of reach."""
         is_free = self.radius.extends and self.width is None
         return is_free and (self._counts_image or self.constraints.binds(self.origin))
 
@@ -546,7 +546,7 @@ class _Search:
             yield from self._per_stage_candidates(point, segment, low, mode)
 
     def _nearest_segment(self, gaps: Floats) -> int:
-        """Return the segment with the least gap. Of equal gaps in memory, it is nearest to the rule's, or the widest."""
+        """Return the segment of the least gap; of equal gaps in memory, the nearest to the rule's, or the widest."""
         segment = int(gaps.argmin())
         if not self._counts_image:
             return segment
