@@ -17,7 +17,9 @@ import numpy as np
 from app.scaling.cost.budget_unit import BudgetUnit
 from app.scaling.families import flops_of, network_cost
 from app.scaling.network import Architecture
+from app.scaling.rounding import Floats
 from app.scaling.rules.scaling_curves import RuleTarget
+from app.scaling.solver.cost_batch import Repeats
 from app.scaling.solver.search_work import SearchWork
 from app.scaling.solver.width_grid import WidthGrid, get_width_grid
 
@@ -56,36 +58,50 @@ def solve_unit(
         work.count_point(grid.batch)
         return _evaluate(grid, max(1, round(base * exp(log_c))), unit, rule)
 
+    def gap(one: UnitTarget) -> int:
+        return abs(one.cost - target)
+
     log_c = _START
-    best = near = at(log_c)
+    nearest = near = at(log_c)
     step = _STEP if near.cost <= target else -_STEP
-    while log(_MIN_C) < log_c + step < log(_MAX_C) and not work.is_exhausted:
+    while True:
+        if not log(_MIN_C) < log_c + step < log(_MAX_C) or work.is_exhausted:
+            return nearest
         far = at(log_c + step)
-        best = min(best, far, key=lambda one: abs(one.cost - target))
+        nearest = min(nearest, far, key=gap)
         if (far.cost <= target) != (near.cost <= target):
             break
         log_c, near = log_c + step, far
-    else:
-        return best
     for _ in range(_BISECTIONS):
         step /= 2
         middle = at(log_c + step)
-        best = min(best, middle, key=lambda one: abs(one.cost - target))
         if (middle.cost <= target) == (near.cost <= target):
-            log_c += step
-    return best
+            log_c, near = log_c + step, middle
+        else:
+            far = middle
+    return min(near, far, key=gap)
 
 
 def _evaluate(grid: WidthGrid, flops: int, unit: BudgetUnit, rule: FlopsRule) -> UnitTarget:
-    """Return the rule's network for these multiply-adds, with one width for all stages."""
+    """Return what the rule asks for at these multiply-adds, and the cost of its network, with one width."""
     rule_target = rule(flops)
     size = min(max(grid.sizes.size_at(rule_target.r), grid.min_resolution), grid.sizes.last)
     repeats = grid.repeats(rule_target.d)
-    if rule_target.w is None:
-        spent = flops if rule_target.flops is None else rule_target.flops
-        segment = int(np.abs(grid.batch.flops(repeats, size) - spent).argmin())
-    else:
+    if rule_target.w is not None:
         segment = grid.segment(rule_target.w)
-    segments, sizes = np.array([segment]), np.array([size])
-    cost = int(grid.batch.costs_at(unit, segments, repeats, sizes)[0])
-    return UnitTarget(flops, rule_target, grid.short_width(segment), cost)
+        cost = _costs(grid, unit, repeats, size, [segment])[0]
+        return UnitTarget(flops, rule_target, rule_target.w, round(cost))
+    spent = flops if rule_target.flops is None else rule_target.flops
+    by_width = grid.batch.flops(repeats, size)
+    above = min(max(int(by_width.searchsorted(spent)), 1), len(by_width) - 1)
+    segment = above if abs(by_width[above] - spent) < abs(by_width[above - 1] - spent) else above - 1
+    if unit.name == "activation_bytes":
+        cost = _costs(grid, unit, repeats, size, [segment])[0]
+    else:  # between two widths, as the solver meets the target with widths per stage
+        cost = np.interp(spent, by_width[[above - 1, above]], _costs(grid, unit, repeats, size, [above - 1, above]))
+    return UnitTarget(flops, rule_target, grid.short_width(segment), round(cost))
+
+
+def _costs(grid: WidthGrid, unit: BudgetUnit, repeats: Repeats, size: int, segments: list[int]) -> Floats:
+    networks = np.array(segments)
+    return grid.batch.costs_at(unit, networks, repeats, np.full(len(networks), size))
