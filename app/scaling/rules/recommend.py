@@ -141,7 +141,7 @@ def recommend(
         radius=radius,
         constraints=constraints,
         mode=budget.mode,
-        tolerance=0.0 if budget.tolerance is None else min(BUDGET_TOLERANCE, budget.tolerance),
+        tolerance=_search_tolerance(unit, budget),
         work=work,
     )
     warnings = []
@@ -156,7 +156,7 @@ def recommend(
         architecture, rule, target, solution.multipliers, rule_target, solution.w_interval, solution.displacement,
         solution.config, solution.cost, accuracy, warnings, solution.is_truncated, unit,
     )  # fmt: skip
-    warnings += _movement_warnings(solution, radius, constraints)
+    warnings += _movement_warnings(solution, unit, radius, constraints)
     cost = unit.measure(solution.cost)
     if rule_target.flops is not None and cost < target:
         detail = f"More accuracy is expected of {cost:,} {unit.label} than of {target:,}, beyond the noise."
@@ -295,8 +295,15 @@ def _search_radius(architecture: Architecture, rule_target: RuleTarget, rule: Ru
     return SearchRadius(px, depth, budget.stages, extends, blocks)
 
 
+def _search_tolerance(unit: BudgetUnit, budget: Budget) -> float:
+    """Return how near to the target the least moved network is taken; peak memory has no finer steps than a percent."""
+    if budget.tolerance is None:
+        return 0.0
+    return budget.tolerance if unit.name == "activation_bytes" else min(BUDGET_TOLERANCE, budget.tolerance)
+
+
 def _movement_warnings(
-    solution: Solution, radius: SearchRadius, constraints: Constraints
+    solution: Solution, unit: BudgetUnit, radius: SearchRadius, constraints: Constraints
 ) -> list[RecommendationWarning]:
     warnings = []
     moved, d = solution.displacement, solution.multipliers.d
@@ -313,7 +320,8 @@ def _movement_warnings(
         origin, resolution = map(describe_resolution, (moved.origin, solution.config.resolution))
         moves = [f"{origin} px to {resolution} px"] if moved.px else []
         moves += [f"d {d - moved.depth:.3f} to d {d:.3f}"] if moved.depth else []
-        detail = f"The constraints ({names}) moved the network from the rule's {' and from '.join(moves)}."
+        cause = "steps of memory and the " if unit.name == "activation_bytes" else ""
+        detail = f"The {cause}constraints ({names}) moved the network from the rule's {' and from '.join(moves)}."
         warnings.append(RecommendationWarning("moved_for_constraint", detail))
     if solution.is_truncated:
         detail = "The search was cut at its limit of work: this is the nearest network so far."

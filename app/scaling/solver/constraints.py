@@ -150,7 +150,7 @@ class Constraints:
     @property
     def limits_cost(self) -> bool:
         """Whether a network's cost has bounds besides its budget."""
-        return any(limit is not None for limit in self.limits_on_networks[:-1])
+        return self.limits_size or self.max_params is not None or self.max_weights_bytes is not None
 
     @property
     def limits_size(self) -> bool:
@@ -159,7 +159,7 @@ class Constraints:
 
     @property
     def limits_on_networks(self) -> tuple[int | None, ...]:
-        """The bounds that concern more than the input's sides; the last is the channel divisor."""
+        """The bounds that concern more than the input's sides."""
         return self.max_flops, self.max_params, self.max_weights_bytes, self.max_live_elements, self.channel_divisor
 
     @property

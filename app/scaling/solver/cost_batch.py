@@ -34,6 +34,10 @@ _FLOPS = (OPERATORS.index("conv"), OPERATORS.index("linear"))
 _PARAMS = _KINDS.index("params")
 _ACTIVATIONS = _KINDS.index("activations")  # per pixel, these are the output channels of layers
 _BATCH_NORM = OPERATORS.index("batch_norm")  # per pixel, 2 a channel
+_WEIGHT_COUNTS = np.zeros((3, len(_KINDS)))  # kernel weights, layer channels and norm channels, by kind of term
+_WEIGHT_COUNTS[0, _FLOPS] = 1
+_WEIGHT_COUNTS[1, _ACTIVATIONS] = 1
+_WEIGHT_COUNTS[2, _BATCH_NORM] = 1 / 2
 
 
 class BatchCost:
@@ -63,6 +67,7 @@ class BatchCost:
                 operator += 1
         self._kind, self._part, self._level = np.array([term[:3] for term in terms]).T
         self._terms = self._stack([term[3] for term in terms])  # [network, term]
+        self._weight_counts = _WEIGHT_COUNTS[:, self._kind]
         self._operator, self._live_levels = np.array([maps[:2] for maps in live_tensors]).T
         distinct = {id(channels): channels for *_, channels in live_tensors}  # most maps are listed several times
         position = {key: column for column, key in enumerate(distinct)}
@@ -218,12 +223,12 @@ class BatchCost:
         per_pixel = self._terms[network] * runs
         terms = per_pixel * pixels.take(self._level)
         *by_operator, bias, activations, params = np.bincount(self._kind, terms, len(_KINDS)).astype(int).tolist()
-        conv, linear, norms, *_, channels, _ = np.bincount(self._kind, per_pixel, len(_KINDS)).astype(int).tolist()
+        kernel_weights, layer_channels, norm_channels = map(round, (self._weight_counts @ per_pixel).tolist())
         live_elements = self._live_channels[network].take(self._column_of_maps)
         elements = np.add.reduceat(live_elements * pixels.take(self._live_levels), self._operator_starts)
         peak = BYTES_PER_ELEMENT * int(elements[is_run].max())
         operators = dict(zip(OPERATORS, by_operator, strict=True))
-        return Cost(operators, params, activations, peak, bias, conv + linear, channels, norms // 2)
+        return Cost(operators, params, activations, peak, bias, kernel_weights, layer_channels, norm_channels)
 
     @property
     def terms(self) -> int:

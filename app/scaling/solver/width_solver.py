@@ -32,6 +32,7 @@ BUDGET_TOLERANCE = 5e-4  # relative error below which the least displacement dec
 MAX_GRID_POINTS = 2048  # pairs of input size and repeats tried, the nearest first
 MAX_RANGE_DEPTH = 4.0  # d up to which the documented range goes; it begins at one block per stage
 _REACHABILITY_SLACK = 0.005  # a target this close (relative) to the reachable range is reachable
+_MEMORY_STEP = 0.02  # relative: about how much more peak memory the next larger feature maps take
 _MEMORY_SLACK = 0.05  # relative: the width of the rule is kept if the peak memory is this close to the target
 _STAGE_WIDTHS_REACH = 0.05  # relative: how far beyond a single width widths per stage are tried
 _MAX_NEAREST_POINTS = 128  # tried where no single width meets the target
@@ -207,6 +208,8 @@ class _Search:
         self._curve_width: float | None = None
         self.sizes = self.grid.sizes
         self.rule_size = self.sizes.size_at(r)
+        # In memory the image itself counts, so that sizes with equal feature maps differ in cost.
+        self._counts_image = unit.name == "activation_bytes"
         self._is_any_size_equal = not (unit.depends_on_resolution or constraints.limits_size)
         self.rule = self.rule_size if self.sizes.is_square else scale_resolution(architecture.baseline.resolution, r)
         self.target_size = self._largest_equal_size()
@@ -240,11 +243,6 @@ class _Search:
         return allowed[-1] if allowed and size <= allowed[-1] <= last else size
 
     @property
-    def _counts_image(self) -> bool:
-        """Whether the image itself counts, so that sizes with equal feature maps differ in cost."""
-        return self.unit.name == "activation_bytes"
-
-    @property
     def extends(self) -> bool:
         """Whether px and d may leave the radius: constraints or steps of memory may put the target out of reach."""
         is_free = self.radius.extends and self.width is None
@@ -270,6 +268,8 @@ class _Search:
     def best_in_range(self, best: _Candidate | None) -> _Candidate | None:
         """Like `best`, over the whole range; `best` is what was found within the radius."""
         searched = self._whole_range()
+        if self._counts_image:
+            self.tolerance = max(self.tolerance, _MEMORY_STEP * self.target)
         scan = self._scan(searched)
         self._is_cut = not scan.is_complete
         meets = scan.is_between | (scan.gaps <= _REACHABILITY_SLACK * self.target)
@@ -299,7 +299,7 @@ class _Search:
     def _count_work(self, point: _GridPoint) -> None:
         batch, limit = self.grid.batch, self.constraints.max_live_elements
         self.work.count_point(batch)
-        if self.unit.name == "activation_bytes":
+        if self._counts_image:
             self.work.count_peaks(batch, point.size)
         self.work.count_depth(batch, point.repeats)
         if limit is not None:
