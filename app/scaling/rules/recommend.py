@@ -319,7 +319,7 @@ def _movement_warnings(
         names = ", ".join(constraints.names_of_binding(moved.origin))
         origin, resolution = map(describe_resolution, (moved.origin, solution.config.resolution))
         moves = [f"{origin} px to {resolution} px"] if moved.px else []
-        moves += [f"d {d - moved.depth:.3f} to d {d:.3f}"] if moved.depth else []
+        moves += [f"d {d - moved.depth:.3f} to d {d:.3f}"] if abs(moved.depth) > _DEPTH_ROUNDING else []
         cause = "steps of memory and the " if unit.name == "activation_bytes" else ""
         detail = f"The {cause}constraints ({names}) moved the network from the rule's {' and from '.join(moves)}."
         warnings.append(RecommendationWarning("moved_for_constraint", detail))
