@@ -73,6 +73,8 @@ def solve_unit(
             break
         log_c, near = log_c + step, far
     for _ in range(_BISECTIONS):
+        if work.is_exhausted:
+            break
         step /= 2
         middle = at(log_c + step)
         if (middle.cost <= target) == (near.cost <= target):

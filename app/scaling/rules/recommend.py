@@ -125,7 +125,8 @@ def recommend(
 
     Raises: TargetOutOfRange; NotEnoughObservations for the rule `surrogate` if the predictor has no surrogate.
     """
-    asked = _ask_rule(architecture, target, unit, rule, predictor, manual, constraints, work := work or SearchWork())
+    work = work or SearchWork()
+    asked = _ask_rule(architecture, target, unit, rule, predictor, manual, constraints, work)
     rule_target = asked.rule_target
     c = asked.flops / flops_of(architecture)
     is_predicted = rule in PREDICTOR_RULES and rule_target is not _BASELINE
@@ -197,6 +198,8 @@ def _ask_rule(
         return _Asked(manual, flops_of(architecture), target, None)
 
     def rule_at(flops: int) -> RuleTarget:
+        if rule == "surrogate" and predictor is not None and predictor.surrogate is not None:
+            work.count_maximization(len(predictor.surrogate.points))
         return _rule_target(architecture, flops, rule, predictor, manual, constraints)
 
     found = solve_unit(architecture, target, unit, rule_at, work)
