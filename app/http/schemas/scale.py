@@ -296,8 +296,9 @@ class ScaleRequest(ScaleOptions):
                 },
                 {
                     "architecture": "mobilenetv2_100",
-                    "target": {"weights_bytes": 1_000_000, "precision": "int8"},
-                    "constraints": {"max_activation_bytes": 327_680},
+                    "num_classes": 2,
+                    "target": {"weights_bytes": 900_000, "precision": "int8"},
+                    "constraints": {"max_activation_bytes": 320_000},
                     "budget": {"mode": "at_most"},
                 },
             ]
