@@ -10,7 +10,7 @@ from app.cli.service_command import service_command
 from app.cli.units import format_count, format_px
 
 if TYPE_CHECKING:
-    from rdw_client import Client, Costed
+    from rdw_client import Client, Cost, Costed
 
 app = typer.Typer()
 
@@ -25,7 +25,7 @@ def _print_cost(costed: "Costed") -> None:
             ("fvcore's total", f"{format_count(cost.fvcore_total)} ({cost.fvcore_total:,})"),
             ("parameters", f"{format_count(cost.params)} ({cost.params:,})"),
             ("activations", format_count(cost.activations)),
-            ("peak memory", f"{format_count(cost.peak_activation_bytes)}B of activations"),
+            *memory_facts(cost),
         ]
     )
     print()
@@ -36,6 +36,14 @@ def _print_cost(costed: "Costed") -> None:
             for stage in cost.stages
         ),
     )
+
+
+def memory_facts(cost: "Cost") -> list[tuple[str, str]]:
+    """Return what the weights and the activations of a network occupy, in both precisions."""
+    facts = (("weights", cost.weights_bytes), ("peak memory", cost.activation_bytes))
+    return [
+        (name, ", ".join(f"{format_count(n)}B in {precision}" for precision, n in by.items())) for name, by in facts
+    ]
 
 
 @app.command("cost")

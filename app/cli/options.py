@@ -68,14 +68,24 @@ class TargetOptions:
 
     flops: int | None = option("Multiply-adds of one image: 200M, 1.2G, 200e6, …", "N", parse=parse_count)
     ratio: float | None = option("Share of the baseline's flops: .258, …", "C")
+    params: int | None = option("Number of parameters: 2M, …", "N", parse=parse_count)
+    weights_bytes: int | None = option("Bytes of the weights, by --precision: 1M, …", "BYTES", parse=parse_count)
+    activation_bytes: int | None = option(
+        "Peak memory of the activations of one image, by --precision: 320K, …", "BYTES", parse=parse_count
+    )
 
     def __post_init__(self) -> None:
-        if self.flops is not None and self.ratio is not None:
-            raise ValueError("--flops and --ratio cannot be combined")
+        if len(self.to_request()) > 1:
+            first, second, *_ = (f"--{name.replace('_', '-')}" for name in self.to_request())
+            raise ValueError(f"{first} and {second} cannot be combined; one of them may be a limit: --max-…")
 
     @property
     def is_set(self) -> bool:
-        return self.flops is not None or self.ratio is not None
+        return bool(self.to_request())
+
+    def to_request(self) -> dict[str, Any]:
+        """Return the arguments that the client's methods take."""
+        return without_none(**vars(self))
 
 
 @dataclass(frozen=True)
@@ -90,12 +100,19 @@ class ScaleOptions:
     min_px: int | None = option("Minimum resolution in px.", "PX")
     max_px: int | None = option("Maximum resolution in px.", "PX")
     px: Any = option("Exact resolution in px: 224, or height and width, 32x64.", "PX", parse=parse_px)
+    max_flops: int | None = option("Maximum number of multiply-adds: 200M, …", "N", parse=parse_count)
     max_params: int | None = option("Maximum number of parameters: 5M, …", "N", parse=parse_count)
+    max_weights_bytes: int | None = option(
+        "Maximum bytes of the weights, by --precision: 1M, …", "BYTES", parse=parse_count
+    )
     max_activation_bytes: int | None = option(
-        "Maximum peak memory of the activations of one image: 2M, …", "BYTES", parse=parse_count
+        "Maximum peak memory of the activations of one image, by --precision: 2M, …", "BYTES", parse=parse_count
     )
     activation_bytes_per_element: int | None = option(
-        "Bytes per element of that memory: 4 (float32, default), 2 or 1 (int8).", "N"
+        "Bytes per element of that memory, if not those of --precision: 2 (float16).", "N"
+    )
+    precision: Literal["float32", "int8"] | None = option(
+        "What bytes are counted in: float32 (default) or int8.", "NAME"
     )
     channel_divisor: int | None = option("Channel counts are multiples of this number.", "N")
     from_study: str | None = option(
@@ -113,12 +130,17 @@ class ScaleOptions:
         px = without_none(multiple_of=self.multiple_of, min=self.min_px, max=self.max_px, fixed=self.px)
         constraints = without_none(
             resolution=px or None,
+            max_flops=self.max_flops,
             max_params=self.max_params,
+            max_weights_bytes=self.max_weights_bytes,
             max_activation_bytes=self.max_activation_bytes,
             activation_bytes_per_element=self.activation_bytes_per_element,
             channel_divisor=self.channel_divisor,
         )
+        if self.max_weights_bytes is not None or self.max_activation_bytes is not None:
+            constraints |= without_none(precision=self.precision)
         return {
+            "precision": self.precision,
             "constraints": constraints or None,
             "budget": without_none(mode=self.mode, tolerance=self.tolerance) or None,
             "study": self.from_study,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from app.cli.cost import memory_facts
 from app.cli.options import ARCHITECTURE, RULE, InputOptions, MultiplierOptions, ScaleOptions, TargetOptions
 from app.cli.output import note, print_facts, print_json, print_table, write_json
 from app.cli.parameters import flag, option
@@ -24,6 +25,7 @@ _RULE_OR_MANUAL: Any = option(
     f"{DEFAULT_RULE} (default), {_NAMES}, or manual, which takes --r, --d and --w; without --w, it solves the width.",
     "RULE",
 )
+_UNITS = {"params": "params", "weights_bytes": "B weights", "activation_bytes": "B activations"}
 _HEAD = ("r", "d", "w", "px", "flops", "params", "off by", "expected")
 
 
@@ -44,8 +46,7 @@ def scale(
     """Find the network for a budget: its r, d, w and exact cost."""
     network = rdw.scale(
         read_name_or_file(architecture),
-        flops=target.flops,
-        ratio=target.ratio,
+        **target.to_request(),
         rule=rule,
         multipliers=multipliers.to_request(),
         **options.to_request(),
@@ -64,7 +65,7 @@ def scale(
 
 
 def _print_family(family: "Family") -> None:
-    print_table(("target", *_HEAD), ((format_count(one.target_flops), *_row(one)) for one in family.items))
+    print_table(("target", *_HEAD), ((_target(one), *_row(one)) for one in family.items))
     _print_warnings(*family.items)
 
 
@@ -77,19 +78,35 @@ def family(
     architecture: str = ARCHITECTURE,
     flops: list[int] | None = option("Multiply-adds of one image: 200M 100M …", "N…", parse=parse_count),
     ratio: list[float] | None = option("Shares of the baseline's flops: .52 .258 …", "C…"),
+    params: list[int] | None = option("Numbers of parameters: 3M 2M …", "N…", parse=parse_count),
+    weights_bytes: list[int] | None = option("Bytes of the weights: 2M 1M …", "BYTES…", parse=parse_count),
+    activation_bytes: list[int] | None = option(
+        "Peak memory of the activations: 500K 250K …", "BYTES…", parse=parse_count
+    ),
     rule: SolvedOrAuto | None = RULE,
 ) -> "Family":
     """Find a network for each of several budgets."""
-    if not flops and not ratio:
-        raise ValueError("budgets are needed: --flops 200M 100M, or --ratio .52 .258")
+    if not any((flops, ratio, params, weights_bytes, activation_bytes)):
+        raise ValueError("budgets are needed, such as --flops 200M 100M or --ratio .52 .258")
     return rdw.family(
         read_name_or_file(architecture),
         flops=flops or (),
         ratios=ratio or (),
+        params=params or (),
+        weights_bytes=weights_bytes or (),
+        activation_bytes=activation_bytes or (),
         rule=rule,
         **options.to_request(),
         **inputs.to_request(),
     )
+
+
+def _target(network: "Recommendation") -> str:
+    """Return the amount of the target; units other than multiply-adds are named."""
+    if network.target is None or network.target_flops is not None:
+        return format_count(network.target_flops)
+    unit = next(iter(network.target))
+    return f"{format_count(network.target[unit])} {_UNITS[unit]}"
 
 
 def _print_comparison(comparison: "Comparison") -> None:
@@ -114,11 +131,10 @@ def compare(
 ) -> "Comparison":
     """Find the network for one budget by several rules, side by side."""
     if not target.is_set:
-        raise ValueError("a budget is needed: --flops 200M, or --ratio .258")
+        raise ValueError("a budget is needed, such as --flops 200M or --ratio .258")
     return rdw.compare(
         read_name_or_file(architecture),
-        flops=target.flops,
-        ratio=target.ratio,
+        **target.to_request(),
         rules=rule or None,
         **options.to_request(),
         **inputs.to_request(),
@@ -139,7 +155,7 @@ def _print_recommendation(network: "Recommendation") -> None:
             ("multiply-adds", f"{format_count(network.cost.flops)} ({network.cost.flops:,})"),
             ("off by", None if network.budget_error is None else f"{network.budget_error:+.3%}"),
             ("parameters", f"{format_count(network.cost.params)} ({network.cost.params:,})"),
-            ("peak memory", f"{format_count(network.cost.peak_activation_bytes)}B of activations"),
+            *memory_facts(network.cost),
             (
                 "expected",
                 expected and f"{format_percent(expected.mean)} ± {format_percent(expected.sd)} on {expected.dataset}",

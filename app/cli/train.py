@@ -50,19 +50,18 @@ def train(
     watch: bool = flag("--watch", "Follow the training until it ends. Ctrl-C stops watching only."),
     dry_run: bool = flag("--dry-run", "Validate the request and estimate the duration; start nothing."),
 ) -> None:
-    """Train the network for a budget (--flops, --ratio), or the one of --config or --r, --d and --w."""
+    """Train the network for a budget (--flops, --ratio, …), or the one of --config or --r, --d and --w."""
     training = {"recipe": data.to_recipe(crop_pct=crop_pct), "seed": seed}
     exact = {"multipliers": multipliers.to_request(), "config": network.config, "dataset": data.dataset}
     trial: Trial | None = None
     estimate: Estimate | None = None
     if target.is_set:
         if network.config is not None or multipliers.to_request():
-            raise ValueError("--flops and --ratio cannot be combined with --config, --r, --d or --w")
+            raise ValueError("a budget such as --flops cannot be combined with --config, --r, --d or --w")
         request = {"dataset": data.dataset, "study": study, "priority": priority, "validate_only": dry_run, **training}
         scaled = rdw.scale(
             network.baseline,
-            flops=target.flops,
-            ratio=target.ratio,
+            **target.to_request(),
             rule=rule,
             train=without_none(**request),
             **options.to_request(),

@@ -51,6 +51,16 @@ SCALE = _bodies(
                 "budget": {"mode": "at_most"},
             },
         ),
+        "a microcontroller": (
+            "In int8, at most 900 kB of weights and 320 kB of activations",
+            {
+                "architecture": "mobilenetv2_100",
+                "num_classes": 2,
+                "target": {"weights_bytes": 900_000, "precision": "int8"},
+                "constraints": {"max_activation_bytes": 320_000},
+                "budget": {"mode": "at_most"},
+            },
+        ),
         "a fixed input": (
             "A fixed input of 160 px; depth and width meet the budget",
             {

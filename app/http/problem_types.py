@@ -76,9 +76,10 @@ PROBLEM_TYPES = {
     "target-out-of-range": ProblemType(
         422,
         "The target cannot be reached",
-        "No network of this architecture meets the target by this rule and within these constraints. `min_flops` "
-        "and `max_flops` are reachable at the r and d of the rule for this target, `nearest` is the nearest "
-        "network, and `constraints` lists the constraints of which dropping any one makes the target reachable.",
+        "No network of this architecture meets the target by this rule and within these constraints. `reachable` "
+        "says what is reachable at the r and d of the rule for this target, in its unit (for FLOPs also `min_flops` "
+        "and `max_flops`), `nearest` is the nearest network, and `constraints` lists the constraints of which dropping "
+        "any one makes the target reachable.",
         "Use `nearest`, relax a constraint in `constraints`, or use another rule. Most rules give other r and d "
         "for another target, and so another range.",
     ),

@@ -36,6 +36,7 @@ from app.http.problem_types import PROBLEM_TYPES
 from app.http.schemas.architectures import config_json
 from app.http.schemas.common import Problem
 from app.http.security_policy import SECURITY_HEADERS
+from app.scaling.cost.budget_unit import FLOPS
 from app.scaling.errors import InvalidNetwork, NotEnoughObservations, SpaceExhausted, SpaceTooSmall, UnknownArchitecture
 from app.scaling.solver.width_solver import TargetOutOfRange
 
@@ -153,11 +154,18 @@ def _forbidden_headers(request: Request, error: Forbidden) -> dict[str, str]:
 
 
 def _target_members(error: TargetOutOfRange) -> dict[str, Any]:
+    unit = error.unit
     members: dict[str, Any] = {
-        "min_flops": error.min_flops,
-        "max_flops": error.max_flops,
+        "reachable": {
+            "unit": unit.name,
+            "precision": unit.precision if unit.has_precision else None,
+            "min": error.minimum,
+            "max": error.maximum,
+        },
         "constraints": error.constraints,
     }
+    if unit == FLOPS:
+        members |= {"min_flops": error.minimum, "max_flops": error.maximum}
     if error.nearest is not None:
         members["nearest"] = {
             "multipliers": error.nearest.multipliers.to_json(),

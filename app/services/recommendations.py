@@ -13,6 +13,7 @@ from typing import Any
 from app.core.predictions import PredictedAccuracy
 from app.data.builtin_datasets import Dataset
 from app.data.recipes import Recipe
+from app.scaling.cost.budget_unit import FLOPS
 from app.scaling.errors import ScalingError
 from app.scaling.families import flops_of
 from app.scaling.network import Architecture, Multipliers
@@ -180,8 +181,8 @@ def is_immediate(request: RecommendationRequest, predictor: ResolvedPredictor) -
 
 
 def _is_loose(request: RecommendationRequest) -> bool:
-    """Whether the budget is loose and the network has no limits."""
-    return request.budget.is_quickly_met and request.constraints.are_loose
+    """Whether the budget is a loose one in FLOPs, and the network has no limits."""
+    return request.unit == FLOPS and request.budget.is_quickly_met and request.constraints.are_loose
 
 
 def _is_near(request: RecommendationRequest, predictor: ResolvedPredictor) -> bool:

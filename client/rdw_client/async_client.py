@@ -172,6 +172,10 @@ class AsyncClient:
         *,
         flops: int | None = None,
         ratio: float | None = None,
+        params: int | None = None,
+        weights_bytes: int | None = None,
+        activation_bytes: int | None = None,
+        precision: str | None = None,
         rule: str | None = None,
         multipliers: JsonObject | None = None,
         constraints: JsonObject | None = None,
@@ -186,12 +190,22 @@ class AsyncClient:
     ) -> Recommendation:
         """Find the network for a budget: `flops`, or their `ratio` to the baseline's. With `train`, train it too.
 
+        Other budgets are `params`, and `weights_bytes` or peak `activation_bytes` on a device, in float32 or in int8
+        (`precision`).
         The newest predictor of `study` answers, or `predictor`; by default the active one of the architecture.
         It is counted for the classes of `dataset`, or for `num_classes` and `in_chans`.
         """
         body = {
             "architecture": architecture,
-            "target": target(flops, ratio) or None,
+            "target": target(
+                precision,
+                flops=flops,
+                ratio=ratio,
+                params=params,
+                weights_bytes=weights_bytes,
+                activation_bytes=activation_bytes,
+            )
+            or None,
             "rule": rule,
             "multipliers": multipliers,
             "constraints": constraints,
@@ -212,6 +226,10 @@ class AsyncClient:
         *,
         flops: Sequence[int] = (),
         ratios: Sequence[float] = (),
+        params: Sequence[int] = (),
+        weights_bytes: Sequence[int] = (),
+        activation_bytes: Sequence[int] = (),
+        precision: str | None = None,
         rule: str | None = None,
         constraints: JsonObject | None = None,
         budget: JsonObject | None = None,
@@ -225,7 +243,14 @@ class AsyncClient:
         """Find a network for each of several budgets."""
         body = {
             "architecture": architecture,
-            "targets": targets(flops, ratios),
+            "targets": targets(
+                precision,
+                flops=flops,
+                ratio=ratios,
+                params=params,
+                weights_bytes=weights_bytes,
+                activation_bytes=activation_bytes,
+            ),
             "rule": rule,
             "constraints": constraints,
             "budget": budget,
@@ -244,6 +269,10 @@ class AsyncClient:
         *,
         flops: int | None = None,
         ratio: float | None = None,
+        params: int | None = None,
+        weights_bytes: int | None = None,
+        activation_bytes: int | None = None,
+        precision: str | None = None,
         rules: Sequence[str] | None = None,
         multipliers: JsonObject | None = None,
         constraints: JsonObject | None = None,
@@ -258,7 +287,14 @@ class AsyncClient:
         """Find the network for one budget by each of several rules (default: all)."""
         body = {
             "architecture": architecture,
-            "target": target(flops, ratio),
+            "target": target(
+                precision,
+                flops=flops,
+                ratio=ratio,
+                params=params,
+                weights_bytes=weights_bytes,
+                activation_bytes=activation_bytes,
+            ),
             "rules": rules,
             "multipliers": multipliers,
             "constraints": constraints,
@@ -715,7 +751,7 @@ class AsyncClient:
     ) -> TrainedFamily:
         """Train each rule's network for each budget, with each recipe and seed."""
         body = {
-            "targets": targets(flops, ratios),
+            "targets": targets(flops=flops, ratio=ratios),
             "rules": rules,
             "recipes": recipes,
             "seeds": seeds,

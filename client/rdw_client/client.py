@@ -169,6 +169,10 @@ class Client:
         *,
         flops: int | None = None,
         ratio: float | None = None,
+        params: int | None = None,
+        weights_bytes: int | None = None,
+        activation_bytes: int | None = None,
+        precision: str | None = None,
         rule: str | None = None,
         multipliers: JsonObject | None = None,
         constraints: JsonObject | None = None,
@@ -183,12 +187,22 @@ class Client:
     ) -> Recommendation:
         """Find the network for a budget: `flops`, or their `ratio` to the baseline's. With `train`, train it too.
 
+        Other budgets are `params`, and `weights_bytes` or peak `activation_bytes` on a device, in float32 or in int8
+        (`precision`).
         The newest predictor of `study` answers, or `predictor`; by default the active one of the architecture.
         It is counted for the classes of `dataset`, or for `num_classes` and `in_chans`.
         """
         body = {
             "architecture": architecture,
-            "target": target(flops, ratio) or None,
+            "target": target(
+                precision,
+                flops=flops,
+                ratio=ratio,
+                params=params,
+                weights_bytes=weights_bytes,
+                activation_bytes=activation_bytes,
+            )
+            or None,
             "rule": rule,
             "multipliers": multipliers,
             "constraints": constraints,
@@ -209,6 +223,10 @@ class Client:
         *,
         flops: Sequence[int] = (),
         ratios: Sequence[float] = (),
+        params: Sequence[int] = (),
+        weights_bytes: Sequence[int] = (),
+        activation_bytes: Sequence[int] = (),
+        precision: str | None = None,
         rule: str | None = None,
         constraints: JsonObject | None = None,
         budget: JsonObject | None = None,
@@ -222,7 +240,14 @@ class Client:
         """Find a network for each of several budgets."""
         body = {
             "architecture": architecture,
-            "targets": targets(flops, ratios),
+            "targets": targets(
+                precision,
+                flops=flops,
+                ratio=ratios,
+                params=params,
+                weights_bytes=weights_bytes,
+                activation_bytes=activation_bytes,
+            ),
             "rule": rule,
             "constraints": constraints,
             "budget": budget,
@@ -241,6 +266,10 @@ class Client:
         *,
         flops: int | None = None,
         ratio: float | None = None,
+        params: int | None = None,
+        weights_bytes: int | None = None,
+        activation_bytes: int | None = None,
+        precision: str | None = None,
         rules: Sequence[str] | None = None,
         multipliers: JsonObject | None = None,
         constraints: JsonObject | None = None,
@@ -255,7 +284,14 @@ class Client:
         """Find the network for one budget by each of several rules (default: all)."""
         body = {
             "architecture": architecture,
-            "target": target(flops, ratio),
+            "target": target(
+                precision,
+                flops=flops,
+                ratio=ratio,
+                params=params,
+                weights_bytes=weights_bytes,
+                activation_bytes=activation_bytes,
+            ),
             "rules": rules,
             "multipliers": multipliers,
             "constraints": constraints,
@@ -712,7 +748,7 @@ class Client:
     ) -> TrainedFamily:
         """Train each rule's network for each budget, with each recipe and seed."""
         body = {
-            "targets": targets(flops, ratios),
+            "targets": targets(flops=flops, ratio=ratios),
             "rules": rules,
             "recipes": recipes,
             "seeds": seeds,

@@ -17,7 +17,7 @@ RdwError
       |-- RateLimited       429, after all retries
       |-- Unavailable       503: the database or broker is unavailable, or the service is busy
       `-- Invalid           400, 413, 415, 422, 431: the request is invalid; `errors` says where
-           `-- TargetOutOfRange    `min_flops`, `max_flops` and `nearest` say what is reachable
+           `-- TargetOutOfRange    `reachable` and `nearest` say what is reachable
 """
 
 from __future__ import annotations
@@ -105,13 +105,18 @@ class TargetOutOfRange(Invalid):
     """No network meets the target."""
 
     @property
+    def reachable(self) -> dict[str, Any] | None:
+        """The minimum and maximum reachable cost in the unit of the target: unit, precision, min, max."""
+        return self.raw.get("reachable")
+
+    @property
     def min_flops(self) -> int | None:
-        """The minimum reachable flops."""
+        """The minimum reachable flops, if the target is in flops."""
         return self.raw.get("min_flops")
 
     @property
     def max_flops(self) -> int | None:
-        """The maximum reachable flops."""
+        """The maximum reachable flops, if the target is in flops."""
         return self.raw.get("max_flops")
 
     @property

@@ -132,7 +132,10 @@ class Multipliers(Model):
 
 
 class Cost(Model):
-    """The cost of one image; `flops` are multiply-adds of convolutions and linear layers."""
+    """The cost of one image; `flops` are multiply-adds of convolutions and linear layers.
+
+    `weights_bytes` and `activation_bytes` are those on a device, by precision.
+    """
 
     summary_fields = ("flops", "params", "peak_activation_bytes")
 
@@ -141,6 +144,8 @@ class Cost(Model):
     params: int
     activations: int
     peak_activation_bytes: int
+    weights_bytes: Json = field(default_factory=dict)
+    activation_bytes: Json = field(default_factory=dict)
     by_operator: Json = field(default_factory=dict)
     stages: tuple[Json, ...] = ()
     counters: tuple[Json, ...] = ()
@@ -256,6 +261,7 @@ class Recommendation(Model):
     cost: Cost
     num_classes: int | None = None
     in_chans: int | None = None
+    target: Json | None = None
     target_flops: int | None = None
     budget_error: float | None = None
     moved: Json | None = None
@@ -296,8 +302,9 @@ class Compared(Model):
 class Comparison(Model):
     """One budget met by several rules."""
 
-    target_flops: int
     items: tuple[Compared, ...]
+    target: Json | None = None
+    target_flops: int | None = None
     num_classes: int | None = None
     in_chans: int | None = None
 

@@ -138,12 +138,18 @@ def with_etag(request: Request[Predictor]) -> Request[Predictor]:
     return replace(request, parse=parse)
 
 
-def target(flops: int | None, ratio: float | None) -> Json:
-    return _drop_none({"flops": flops, "ratio": ratio})
+def target(precision: str | None, **amounts: float | None) -> Json:
+    """Return the target of a unit; only bytes have a precision."""
+    return _drop_none({**amounts, "precision": precision if _in_bytes(amounts) else None})
 
 
-def targets(flops: Sequence[int], ratios: Sequence[float]) -> list[Json]:
-    return [*({"flops": n} for n in flops), *({"ratio": c} for c in ratios)]
+def targets(precision: str | None = None, **amounts: Sequence[float]) -> list[Json]:
+    """Return a target for each amount of each unit."""
+    return [target(precision, **{unit: amount}) for unit in amounts for amount in amounts[unit]]
+
+
+def _in_bytes(amounts: Mapping[str, float | None]) -> bool:
+    return amounts.get("weights_bytes") is not None or amounts.get("activation_bytes") is not None
 
 
 def resource_path(kind: Kind, ref: Ref, *more: str) -> str:

@@ -190,8 +190,8 @@ def test_request_id_is_returned_and_stored_with_trial(client: TestClient) -> Non
 def test_mistakes_are_described_in_plain_words(client: TestClient) -> None:
     answer = client.post("/v1/scale", json={"architecture": "efficientnet_b0"})
 
-    assert answer.json()["errors"] == [{"pointer": "", "message": "a target is required: flops or ratio"}]
-    assert answer.json()["detail"] == "the body: a target is required: flops or ratio"
+    assert answer.json()["errors"] == [{"pointer": "", "message": "a target is required, for example flops or ratio"}]
+    assert answer.json()["detail"] == "the body: a target is required, for example flops or ratio"
 
 
 def test_unreachable_target_names_request_field(client: TestClient) -> None:

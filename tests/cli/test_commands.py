@@ -75,6 +75,33 @@ def test_json_output_equals_the_api_response(rdw: Rdw, service: RunningService) 
     assert rdw.json("scale", "efficientnet_b0", *asked) == httpx.post(f"{service.url}/v1/scale", json=body).json()
 
 
+def test_precision_counts_target_and_limits_in_bytes(rdw: Rdw, service: RunningService) -> None:
+    body = {
+        "architecture": "mobilenetv2_100",
+        "target": {"weights_bytes": 1_800_000, "precision": "int8"},
+        "constraints": {"max_flops": 60_000_000, "max_activation_bytes": 320_000, "precision": "int8"},
+        "budget": {"mode": "at_most"},
+    }
+    asked = ("--weights-bytes", "1.8M", "--max-flops", "60M", "--max-activation-bytes", "320K", "--mode", "at_most")
+
+    answer = rdw.json("scale", "mobilenetv2_100", *asked, "--precision", "int8")
+    assert answer == httpx.post(f"{service.url}/v1/scale", json=body).json()
+
+
+def test_family_names_the_units_of_its_targets(rdw: Rdw) -> None:
+    budgets = ("--flops", "200M", "--params", "3M", "2M", "--activation-bytes", "500K", "--precision", "int8")
+    lines = rdw("family", "efficientnet_b0", *budgets).splitlines()
+
+    starts = ("200M ", "3M params ", "2M params ", "500K B activations ")
+    assert all(line.startswith(start) for line, start in zip(lines[1:], starts, strict=True))
+
+
+def test_two_targets_are_a_usage_error(rdw: Rdw) -> None:
+    _, err = rdw.both("scale", "efficientnet_b0", "--flops", "200M", "--params", "2M", code=2)
+
+    assert "--flops and --params cannot be combined" in err
+
+
 def test_piped_table_is_aligned_without_colour(rdw: Rdw) -> None:
     lines = rdw("family", "efficientnet_b0", "--ratio", ".52", ".258").splitlines()
 

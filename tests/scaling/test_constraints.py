@@ -135,10 +135,10 @@ def test_refusal_names_each_constraint_to_relax(
 
     assert set(refusal.constraints) == freeing or not freeing
     assert set(refusal.constraints) <= {NAMED.get(name, name) for name in without}
-    assert 0 <= refusal.min_flops <= refusal.max_flops
-    assert not refusal.min_flops <= target <= refusal.max_flops
-    assert refusal.nearest is not None or refusal.max_flops == 0
-    if refusal.nearest is not None and refusal.max_flops > 0:
+    assert 0 <= refusal.minimum <= refusal.maximum
+    assert not refusal.minimum <= target <= refusal.maximum
+    assert refusal.nearest is not None or refusal.maximum == 0
+    if refusal.nearest is not None and refusal.maximum > 0:
         assert keeps_to(constraints, refusal.nearest)
 
 
@@ -252,14 +252,14 @@ def test_refusal_names_the_bound_and_the_nearest_network() -> None:
     assert refusal.value.constraints == ["max_params"]
     assert refusal.value.nearest is not None
     assert refusal.value.nearest.cost.params <= 3_000_000
-    assert refusal.value.nearest.cost.flops == refusal.value.max_flops
+    assert refusal.value.nearest.cost.flops == refusal.value.maximum
 
 
 def test_unsatisfiable_bounds_leave_no_network() -> None:
     with pytest.raises(TargetOutOfRange, match="the constraints leave no network at all") as refusal:
         solve(B0, 1.0, 1.0, 200_000_000, constraints=Constraints(max_params=1000))
 
-    assert (refusal.value.min_flops, refusal.value.max_flops) == (0, 0)
+    assert (refusal.value.minimum, refusal.value.maximum) == (0, 0)
     assert refusal.value.constraints == ["max_params"]
     assert refusal.value.nearest is not None
     assert f"{refusal.value.nearest.cost.params:,} parameters" in str(refusal.value)

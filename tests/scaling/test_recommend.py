@@ -186,7 +186,7 @@ def test_refusal_names_constraints_that_are_in_the_way_together() -> None:
 
     assert {"max_params", "max_activation_bytes"} <= set(refusal.value.constraints)
     assert refusal.value.nearest is not None
-    assert refusal.value.nearest.cost.flops == refusal.value.max_flops
+    assert refusal.value.nearest.cost.flops == refusal.value.maximum
     assert refusal.value.nearest.cost.params <= 1_400_000
     assert refusal.value.nearest.cost.peak_activation_bytes <= 300_000
 
@@ -249,7 +249,7 @@ def test_uncertain_rule_moves_as_little_as_necessary() -> None:
 def test_unreachable_budget_is_refused() -> None:
     with pytest.raises(TargetOutOfRange) as refusal:
         tiny(1_000_000)
-    assert refusal.value.min_flops > 1_000_000
+    assert refusal.value.minimum > 1_000_000
 
 
 @pytest.mark.parametrize("target", [52_000_000, 202_000_000, 500_000_000])
@@ -354,10 +354,10 @@ def test_out_of_range_target_reports_reachable_flops(architecture: Architecture,
         recommended(architecture, c, budget=Budget(px=4, depth=0.05))
     error = refusal.value
 
-    assert 0 < error.min_flops < error.max_flops
-    assert not error.min_flops <= error.target <= error.max_flops
+    assert 0 < error.minimum < error.maximum
+    assert not error.minimum <= error.target <= error.maximum
     assert error.nearest is not None
-    assert error.nearest.cost.flops == (error.min_flops if c < 1 else error.max_flops)
+    assert error.nearest.cost.flops == (error.minimum if c < 1 else error.maximum)
 
 
 @EVERY_FAMILY
@@ -382,7 +382,7 @@ def test_unreachable_target_of_single_dimension_is_refused() -> None:
         recommend(B0, 100 * flops_of(B0), "width")
 
     assert refusal.value.nearest is not None
-    assert refusal.value.nearest.cost.flops == refusal.value.max_flops
+    assert refusal.value.nearest.cost.flops == refusal.value.maximum
 
 
 def test_given_multipliers_are_not_changed() -> None:

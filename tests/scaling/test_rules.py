@@ -217,7 +217,7 @@ def test_depth_alone_cannot_shrink_b0_further() -> None:
     with pytest.raises(TargetOutOfRange) as refused:
         recommend(B0, 100_000_000, "depth")
 
-    assert refused.value.min_flops / 1e6 == pytest.approx(173, abs=0.5)
+    assert refused.value.minimum / 1e6 == pytest.approx(173, abs=0.5)
 
 
 @pytest.mark.parametrize("rule", CURVES)

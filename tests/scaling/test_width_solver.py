@@ -347,7 +347,7 @@ def test_unreachable_target_reports_reachable_range(architecture: Architecture) 
     for target, nearest in ((round(0.9 * min(costs)), min(costs)), (round(1.1 * max(costs)), max(costs))):
         with pytest.raises(TargetOutOfRange) as refusal:
             solve(architecture, 1.0, 1.0, target)
-        assert (refusal.value.target, refusal.value.min_flops, refusal.value.max_flops) == (
+        assert (refusal.value.target, refusal.value.minimum, refusal.value.maximum) == (
             target,
             min(costs),
             max(costs),

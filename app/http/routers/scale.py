@@ -28,9 +28,10 @@ from app.http.schemas.scale import (
     ScaleResponse,
     TrainSpec,
 )
+from app.http.schemas.targets import target_json
 from app.http.schemas.trials import EstimateItem, TrialItem
 from app.http.solving import solve, until_disconnect
-from app.scaling.families import flops_of
+from app.scaling.cost.budget_unit import FLOPS
 from app.scaling.network import Architecture
 from app.scaling.rules.batch import RecommendationRequest, scale_network
 from app.services import recommendations
@@ -119,10 +120,16 @@ async def compare(body: CompareRequest, request: Request) -> CompareResponse:
     searches, predictor = await run_in_threadpool(_prepare, body, _catalog(request))
     outcomes = await until_disconnect(request, solve(request, searches, predictor))
     architecture = searches[0].architecture
-    target = body.target.in_flops(flops_of(architecture))
+    target, unit = body.target.resolve(architecture)
     base = architecture.baseline
     items = await run_in_threadpool(lambda: [ComparedRuleItem.of(outcome) for outcome in outcomes])
-    return CompareResponse(num_classes=base.num_classes, in_chans=base.in_chans, target_flops=target, items=items)
+    return CompareResponse(
+        num_classes=base.num_classes,
+        in_chans=base.in_chans,
+        target=target_json(target, unit),
+        target_flops=target if unit == FLOPS else None,
+        items=items,
+    )
 
 
 def _adapt(

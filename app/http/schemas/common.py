@@ -160,6 +160,15 @@ class QuotaItem(BaseModel):
     limit: int = Field(description="How much it may use.")
 
 
+class ReachableItem(BaseModel):
+    """What is reachable in the unit of the target."""
+
+    unit: str = Field(description="The unit: `flops`, `params`, `weights_bytes` or `activation_bytes`.")
+    precision: str | None = Field(description="Precision of bytes; null for other units.")
+    min: int = Field(description="Lowest reachable cost.")
+    max: int = Field(description="Highest reachable cost; 0 if the constraints allow no network.")
+
+
 class Problem(BaseModel):
     """An error as defined by RFC 9457."""
 
@@ -171,10 +180,13 @@ class Problem(BaseModel):
     errors: list[FieldError] | None = Field(None, description="Every invalid field (`validation`), at most 100.")
     min_flops: int | None = Field(
         None,
-        description="Lowest reachable FLOPs (`target-out-of-range`): within the constraints or, if none is in the way, "
-        "at the r and d for this target.",
+        description="Lowest reachable FLOPs (`target-out-of-range` for a target in FLOPs): within the constraints or, "
+        "if none is in the way, at the r and d for this target.",
     )
     max_flops: int | None = Field(None, description="Highest reachable FLOPs, likewise (`target-out-of-range`).")
+    reachable: ReachableItem | None = Field(
+        None, description="Lowest and highest reachable cost in the unit of the target (`target-out-of-range`)."
+    )
     constraints: list[str] | None = Field(
         None,
         description="Constraints in the way (`target-out-of-range`): the target is reachable without any one of them "
@@ -191,7 +203,7 @@ class Problem(BaseModel):
     nearest: dict[str, Any] | None = Field(
         None,
         description="Multipliers, config and cost of the nearest network (`target-out-of-range`). If the constraints "
-        "allow none (`max_flops` is 0), it is the smallest network, which violates them.",
+        "allow none (the highest reachable cost is 0), it is the smallest network, which violates them.",
     )
 
 

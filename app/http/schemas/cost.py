@@ -100,8 +100,18 @@ class CostRequest(NetworkRef, BaselineInputs):
         return self
 
 
+class BytesByPrecision(ResponseModel):
+    """Bytes on a device that computes in this precision."""
+
+    float32: int = Field(description="In float32.")
+    int8: int = Field(description="In int8, with int32 biases and a float32 scale per output channel.")
+
+
+BytesJson = Annotated[dict[str, int], DescribedBy(BytesByPrecision)]
+
+
 class CostSummary(ResponseModel):
-    """The cost of one image. Budgets refer to `flops`; `fvcore_total` also counts batch norm and pooling."""
+    """The cost of one image. Budgets refer to `flops` by default; `fvcore_total` also counts batch norm and pooling."""
 
     flops: int = Field(description="Multiply-adds of convolutions and linear layers.")
     fvcore_total: int = Field(description="The FLOPs that fvcore counts.")
@@ -109,6 +119,8 @@ class CostSummary(ResponseModel):
     params: int = Field(description="Number of parameters.")
     activations: int = Field(description="Number of output elements of convolutions and linear layers.")
     peak_activation_bytes: int = Field(description="Peak memory of live tensors in bytes, in float32.")
+    weights_bytes: BytesJson = Field(description="Bytes of the weights, with batch norm folded into convolutions.")
+    activation_bytes: BytesJson = Field(description="Peak memory of live tensors in bytes.")
 
     @classmethod
     def of(cls, cost: Cost) -> CostSummary:

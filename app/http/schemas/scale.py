@@ -13,7 +13,6 @@ from app.http.schemas.common import (
     Multiplier,
     Name,
     Priority,
-    Ratio,
     RecipeOrPreset,
     RequestModel,
     ResolutionSpec,
@@ -22,8 +21,10 @@ from app.http.schemas.common import (
     Seed,
 )
 from app.http.schemas.cost import AnsweredMultipliers, CostSummary, StageCost
+from app.http.schemas.targets import ActivationBytes, Params, Target, TargetJson, WeightsBytes, target_json
 from app.http.schemas.trials import EstimateItem, TrialJson
-from app.scaling.families import flops_of
+from app.scaling.cost.budget_unit import FLOPS
+from app.scaling.cost.memory import BYTES_PER_ELEMENT, Precision
 from app.scaling.network import Architecture, Multipliers
 from app.scaling.resolution import Resolution, mean_px, sides_of, to_resolution
 from app.scaling.rules.batch import RecommendationRequest
@@ -40,22 +41,6 @@ PredictorId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.\-]{0
 
 
 _BUDGET = Budget()
-
-
-class Target(RequestModel):
-    """The target of scaling: exactly one of `flops` and `ratio`."""
-
-    flops: Flops | None = Field(None, description="Multiply-adds of convolutions and linear layers for one image.")
-    ratio: Ratio | None = Field(None, description="FLOPs divided by those of the baseline.")
-
-    @model_validator(mode="after")
-    def _check_one_of(self) -> Target:
-        if (self.flops is None) == (self.ratio is None):
-            raise ValueError("specify either flops or ratio")
-        return self
-
-    def in_flops(self, baseline: int) -> int:
-        return self.flops if self.flops is not None else max(1, round((self.ratio or 0) * baseline))
 
 
 class ManualMultipliers(AnsweredMultipliers):
@@ -88,20 +73,25 @@ class ResolutionConstraint(RequestModel, frozen=True):
 
 
 class ConstraintsSpec(RequestModel, frozen=True):
-    """Constraints on the network besides its FLOPs."""
+    """Constraints on the network besides its target."""
 
     resolution: ResolutionConstraint = Field(
         ResolutionConstraint(), description="Constraints on the sides of the input."
     )
-    max_params: int | None = Field(None, ge=1, le=10**12, description="Largest number of parameters.")
-    max_activation_bytes: int | None = Field(
-        None,
-        ge=1,
-        le=10**13,
-        description="Largest peak memory of activations for one image, counted with `activation_bytes_per_element`.",
+    max_flops: Flops | None = Field(None, description="Largest number of multiply-adds.")
+    max_params: Params | None = Field(None, description="Largest number of parameters.")
+    max_weights_bytes: WeightsBytes | None = Field(None, description="Most bytes of weights, by `precision`.")
+    max_activation_bytes: ActivationBytes | None = Field(
+        None, description="Largest peak memory of activations for one image, by `precision`."
     )
-    activation_bytes_per_element: Literal[1, 2, 4] = Field(
-        4, description="Size of an element for `max_activation_bytes`: 1 for int8, 2 for float16, 4 for float32."
+    precision: Precision | None = Field(
+        None,
+        description="Precision of `max_weights_bytes` and `max_activation_bytes`; null: that of the target, else "
+        "float32.",
+    )
+    activation_bytes_per_element: Literal[1, 2, 4] | None = Field(
+        None,
+        description="Bytes of an element for `max_activation_bytes`, if not those of the precision: 2 for float16.",
     )
     channel_divisor: int | None = Field(
         None,
@@ -110,9 +100,10 @@ class ConstraintsSpec(RequestModel, frozen=True):
         description="Output channels of stem, stages and head are multiples of this number.",
     )
 
-    def to_constraints(self, baseline: Resolution) -> Constraints:
-        """Convert; the default minimum is lower for small baselines."""
+    def to_constraints(self, baseline: Resolution, precision: Precision = "float32") -> Constraints:
+        """Convert; the default minimum is lower for small baselines. The `precision` given is the default."""
         px = self.resolution
+        precision = self.precision or precision
         return Constraints(
             multiple_of=px.multiple_of,
             min_resolution=px.min
@@ -120,9 +111,12 @@ class ConstraintsSpec(RequestModel, frozen=True):
             else min(px.min, max(8, min(sides_of(baseline)) // 4)),
             max_resolution=px.max,
             fixed_resolution=None if px.fixed is None else to_resolution(px.fixed),
+            max_flops=self.max_flops,
             max_params=self.max_params,
+            max_weights_bytes=self.max_weights_bytes,
+            weights_precision=precision,
             max_activation_bytes=self.max_activation_bytes,
-            activation_bytes_per_element=self.activation_bytes_per_element,
+            activation_bytes_per_element=self.activation_bytes_per_element or BYTES_PER_ELEMENT[precision],
             channel_divisor=self.channel_divisor,
         )
 
@@ -230,13 +224,15 @@ class ScaleOptions(BaselineInputs):
         target: Target | None,
         manual: ManualMultipliers | None = None,
     ) -> RecommendationRequest:
+        amount, unit = (None, FLOPS) if target is None else target.resolve(architecture)
         return RecommendationRequest(
             architecture,
             rule,
-            None if target is None else target.in_flops(flops_of(architecture)),
+            amount,
             None if manual is None else manual.to_manual(),
-            self.constraints.to_constraints(architecture.baseline.resolution),
+            self.constraints.to_constraints(architecture.baseline.resolution, unit.precision),
             self.budget.to_budget(),
+            unit,
         )
 
 
@@ -265,7 +261,7 @@ class ScaleRequest(ScaleOptions):
             raise ValueError("multipliers are required by the rule manual and not allowed with other rules")
         whole = self.multipliers is not None and self.multipliers.w is not None
         if self.target is None and not whole:
-            raise ValueError("a target is required: flops or ratio")
+            raise ValueError("a target is required, for example flops or ratio")
         if "comparison" in self.include and self.target is None:
             raise ValueError("a comparison requires a target")
         if self.include and self.train is not None:
@@ -297,6 +293,13 @@ class ScaleRequest(ScaleOptions):
                     "rule": "manual",
                     "multipliers": {"r": 0.84, "d": 1.1},
                     "budget": {"tolerance": None},
+                },
+                {
+                    "architecture": "mobilenetv2_100",
+                    "num_classes": 2,
+                    "target": {"weights_bytes": 900_000, "precision": "int8"},
+                    "constraints": {"max_activation_bytes": 320_000},
+                    "budget": {"mode": "at_most"},
                 },
             ]
         }
@@ -412,12 +415,13 @@ class ScaleResponse(ResponseModel):
     in_chans: int = Field(description="Number of channels of the input that was counted.")
     rule: str = Field(description="The rule that was applied; with `auto`, the rule that it took.")
     rule_reason: str | None = Field(description="Why `auto` took this rule; null if the request named it.")
-    target_flops: int | None = Field(description="The target in FLOPs; null without a target.")
+    target: TargetJson | None = Field(description="The target in its unit; null without a target.")
+    target_flops: int | None = Field(description="The target in FLOPs; null for a target in another unit.")
     multipliers: SolvedMultipliers = Field(description="The multipliers of the network.")
     moved: Displacement | None = Field(description="Null if the multipliers were given in the request.")
     config: ConfigJson = Field(description="The network; sufficient to build it.")
     cost: CostSummary = Field(description="The cost of one image.")
-    budget_error: float | None = Field(description="Relative error (flops - target) / target; null without a target.")
+    budget_error: float | None = Field(description="Relative error (cost - target) / target; null without a target.")
     predicted_accuracy: PredictedAccuracy | None = Field(description="Null without an accuracy model.")
     predictor: PredictorRef | None = Field(description="The predictor that was used; null if the rule needs none.")
     warnings: list[WarningItem] = Field(description="Reasons for caution.")
@@ -453,6 +457,7 @@ class ScaleResponse(ResponseModel):
         recommendation, predictor = result.recommendation, result.predictor
         m, rule_target, moved = recommendation.multipliers, recommendation.rule_target, recommendation.displacement
         config, accuracy = recommendation.config, recommendation.accuracy
+        target, unit = recommendation.target, recommendation.unit
         return cls.model_validate(
             {
                 "architecture": recommendation.architecture.name,
@@ -460,7 +465,8 @@ class ScaleResponse(ResponseModel):
                 "in_chans": config.in_chans,
                 "rule": recommendation.rule,
                 "rule_reason": result.rule_reason,
-                "target_flops": recommendation.target,
+                "target": None if target is None else target_json(target, unit),
+                "target_flops": target if unit == FLOPS else None,
                 "multipliers": {
                     "r": m.r,
                     "d": m.d,
@@ -532,5 +538,6 @@ class CompareResponse(ResponseModel):
 
     num_classes: int = Field(description="Number of classes that was counted.")
     in_chans: int = Field(description="Number of channels of the input that was counted.")
-    target_flops: int = Field(description="The target in FLOPs.")
+    target: TargetJson = Field(description="The target in its unit.")
+    target_flops: int | None = Field(description="The target in FLOPs; null for a target in another unit.")
     items: list[ComparedRuleItem] = Field(description="The networks, by rule.")

@@ -23,7 +23,7 @@ from app.http.schemas.common import (
     Title,
 )
 from app.http.schemas.cost import MultipliersJson
-from app.http.schemas.scale import Target
+from app.http.schemas.targets import FlopsTarget
 from app.http.schemas.trials import PredictionJson, RecipeJson, State
 from app.scaling.predictors.promotion_gate import Gate
 from app.scaling.resolution import Resolution
@@ -286,7 +286,7 @@ class RefitRequest(RequestModel):
 class NewFamily(RequestModel):
     """A family to train: the networks of each rule for each target, by each recipe, with each seed."""
 
-    targets: list[Target] = Field(min_length=1, max_length=20, description="Targets of the networks.")
+    targets: list[FlopsTarget] = Field(min_length=1, max_length=20, description="Targets of the networks.")
     rules: list[SolvedRule] = Field(
         ["tiny_formula", "surrogate", "compound"],
         min_length=1,

@@ -15,6 +15,8 @@ Conventions, all for one image:
 - `peak_activation_bytes`: the maximum memory of live float32 tensors: the input and the output of a convolution, linear
   layer, pooling or concatenation, and the tensors kept alive for later. Norms, activations, gates and additions work in
   place. Weights are not counted.
+- `kernel_weights`, `layer_channels`, `norm_channels`: elements of the kernels of convolutions and linear layers, their
+  output channels, and those of them with batch norm. The bytes of weights follow from these (`cost.memory`).
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from app.scaling.cost import memory
+from app.scaling.cost.memory import PRECISIONS, Precision
 from app.scaling.resolution import Resolution
 from app.scaling.rounding import Channels
 
@@ -300,6 +304,9 @@ class Cost:
     activations: int
     peak_activation_bytes: int
     bias_adds: int
+    kernel_weights: int
+    layer_channels: int
+    norm_channels: int
 
     @property
     def flops(self) -> int:
@@ -310,6 +317,15 @@ class Cost:
     def fvcore_total(self) -> int:
         return sum(self.by_operator.values())
 
+    def weights_bytes(self, precision: Precision) -> int:
+        """Return what the weights occupy on a device."""
+        others = self.params - self.kernel_weights - self.layer_channels - self.norm_channels
+        return memory.weights_bytes(self.kernel_weights, self.layer_channels, others, precision)
+
+    def activation_bytes(self, precision: Precision) -> int:
+        """Return the peak memory of live tensors on a device."""
+        return self.peak_activation_bytes // BYTES_PER_ELEMENT * memory.BYTES_PER_ELEMENT[precision]
+
     def to_json(self) -> dict[str, Any]:
         return {
             "flops": self.flops,
@@ -318,6 +334,8 @@ class Cost:
             "params": self.params,
             "activations": self.activations,
             "peak_activation_bytes": self.peak_activation_bytes,
+            "weights_bytes": {precision: self.weights_bytes(precision) for precision in PRECISIONS},
+            "activation_bytes": {precision: self.activation_bytes(precision) for precision in PRECISIONS},
         }
 
 
@@ -339,6 +357,7 @@ def _sum_parts(parts: list[Part], pixels: list[int]) -> Cost:
     This is `Part.summarize` for a single network, optimized for requests that concern one network at a time.
     """
     conv = linear = batch_norm = layer_norm = pool = bias = params = activations = peak = 0
+    kernel_weights = layer_channels = norm_channels = 0
     for part in parts:
         repeats = part.repeats
         if repeats == 0:
@@ -349,8 +368,11 @@ def _sum_parts(parts: list[Part], pixels: list[int]) -> Cost:
             if kind <= _LINEAR:
                 multiply_adds = repeats * weights * pixels[level]
                 params += repeats * weights
+                kernel_weights += repeats * weights
+                layer_channels += repeats * out
                 activations += repeats * elements
                 if kind == _CONV_NORM:
+                    norm_channels += repeats * out
                     conv += multiply_adds
                     batch_norm += repeats * 2 * elements
                     params += repeats * 2 * out
@@ -368,6 +390,8 @@ def _sum_parts(parts: list[Part], pixels: list[int]) -> Cost:
                 bias += repeats * (out + channels)
                 activations += repeats * (out + channels)
                 params += repeats * (weights + out + channels)
+                kernel_weights += repeats * weights
+                layer_channels += repeats * (out + channels)
                 elements += channels
             elif kind == _LAYER_NORM:
                 layer_norm += repeats * 5 * elements
@@ -385,4 +409,7 @@ def _sum_parts(parts: list[Part], pixels: list[int]) -> Cost:
             if elements > peak:
                 peak = elements
     by_operator = dict(zip(OPERATORS, map(int, (conv, linear, batch_norm, layer_norm, pool)), strict=True))
-    return Cost(by_operator, int(params), int(activations), BYTES_PER_ELEMENT * int(peak), int(bias))
+    counts = map(
+        int, (params, activations, BYTES_PER_ELEMENT * peak, bias, kernel_weights, layer_channels, norm_channels)
+    )
+    return Cost(by_operator, *counts)

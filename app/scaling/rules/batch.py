@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.scaling import families
+from app.scaling.cost.budget_unit import FLOPS, BudgetUnit
 from app.scaling.errors import ScalingError, prefix_pointer
 from app.scaling.network import Architecture, Config, Multipliers
 from app.scaling.predictors.predictor import Predictor
@@ -19,7 +20,7 @@ from app.scaling.solver.width_grid import grid_work
 
 @dataclass(frozen=True)
 class RecommendationRequest:
-    """A baseline, a rule, and the target in multiply-adds.
+    """A baseline, a rule, and the target in a unit.
 
     For the rule `manual`, `manual` has r and d, with the width to be solved, or all multipliers: then no target is
     needed, and neither constraints nor budget apply.
@@ -31,6 +32,7 @@ class RecommendationRequest:
     manual: RuleTarget | Multipliers | None = None
     constraints: Constraints = Constraints()
     budget: Budget = Budget()
+    unit: BudgetUnit = FLOPS
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def recommend_for(
             request.architecture,
             request.manual,
             request.target,
+            unit=request.unit,
             predictor=predictor,
             transferred_from=transferred_from,
         )
@@ -87,6 +90,7 @@ def recommend_for(
         request.architecture,
         request.target,
         request.rule,
+        unit=request.unit,
         predictor=predictor,
         manual=request.manual,
         constraints=request.constraints,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import ceil, log
 from typing import Literal
 
+from app.scaling.cost.budget_unit import FLOPS, BudgetUnit
 from app.scaling.cost.ledger import Cost
 from app.scaling.errors import NotEnoughObservations
 from app.scaling.families import flops_of, network_cost
@@ -15,6 +16,7 @@ from app.scaling.predictors.point import Point
 from app.scaling.predictors.predictor import Predictor
 from app.scaling.predictors.surrogate import MIN_NETWORKS
 from app.scaling.resolution import describe_resolution, mean_px
+from app.scaling.rules.equivalent_flops import solve_unit
 from app.scaling.rules.names import PREDICTOR_RULES, Rule
 from app.scaling.rules.scaling_curves import CURVES, RuleTarget, solve_curve, tiny_formula
 from app.scaling.rules.surrogate_rule import maximize_expected_accuracy
@@ -92,11 +94,12 @@ class Recommendation:
     accuracy: tuple[float, float] | None = None
     warnings: list[RecommendationWarning] = field(default_factory=list)
     is_truncated: bool = False
+    unit: BudgetUnit = FLOPS
 
     @property
     def budget_error(self) -> float | None:
-        """The signed error: (flops - target) / target."""
-        return None if self.target is None else (self.cost.flops - self.target) / self.target
+        """The signed error in the target's unit: (cost - target) / target."""
+        return None if self.target is None else (self.unit.measure(self.cost) - self.target) / self.target
 
 
 def recommend(
@@ -104,6 +107,7 @@ def recommend(
     target: int,
     rule: Rule,
     *,
+    unit: BudgetUnit = FLOPS,
     predictor: Predictor | None = None,
     manual: RuleTarget | None = None,
     constraints: Constraints = Constraints(),
@@ -111,30 +115,34 @@ def recommend(
     transferred_from: str | None = None,
     work: SearchWork | None = None,
 ) -> Recommendation:
-    """Return the rule's network for `target` multiply-adds, with its width solved.
+    """Return the rule's network for the target, with its width solved.
 
+    The target is in multiply-adds, or in another unit: the rule's r and d are then those for the multiply-adds at which
+    its network meets the target (`equivalent_flops`).
     The rules `tiny_formula` and `surrogate` use the predictor. Its surrogate predicts the accuracy for all rules. At
     the baseline's own cost every rule returns the baseline.
     `work` bounds the search (`search_work`).
 
     Raises: TargetOutOfRange; NotEnoughObservations for the rule `surrogate` if the predictor has no surrogate.
     """
-    c = target / flops_of(architecture)
-    rule_target = _rule_target(architecture, target, rule, predictor, manual, constraints)
+    work = work or SearchWork()
+    asked = _ask_rule(architecture, target, unit, rule, predictor, manual, constraints, work)
+    rule_target = asked.rule_target
+    c = asked.flops / flops_of(architecture)
     is_predicted = rule in PREDICTOR_RULES and rule_target is not _BASELINE
-    target_flops = target if rule_target.flops is None else rule_target.flops
     radius = _search_radius(architecture, rule_target, rule, budget)
     solution = solve(
         architecture,
         rule_target.r,
         rule_target.d,
-        target_flops,
+        asked.spent,
+        unit=unit,
         width=rule_target.w,
-        curve_width=rule_target.curve_w,
+        curve_width=asked.curve_w,
         radius=radius,
         constraints=constraints,
         mode=budget.mode,
-        tolerance=0.0 if budget.tolerance is None else min(BUDGET_TOLERANCE, budget.tolerance),
+        tolerance=_search_tolerance(unit, budget),
         work=work,
     )
     warnings = []
@@ -147,20 +155,59 @@ def recommend(
             accuracy = predictor.accuracy.predict_one(log(c))
     recommendation = Recommendation(
         architecture, rule, target, solution.multipliers, rule_target, solution.w_interval, solution.displacement,
-        solution.config, solution.cost, accuracy, warnings, solution.is_truncated,
+        solution.config, solution.cost, accuracy, warnings, solution.is_truncated, unit,
     )  # fmt: skip
-    warnings += _movement_warnings(solution, radius, constraints)
-    flops = recommendation.cost.flops
-    if rule_target.flops is not None and flops < target:
-        detail = f"More accuracy is expected of {flops:,} multiply-adds than of {target:,}, beyond the noise."
+    warnings += _movement_warnings(solution, unit, radius, constraints)
+    cost = unit.measure(solution.cost)
+    if rule_target.flops is not None and cost < target:
+        detail = f"More accuracy is expected of {cost:,} {unit.label} than of {target:,}, beyond the noise."
         warnings.append(RecommendationWarning("below_budget", detail))
     if predictor is not None and accuracy is not None and constraints == Constraints():
         warnings.extend(_better_observed(architecture, predictor, recommendation.cost, accuracy))
-    error = abs(flops - target_flops) / target_flops
+    error = abs(cost - asked.spent) / asked.spent
     if budget.tolerance is not None and error > budget.tolerance:
         detail = f"The nearest network within reach misses the target by {error:.2%}."
         warnings.append(RecommendationWarning("budget_missed", detail))
     return recommendation
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a rule asks for: at which multiply-adds, what is to be spent in the target's unit, and the curve's width."""
+
+    rule_target: RuleTarget
+    flops: int
+    spent: int
+    curve_w: float | None
+
+
+def _ask_rule(
+    architecture: Architecture,
+    target: int,
+    unit: BudgetUnit,
+    rule: Rule,
+    predictor: Predictor | None,
+    manual: RuleTarget | None,
+    constraints: Constraints,
+    work: SearchWork,
+) -> _Asked:
+    if unit == FLOPS:
+        asked = _rule_target(architecture, target, rule, predictor, manual, constraints)
+        return _Asked(asked, target, target if asked.flops is None else asked.flops, asked.curve_w)
+    if manual is not None:
+        return _Asked(manual, flops_of(architecture), target, None)
+
+    def rule_at(flops: int) -> RuleTarget:
+        if rule == "surrogate" and predictor is not None and predictor.surrogate is not None:
+            work.count_maximization(len(predictor.surrogate.points))
+        return _rule_target(architecture, flops, rule, predictor, manual, constraints)
+
+    found = solve_unit(architecture, target, unit, rule_at, work)
+    asked = found.rule_target
+    spent = target if asked.flops is None else min(target, found.cost)
+    # Memory hardly depends on the width, which is therefore kept near that of the rule's network.
+    keeps_width = unit.name == "activation_bytes" and asked.w is None
+    return _Asked(asked, found.flops, spent, found.width if keeps_width else asked.curve_w)
 
 
 def evaluate_multipliers(
@@ -168,6 +215,7 @@ def evaluate_multipliers(
     multipliers: Multipliers,
     target: int | None = None,
     *,
+    unit: BudgetUnit = FLOPS,
     predictor: Predictor | None = None,
     transferred_from: str | None = None,
 ) -> Recommendation:
@@ -178,7 +226,9 @@ def evaluate_multipliers(
     accuracy = None
     if predictor is not None and transferred_from is None:
         accuracy = _surrogate_accuracy(architecture, predictor, config, cost)
-    return Recommendation(architecture, "manual", target, multipliers, rule_target, None, None, config, cost, accuracy)
+    return Recommendation(
+        architecture, "manual", target, multipliers, rule_target, None, None, config, cost, accuracy, unit=unit
+    )
 
 
 def _rule_target(
@@ -248,8 +298,15 @@ def _search_radius(architecture: Architecture, rule_target: RuleTarget, rule: Ru
     return SearchRadius(px, depth, budget.stages, extends, blocks)
 
 
+def _search_tolerance(unit: BudgetUnit, budget: Budget) -> float:
+    """Return how near to the target the least moved network is taken; peak memory has no finer steps than a percent."""
+    if budget.tolerance is None:
+        return 0.0
+    return budget.tolerance if unit.name == "activation_bytes" else min(BUDGET_TOLERANCE, budget.tolerance)
+
+
 def _movement_warnings(
-    solution: Solution, radius: SearchRadius, constraints: Constraints
+    solution: Solution, unit: BudgetUnit, radius: SearchRadius, constraints: Constraints
 ) -> list[RecommendationWarning]:
     warnings = []
     moved, d = solution.displacement, solution.multipliers.d
@@ -265,8 +322,9 @@ def _movement_warnings(
         names = ", ".join(constraints.names_of_binding(moved.origin))
         origin, resolution = map(describe_resolution, (moved.origin, solution.config.resolution))
         moves = [f"{origin} px to {resolution} px"] if moved.px else []
-        moves += [f"d {d - moved.depth:.3f} to d {d:.3f}"] if moved.depth else []
-        detail = f"The constraints ({names}) moved the network from the rule's {' and from '.join(moves)}."
+        moves += [f"d {d - moved.depth:.3f} to d {d:.3f}"] if abs(moved.depth) > _DEPTH_ROUNDING else []
+        cause = "steps of memory and the " if unit.name == "activation_bytes" else ""
+        detail = f"The {cause}constraints ({names}) moved the network from the rule's {' and from '.join(moves)}."
         warnings.append(RecommendationWarning("moved_for_constraint", detail))
     if solution.is_truncated:
         detail = "The search was cut at its limit of work: this is the nearest network so far."

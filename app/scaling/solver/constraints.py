@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from app.scaling import families
 from app.scaling.cost.ledger import BYTES_PER_ELEMENT
+from app.scaling.cost.memory import Precision
 from app.scaling.errors import InvalidNetwork
 from app.scaling.input_sizes import MAX_RESOLUTION, Indices, InputSizes
 from app.scaling.network import Architecture
@@ -28,23 +29,27 @@ _REQUEST_NAMES = {
     "fixed_resolution": "resolution.fixed",
 }
 
+_CONVENTIONS = ("weights_precision", "activation_bytes_per_element")  # no bounds, but how bounds are counted
 _WIDE_PX = (32, 1024)
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """These are bounds on the input's sides in px, the parameters and the peak memory, and a channel divisor.
+    """These are bounds on the input's sides in px and on the network's costs, and a channel divisor.
 
     Both sides of an input are within the bounds and multiples of `multiple_of`.
-    Memory is counted at `activation_bytes_per_element`: 4 for float32, 1 for int8. The divisor applies to the outputs
-    of stages, stem and head. A block's inner channels follow from those.
+    Weights are counted at `weights_precision`, peak memory at `activation_bytes_per_element`: 4 for float32, 1 for
+    int8. The divisor applies to the outputs of stages, stem and head. A block's inner channels follow from those.
     """
 
     multiple_of: int = 1
     min_resolution: int = 8
     max_resolution: int = 1024
     fixed_resolution: Resolution | None = None
+    max_flops: int | None = None
     max_params: int | None = None
+    max_weights_bytes: int | None = None
+    weights_precision: Precision = "float32"
     max_activation_bytes: int | None = None
     activation_bytes_per_element: int = BYTES_PER_ELEMENT
     channel_divisor: int | None = None
@@ -111,21 +116,30 @@ class Constraints:
 
     def allowed_networks(self, batch: BatchCost, repeats: Repeats, size: int) -> NDArray[np.bool_]:
         """Return which of a batch's networks satisfy the bounds on cost, [network]."""
-        allowed = np.ones(batch.n, bool)
-        if self.max_params is not None:
-            allowed &= batch.params(repeats) <= self.max_params
+        allowed = self._allowed_weights(batch, repeats)
+        if self.max_flops is not None:
+            allowed &= batch.flops(repeats, size) <= self.max_flops
         if self.max_live_elements is not None:
             allowed &= batch.peaks(repeats, size) <= BYTES_PER_ELEMENT * self.max_live_elements
         return allowed
 
     def largest_sizes(self, batch: BatchCost, repeats: Repeats) -> Indices:
         """Return the largest input size at which a batch's networks satisfy the bounds on cost, [network]; 0: none."""
-        sizes = np.full(batch.n, batch.last_size)
+        sizes = np.where(self._allowed_weights(batch, repeats), batch.last_size, 0)
         if self.max_live_elements is not None:
-            sizes = batch.largest_sizes(repeats, self.max_live_elements)
-        if self.max_params is not None:
-            sizes = np.where(batch.params(repeats) <= self.max_params, sizes, 0)
+            sizes = np.minimum(sizes, batch.largest_sizes(repeats, self.max_live_elements))
+        if self.max_flops is not None:
+            sizes = np.minimum(sizes, batch.largest_sizes_by_flops(repeats, self.max_flops))
         return sizes
+
+    def _allowed_weights(self, batch: BatchCost, repeats: Repeats) -> NDArray[np.bool_]:
+        """Return which of a batch's networks satisfy the bounds that are the same at every input size, [network]."""
+        allowed = np.ones(batch.n, bool)
+        if self.max_params is not None:
+            allowed &= batch.params(repeats) <= self.max_params
+        if self.max_weights_bytes is not None:
+            allowed &= batch.weights_bytes(repeats, self.weights_precision) <= self.max_weights_bytes
+        return allowed
 
     @property
     def max_live_elements(self) -> int | None:
@@ -136,12 +150,17 @@ class Constraints:
     @property
     def limits_cost(self) -> bool:
         """Whether a network's cost has bounds besides its budget."""
-        return self.max_params is not None or self.max_activation_bytes is not None
+        return self.limits_size or self.max_params is not None or self.max_weights_bytes is not None
+
+    @property
+    def limits_size(self) -> bool:
+        """Whether the bounds on cost depend on the input's size."""
+        return self.max_flops is not None or self.max_activation_bytes is not None
 
     @property
     def limits_on_networks(self) -> tuple[int | None, ...]:
         """The bounds that concern more than the input's sides."""
-        return self.max_params, self.max_live_elements, self.channel_divisor
+        return self.max_flops, self.max_params, self.max_weights_bytes, self.max_live_elements, self.channel_divisor
 
     @property
     def are_loose(self) -> bool:
@@ -193,6 +212,6 @@ def _allowed_sizes(sizes: InputSizes, multiple_of: int, min_px: int, max_px: int
 
 
 _UNSET = {
-    **{f.name: f.default for f in fields(Constraints) if f.name != "activation_bytes_per_element"},
+    **{f.name: f.default for f in fields(Constraints) if f.name not in _CONVENTIONS},
     "max_resolution": MAX_RESOLUTION,
 }

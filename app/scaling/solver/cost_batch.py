@@ -6,13 +6,17 @@ the part and the pixels of the level, they sum to the cost of each network at an
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.scaling import families
+from app.scaling.cost import memory
+from app.scaling.cost.budget_unit import BudgetUnit
 from app.scaling.cost.ledger import BIAS, BYTES_PER_ELEMENT, OPERATORS, POINT, Cost, Ledger
+from app.scaling.cost.memory import Precision
 from app.scaling.input_sizes import MAX_RESOLUTION, Indices, InputSizes, input_sizes
 from app.scaling.network import Config
 from app.scaling.rounding import Channels, Floats
@@ -21,12 +25,19 @@ Repeats = tuple[int, ...]
 
 _MAX_CACHED_DEPTHS = 64  # per batch
 _MAX_CACHED_LIMITS = 4  # of memory, per batch
+_MAX_CACHED_PEAKS = 32  # of an input size, per batch
 _MAX_CACHED_BYTES = 16 * 2**20  # per batch and kind of entry
 _BLOCK = 64  # networks computed with at once, so that their arrays fit the processor's cache
 
 _KINDS = (*OPERATORS, BIAS, "activations", "params")
 _FLOPS = (OPERATORS.index("conv"), OPERATORS.index("linear"))
 _PARAMS = _KINDS.index("params")
+_ACTIVATIONS = _KINDS.index("activations")  # per pixel, these are the output channels of layers
+_BATCH_NORM = OPERATORS.index("batch_norm")  # per pixel, 2 a channel
+_WEIGHT_COUNTS = np.zeros((3, len(_KINDS)))  # kernel weights, layer channels and norm channels, by kind of term
+_WEIGHT_COUNTS[0, _FLOPS] = 1
+_WEIGHT_COUNTS[1, _ACTIVATIONS] = 1
+_WEIGHT_COUNTS[2, _BATCH_NORM] = 1 / 2
 
 
 class BatchCost:
@@ -56,6 +67,7 @@ class BatchCost:
                 operator += 1
         self._kind, self._part, self._level = np.array([term[:3] for term in terms]).T
         self._terms = self._stack([term[3] for term in terms])  # [network, term]
+        self._weight_counts = _WEIGHT_COUNTS[:, self._kind]
         self._operator, self._live_levels = np.array([maps[:2] for maps in live_tensors]).T
         distinct = {id(channels): channels for *_, channels in live_tensors}  # most maps are listed several times
         position = {key: column for column, key in enumerate(distinct)}
@@ -64,6 +76,7 @@ class BatchCost:
         self._operator_starts = np.flatnonzero(np.diff(self._operator, prepend=-1))
         self._live_parts = np.unique(self._part_of_operator)
         self._flops_cache: dict[Repeats, Floats] = {}
+        self._peaks_cache: dict[tuple[int, bytes], Floats] = {}
         self._largest_sizes_cache: dict[int, Indices] = {}
         self._runs_cache: dict[Repeats, tuple[Floats, NDArray[np.bool_]]] = {}
         self._flops = self._select_terms(np.isin(self._kind, _FLOPS))
@@ -104,13 +117,71 @@ class BatchCost:
         params: Floats = terms @ self._runs_by_part(repeats)[part]
         return params
 
+    def weights_bytes(self, repeats: Repeats, precision: Precision) -> Floats:
+        """Return what the weights occupy on a device, [network]."""
+        runs = self._runs_by_part(repeats)[self._part]
+        weights: Floats = self._terms @ (_bytes_by_kind(precision)[self._kind] * runs)
+        return weights
+
     def peaks(self, repeats: Repeats, size: int) -> Floats:
-        """Return the peak activation bytes, [network]."""
-        elements = self._live_elements(slice(None)) * self.pixels[size][self._live_levels]
-        elements_by_operator = np.add.reduceat(elements, self._operator_starts, axis=1)
+        """Return the peak activation bytes, [network], from a cache."""
         is_run = self._runs_by_part(repeats)[self._part_of_operator] > 0
+        key = size, is_run.tobytes()  # depths differ little: most have the same operators
+        cached = self._peaks_cache.get(key)
+        if cached is None:
+            elements = self._live_elements(slice(None)) * self.pixels[size][self._live_levels]
+            if len(self._peaks_cache) >= _max_cached(8 * self.n, _MAX_CACHED_PEAKS):
+                self._peaks_cache.clear()
+            cached = self._peaks_cache[key] = self._peak_bytes(elements, is_run)
+        return cached
+
+    def peaks_at(self, networks: Indices, repeats: Repeats, sizes: Indices) -> Floats:
+        """Return the peak activation bytes of some networks, each at its own input size, [network]."""
+        peaks = np.empty(len(networks))
+        is_run = self._runs_by_part(repeats)[self._part_of_operator] > 0
+        for start in range(0, len(networks), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            live_channels = self._live_channels[np.minimum(networks[block], self.n - 1)]
+            pixels = self.pixels[np.minimum(sizes[block], self.last_size)]
+            elements = live_channels.take(self._column_of_maps, axis=1) * pixels.take(self._live_levels, axis=1)
+            peaks[block] = self._peak_bytes(elements, is_run)
+        return peaks
+
+    def _peak_bytes(self, elements: Floats, is_run: NDArray[np.bool_]) -> Floats:
+        """Return the peak bytes, [network], from the elements of live maps, [network, map]."""
+        elements_by_operator = np.add.reduceat(elements, self._operator_starts, axis=1)
         peaks: Floats = BYTES_PER_ELEMENT * elements_by_operator[:, is_run].max(1)
         return peaks
+
+    def costs(self, unit: BudgetUnit, repeats: Repeats, size: int) -> Floats:
+        """Return the costs in a unit, [network]."""
+        if unit.name == "flops":
+            return self.flops(repeats, size)
+        if unit.name == "params":
+            return self.params(repeats)
+        if unit.name == "weights_bytes":
+            return self.weights_bytes(repeats, unit.precision)
+        return self.peaks(repeats, size) * _bytes_per_float32(unit.precision)
+
+    def costs_at(self, unit: BudgetUnit, networks: Indices, repeats: Repeats, sizes: Indices) -> Floats:
+        """Return the costs of some networks in a unit, each at its own input size, [network]."""
+        if unit.name == "flops":
+            return self.flops_at(networks, repeats, sizes)
+        if unit.name == "activation_bytes":
+            return self.peaks_at(networks, repeats, sizes) * _bytes_per_float32(unit.precision)
+        costs: Floats = self.costs(unit, repeats, 0)[np.minimum(networks, self.n - 1)]
+        return costs
+
+    def largest_sizes_by_flops(self, repeats: Repeats, max_flops: int) -> Indices:
+        """Return the largest input size at which the multiply-adds are within a limit, [network]; 0: at none."""
+        flops_by_level = self.flops_by_level(repeats)
+        sizes, step = np.zeros(self.n, np.int64), MAX_RESOLUTION
+        while step >= 1:
+            larger = np.minimum(sizes + step, self.last_size)
+            fits = np.einsum("ij,ij->i", flops_by_level, self.pixels[larger]) <= max_flops
+            sizes = np.where(fits, larger, sizes)
+            step //= 2
+        return sizes
 
     def largest_sizes(self, repeats: Repeats, max_elements: int) -> Indices:
         """Return the largest input size at which at most `max_elements` are live at once, [network].
@@ -149,12 +220,15 @@ class BatchCost:
     def cost(self, network: int, repeats: Repeats, size: int) -> Cost:
         """Return the same as `families.network_cost`, an order of magnitude faster."""
         (runs, is_run), pixels = self._runs(repeats), self.pixels[size]
-        terms = self._terms[network] * runs * pixels.take(self._level)
+        per_pixel = self._terms[network] * runs
+        terms = per_pixel * pixels.take(self._level)
         *by_operator, bias, activations, params = np.bincount(self._kind, terms, len(_KINDS)).astype(int).tolist()
+        kernel_weights, layer_channels, norm_channels = map(round, (self._weight_counts @ per_pixel).tolist())
         live_elements = self._live_channels[network].take(self._column_of_maps)
         elements = np.add.reduceat(live_elements * pixels.take(self._live_levels), self._operator_starts)
         peak = BYTES_PER_ELEMENT * int(elements[is_run].max())
-        return Cost(dict(zip(OPERATORS, by_operator, strict=True)), params, activations, peak, bias)
+        operators = dict(zip(OPERATORS, by_operator, strict=True))
+        return Cost(operators, params, activations, peak, bias, kernel_weights, layer_channels, norm_channels)
 
     @property
     def terms(self) -> int:
@@ -204,7 +278,8 @@ class BatchCost:
         depths = _max_cached(per_depth, _MAX_CACHED_DEPTHS) * per_depth
         limits = _max_cached(per_limit, _MAX_CACHED_LIMITS) * per_limit
         runs = _MAX_CACHED_DEPTHS * (8 * len(self._part) + len(self._part_of_operator))
-        return sum(array.nbytes for array in arrays) + depths + limits + runs
+        peaks = _max_cached(8 * self.n, _MAX_CACHED_PEAKS) * 8 * self.n
+        return sum(array.nbytes for array in arrays) + depths + limits + runs + peaks
 
     def _live_elements(self, networks: slice) -> Floats:
         """Return the elements a pixel of the maps that are live at each operator, [network, maps]."""
@@ -219,6 +294,21 @@ class BatchCost:
 
     def _select_terms(self, mask: NDArray[np.bool_]) -> tuple[Floats, Indices, Indices]:
         return np.ascontiguousarray(self._terms[:, mask]), self._part[mask], self._level[mask]
+
+
+@lru_cache
+def _bytes_by_kind(precision: Precision) -> Floats:
+    """Return the bytes of weights that one of each kind of term stands for, [kind]: `weights_bytes` is linear."""
+    by_kind = np.zeros(len(_KINDS))
+    by_kind[[*_FLOPS]] = memory.weights_bytes(1, 0, -1, precision)
+    by_kind[_ACTIVATIONS] = memory.weights_bytes(0, 1, -1, precision)
+    by_kind[_BATCH_NORM] = memory.weights_bytes(0, 0, -1, precision) / 2
+    by_kind[_PARAMS] = memory.weights_bytes(0, 0, 1, precision)
+    return by_kind
+
+
+def _bytes_per_float32(precision: Precision) -> float:
+    return memory.BYTES_PER_ELEMENT[precision] / BYTES_PER_ELEMENT
 
 
 def _max_cached(size: int, most: int) -> int:

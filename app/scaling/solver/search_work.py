@@ -16,6 +16,9 @@ _PER_LEVEL = 10  # of a network at one input size
 _PER_SIZE = 500
 _TERMS_PER_WORK = 2  # of a depth
 _PER_MEMORY_TERM = 100
+_PER_PEAK_TERM = 8
+_PEAKS_PER_SIZE = 16  # widths at which a scan computes the peaks of a size
+_PER_OBSERVATION = 5_000  # of a surrogate that is maximized
 _PER_CANDIDATE_TERM = 12_000  # the ledger of networks with a width per stage is recorded in Python
 
 
@@ -55,6 +58,18 @@ class SearchWork:
     def count_memory(self, batch: BatchCost, limit: int) -> None:
         """Count the largest input sizes of a batch's networks, once per limit of memory."""
         self._count_once((id(batch), limit), _PER_MEMORY_TERM * batch.n * batch.terms)
+
+    def count_peaks(self, batch: BatchCost, size: int) -> None:
+        """Count the peaks of a batch's networks at an input size, once per size."""
+        self._count_once((id(batch), "peaks", size), _PER_PEAK_TERM * batch.n * batch.terms)
+
+    def count_peaks_at(self, batch: BatchCost, n: int) -> None:
+        """Count the peaks at this number of input sizes, each of those networks that the search for a width visits."""
+        self._count(_PEAKS_PER_SIZE * _PER_PEAK_TERM * n * batch.terms)
+
+    def count_maximization(self, observations: int) -> None:
+        """Count the search for the multipliers of the highest expected accuracy by a surrogate on observations."""
+        self._count(_PER_OBSERVATION * observations)
 
     def count_candidates(self, batch: BatchCost, segment: int) -> None:
         """Count the networks with a width per stage around a segment, once per segment."""

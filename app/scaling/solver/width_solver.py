@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from app.scaling.cost.budget_unit import FLOPS, BudgetUnit
 from app.scaling.cost.ledger import BYTES_PER_ELEMENT, Cost
 from app.scaling.errors import ScalingError
 from app.scaling.input_sizes import scale_resolution
@@ -31,6 +32,8 @@ BUDGET_TOLERANCE = 5e-4  # relative error below which the least displacement dec
 MAX_GRID_POINTS = 2048  # pairs of input size and repeats tried, the nearest first
 MAX_RANGE_DEPTH = 4.0  # d up to which the documented range goes; it begins at one block per stage
 _REACHABILITY_SLACK = 0.005  # a target this close (relative) to the reachable range is reachable
+_MEMORY_STEP = 0.02  # relative: about how much more peak memory the next larger feature maps take
+_MEMORY_SLACK = 0.05  # relative: the width of the rule is kept if the peak memory is this close to the target
 _STAGE_WIDTHS_REACH = 0.05  # relative: how far beyond a single width widths per stage are tried
 _MAX_NEAREST_POINTS = 128  # tried where no single width meets the target
 
@@ -85,30 +88,32 @@ class Solution:
 class TargetOutOfRange(ScalingError):
     """The budget is not reachable.
 
-    `min_flops` and `max_flops` bound what is reachable (0 and 0 if the constraints allow no network): at the r and d
-    for this target or, if these may move, over the whole documented range. `constraints` are in the way: without any
-    one of them or, if none alone is enough, without all of them the target could be met. `nearest` is the nearest
+    `minimum` and `maximum` bound what is reachable in the unit (0 and 0 if the constraints allow no network): at the r
+    and d for this target or, if these may move, over the whole documented range. `constraints` are in the way: without
+    any one of them or, if none alone is enough, without all of them the target could be met. `nearest` is the nearest
     network; if the constraints allow none, it is the smallest network, which violates them.
     """
 
     def __init__(
         self,
         target: int,
-        min_flops: int,
-        max_flops: int,
+        minimum: int,
+        maximum: int,
         constraints: Sequence[str] = (),
         nearest: Solution | None = None,
         reason: str | None = None,
+        unit: BudgetUnit = FLOPS,
     ) -> None:
         if reason is None:
-            span = f"from {min_flops:,} to {max_flops:,}" if min_flops < max_flops else f"only {max_flops:,}"
+            span = f"from {minimum:,} to {maximum:,}" if minimum < maximum else f"only {maximum:,}"
             reason = f"at the r and d for this target {span} are reachable."
-        super().__init__(f"{target:,} multiply-adds cannot be met: {reason}")
+        super().__init__(f"{target:,} {unit.label} cannot be met: {reason}")
         self.target = target
-        self.min_flops = min_flops
-        self.max_flops = max_flops
+        self.minimum = minimum
+        self.maximum = maximum
         self.constraints = list(constraints)
         self.nearest = nearest
+        self.unit = unit
 
 
 class _GridPoint(NamedTuple):
@@ -124,7 +129,7 @@ class _Candidate(NamedTuple):
     """A network at a grid point, with its width segment and, for a width per stage, its index in the candidates."""
 
     point: _GridPoint
-    flops: int
+    cost: int  # in the unit of the target
     segment: int
     per_stage: tuple[PerStageCandidates, int] | None = None
 
@@ -135,6 +140,7 @@ def solve(
     d: float,
     target: int,
     *,
+    unit: BudgetUnit = FLOPS,
     width: float | None = None,
     curve_width: float | None = None,
     radius: SearchRadius = SearchRadius(),
@@ -143,7 +149,7 @@ def solve(
     tolerance: float = BUDGET_TOLERANCE,
     work: SearchWork | None = None,
 ) -> Solution:
-    """Return the network at or near (r, d) that costs `target` multiply-adds (`at_most`: never more).
+    """Return the network at or near (r, d) that costs `target` in the unit (`at_most`: never more).
 
     Among the networks within `tolerance` (relative) of the target it is the one that moves least from (r, d), and one
     width for all stages is preferred to a width per stage. If no network is within it, the result is the nearest in
@@ -154,15 +160,16 @@ def solve(
     Raises: TargetOutOfRange if the target is not reachable.
     """
     search = _Search(
-        architecture, r, d, target, width, radius, constraints, mode, tolerance * target, work or SearchWork()
+        architecture, r, d, target, unit, width, radius, constraints, mode, tolerance * target, work or SearchWork()
     )
     if curve_width is not None:
         search.hold_width(curve_width)
     best = search.best(mode)
     if curve_width is not None and not search.is_met(best):
         search.release_width()
-        best = search.best(mode)
-    if not search.is_met(best) and search.extends:
+        if not search.is_near(best):
+            best = search.best(mode)
+    if not search.is_near(best) and search.extends:
         best = search.best_in_range(best)
     if not search.is_met(best):
         search.check_reachable(best)
@@ -179,6 +186,7 @@ class _Search:
         r: float,
         d: float,
         target: int,
+        unit: BudgetUnit,
         width: float | None,
         radius: SearchRadius,
         constraints: Constraints,
@@ -188,7 +196,7 @@ class _Search:
     ) -> None:
         self.architecture = architecture
         self.r, self.d, self.width = r, d, width
-        self.target, self.mode, self.tolerance = target, mode, tolerance
+        self.target, self.unit, self.mode, self.tolerance = target, unit, mode, tolerance
         self.radius = radius
         self.constraints = constraints
         self.work = work
@@ -200,6 +208,9 @@ class _Search:
         self._curve_width: float | None = None
         self.sizes = self.grid.sizes
         self.rule_size = self.sizes.size_at(r)
+        # In memory the image itself counts, so that sizes with equal feature maps differ in cost.
+        self._counts_image = unit.name == "activation_bytes"
+        self._is_any_size_equal = not (unit.depends_on_resolution or constraints.limits_size)
         self.rule = self.rule_size if self.sizes.is_square else scale_resolution(architecture.baseline.resolution, r)
         self.target_size = self._largest_equal_size()
         is_rule = self.target_size == self.rule_size
@@ -221,6 +232,8 @@ class _Search:
         It sees more of the image at the same cost. The baseline's size stays.
         """
         size, grid = self.rule_size, self.grid
+        if self._counts_image:
+            return size
         if self.rule == self.architecture.baseline.resolution or not grid.min_resolution <= size <= self.sizes.last:
             return size
         last = min(grid.last_equal_size(size), self.sizes.sizes_within(0, mean_px(self.rule) + self.radius.px)[1])
@@ -231,12 +244,22 @@ class _Search:
 
     @property
     def extends(self) -> bool:
-        """Whether px and d may leave the radius, since constraints may put the target out of reach there."""
-        return self.radius.extends and self.width is None and self.constraints.binds(self.origin)
+        """Whether px and d may leave the radius: constraints or steps of memory may put the target out of reach."""
+        is_free = self.radius.extends and self.width is None
+        return is_free and (self._counts_image or self.constraints.binds(self.origin))
 
     def is_met(self, candidate: _Candidate | None) -> bool:
         """Whether the target is met as well as any reachable target is."""
-        return candidate is not None and abs(candidate.flops - self.target) <= _REACHABILITY_SLACK * self.target
+        return candidate is not None and abs(candidate.cost - self.target) <= _REACHABILITY_SLACK * self.target
+
+    def is_near(self, candidate: _Candidate | None) -> bool:
+        """Whether the target is met as well as a network of about the rule's width meets it.
+
+        Peak memory grows by a percent or two per pixel and hardly with the width: the nearest network of any width may
+        have a quite different one for little.
+        """
+        slack = _MEMORY_SLACK if self._counts_image else _REACHABILITY_SLACK
+        return candidate is not None and abs(candidate.cost - self.target) <= slack * self.target
 
     def best(self, mode: Mode) -> _Candidate | None:
         """Return the least moved network within the tolerance, else the nearest in cost, or None if none is allowed."""
@@ -245,6 +268,8 @@ class _Search:
     def best_in_range(self, best: _Candidate | None) -> _Candidate | None:
         """Like `best`, over the whole range; `best` is what was found within the radius."""
         searched = self._whole_range()
+        if self._counts_image:
+            self.tolerance = max(self.tolerance, _MEMORY_STEP * self.target)
         scan = self._scan(searched)
         self._is_cut = not scan.is_complete
         meets = scan.is_between | (scan.gaps <= _REACHABILITY_SLACK * self.target)
@@ -256,11 +281,11 @@ class _Search:
         return self._best_at(self._ranked_points(searched, ranks, n), self.mode, best)
 
     def _best_at(self, points: Iterator[_GridPoint], mode: Mode, best: _Candidate | None) -> _Candidate | None:
-        gap = np.inf if best is None else abs(best.flops - self.target)
+        gap = np.inf if best is None else abs(best.cost - self.target)
         for point in points:
             for network in self._candidates_at(point, mode):
-                if abs(network.flops - self.target) < gap:
-                    best, gap = network, abs(network.flops - self.target)
+                if abs(network.cost - self.target) < gap:
+                    best, gap = network, abs(network.cost - self.target)
                 if gap <= self.tolerance:
                     self.is_truncated = False
                     return best
@@ -274,6 +299,8 @@ class _Search:
     def _count_work(self, point: _GridPoint) -> None:
         batch, limit = self.grid.batch, self.constraints.max_live_elements
         self.work.count_point(batch)
+        if self._counts_image:
+            self.work.count_peaks(batch, point.size)
         self.work.count_depth(batch, point.repeats)
         if limit is not None:
             self.work.count_memory(batch, limit)
@@ -338,19 +365,19 @@ class _Search:
         nearest = best or self.best("nearest")
         if nearest is None and self.extends:
             nearest = self._nearest_in_range(scan)
-        min_flops, max_flops = scan.reachable or (0, 0)
+        minimum, maximum = scan.reachable or (0, 0)
         if nearest is not None and scan.reachable is not None:  # widths per stage reach a little further
-            min_flops, max_flops = min(min_flops, nearest.flops), max(max_flops, nearest.flops)
+            minimum, maximum = min(minimum, nearest.cost), max(maximum, nearest.cost)
         names, hint = self._constraints_in_the_way()
         smallest = self._smallest() if scan.reachable is None else None
         solution = None if (shown := nearest or smallest) is None else self.solution(shown)
-        reason = self._describe_reach(min_flops, max_flops, solution)
+        reason = self._describe_reach(minimum, maximum, solution)
         if is_truncated or not scan.is_complete:
             hint += " The search was cut, so it is not certain."
-        raise TargetOutOfRange(self.target, min_flops, max_flops, names, solution, reason + hint)
+        raise TargetOutOfRange(self.target, minimum, maximum, names, solution, reason + hint, self.unit)
 
-    def _describe_reach(self, min_flops: int, max_flops: int, shown: Solution | None) -> str:
-        if not max_flops:
+    def _describe_reach(self, minimum: int, maximum: int, shown: Solution | None) -> str:
+        if not maximum:
             if shown is None:
                 return "the constraints leave no network at all."
             memory = shown.cost.peak_activation_bytes // BYTES_PER_ELEMENT
@@ -359,7 +386,7 @@ class _Search:
                 "the constraints leave no network at all. The smallest within the range has "
                 f"{shown.cost.params:,} parameters and {memory * size:,} bytes of activations."
             )
-        span = f"from {min_flops:,} to {max_flops:,}" if min_flops < max_flops else f"only {max_flops:,}"
+        span = f"from {minimum:,} to {maximum:,}" if minimum < maximum else f"only {maximum:,}"
         where = "within the constraints" if self.extends else "at the r and d for this target"
         return f"{where} {span} are reachable."
 
@@ -395,8 +422,10 @@ class _Search:
     def _range_within_radius(self) -> SearchRange:
         radius = self.radius
         low, high = self.sizes.sizes_within(self.target_px - radius.px, self.rule_px + radius.px)
+        if self._is_any_size_equal:
+            low = high = self.target_size
         sizes = self.constraints.allowed_sizes(self.sizes, low, self.rule_size, high, self.grid.min_resolution)
-        if len(sizes) > 1:
+        if len(sizes) > 1 and not self._counts_image:
             sizes = self.grid.largest_equal_sizes(sizes, self.target_size)
         depths = self.grid.depths(self.d, radius.depth)
         if radius.blocks is not None:
@@ -411,22 +440,31 @@ class _Search:
     def _whole_range(self) -> SearchRange:
         reach = max(self.d, MAX_RANGE_DEPTH - self.d)
         depths = sorted(self.grid.depths(self.d, reach), key=lambda depth: abs(depth[0] - self.d))
+        if self._is_any_size_equal:
+            return SearchRange(depths, self._range_within_radius().sizes)
         sizes = self.constraints.every_size(self.sizes, self.grid.min_resolution)
-        return SearchRange(depths, self.grid.largest_equal_sizes(sizes, self.target_size))
+        if self._counts_image:
+            if not self.constraints.limits_cost:  # memory hardly depends on the depth: blocks run one by one
+                depths = depths[:1]
+        else:
+            sizes = self.grid.largest_equal_sizes(sizes, self.target_size)
+        return SearchRange(depths, sizes)
 
     def _scan(self, searched: SearchRange) -> RangeScan:
         segments = self._held
         if self.width is not None:
             segments = slice(self.grid.segment(self.width), self.grid.segment(self.width) + 1)
-        return scan_range(self.grid.batch, segments, searched, self.constraints, self.target, self.mode, self.work)
+        return self._scan_segments(segments, searched, self.mode)
+
+    def _scan_segments(self, segments: slice, searched: SearchRange, mode: Mode) -> RangeScan:
+        batch, work = self.grid.batch, self.work
+        return scan_range(batch, segments, searched, self.constraints, self.target, self.unit, mode, work)
 
     def _nearest_in_range(self, scan: RangeScan) -> _Candidate | None:
         """Return the network of the range that is nearest in cost, also above the target."""
         searched = scan.range
         if self.mode == "at_most":
-            scan = scan_range(
-                self.grid.batch, slice(None), searched, self.constraints, self.target, "nearest", self.work
-            )
+            scan = self._scan_segments(slice(None), searched, "nearest")
         return self._best_at(self._ranked_points(searched, scan.gaps, _MAX_NEAREST_POINTS), "nearest", None)
 
     def _smallest(self) -> _Candidate | None:
@@ -437,8 +475,8 @@ class _Search:
         depth, repeats = min(searched.depths)
         size = min(searched.sizes)
         segment = 0 if self.width is None else self.grid.segment(self.width)
-        flops = self.grid.batch.flops(repeats, size)[segment]
-        return _Candidate(_GridPoint(0.0, size, depth, repeats), int(flops), segment)
+        cost = self.grid.batch.costs(self.unit, repeats, size)[segment]
+        return _Candidate(_GridPoint(0.0, size, depth, repeats), int(cost), segment)
 
     def _grid_points(self) -> Iterator[_GridPoint]:
         """Yield the grid points within the radius to try: the rule's own first, then by distance."""
@@ -486,48 +524,58 @@ class _Search:
         return distances
 
     def _costs_at(self, sizes: list[int], repeats: Repeats) -> Floats:
-        """Return multiply-adds at these sizes for the network that is nearest to the target at the first of them."""
+        """Return the multiply-adds at these sizes of the network that is nearest to the target at the first of them."""
         batch = self.grid.batch
-        segment = int(np.abs(batch.flops(repeats, min(sizes[0], self.sizes.last)) - self.target).argmin())
+        costs = batch.costs(self.unit, repeats, min(sizes[0], self.sizes.last))
+        segment = int(np.abs(costs - self.target).argmin())
         return batch.flops_at(np.full(len(sizes), segment), repeats, np.array(sizes))
 
     def _candidates_at(self, point: _GridPoint, mode: Mode) -> Iterator[_Candidate]:
         """Yield the best network with one width at a grid point, then the best with a width per stage."""
         batch = self.grid.batch
-        flops = batch.flops(point.repeats, point.size)
-        gaps = self._flops_gaps(batch, flops, point, mode)
+        costs = batch.costs(self.unit, point.repeats, point.size)
+        gaps = self._cost_gaps(batch, costs, point, mode)
         if self._held.start is not None:
             gaps[: self._held.start] = gaps[self._held.stop :] = np.inf
-        segment = int(gaps.argmin()) if self.width is None else self.grid.segment(self.width)
+        segment = self._nearest_segment(gaps) if self.width is None else self.grid.segment(self.width)
         if gaps[segment] == np.inf:
             return
-        yield _Candidate(point, int(flops[segment]), segment)
+        yield _Candidate(point, int(costs[segment]), segment)
         if self.radius.stages and self.width is None:
-            low = segment if flops[segment] <= self.target else segment - 1
+            low = segment if costs[segment] <= self.target else segment - 1
             yield from self._per_stage_candidates(point, segment, low, mode)
+
+    def _nearest_segment(self, gaps: Floats) -> int:
+        """Return the segment of the least gap; of equal gaps in memory, the nearest to the rule's, or the widest."""
+        segment = int(gaps.argmin())
+        if not self._counts_image:
+            return segment
+        equal = np.flatnonzero(gaps == gaps[segment])
+        rule = len(gaps) if self._curve_width is None else self.grid.segment(self._curve_width)
+        return int(equal[np.abs(equal - rule).argmin()])
 
     def _per_stage_candidates(self, point: _GridPoint, segment: int, low: int, mode: Mode) -> Iterator[_Candidate]:
         """Yield the best network with a width per stage between the two widths around the target, if any is allowed."""
         candidates = candidates_around(self.grid, low)
         self._segments.append(low)
-        flops = candidates.batch.flops(point.repeats, point.size)
-        gaps = self._flops_gaps(candidates.batch, flops, point, mode)
+        costs = candidates.batch.costs(self.unit, point.repeats, point.size)
+        gaps = self._cost_gaps(candidates.batch, costs, point, mode)
         if self._held.start is not None:
             lowest, highest = candidates.span
             gaps[(lowest < self._held.start) | (highest >= self._held.stop)] = np.inf
         index = int(gaps.argmin())
         if gaps[index] == np.inf:
             return
-        if gaps[index] <= self.tolerance:
-            within = (gaps <= self.tolerance).nonzero()[0].tolist()
+        if gaps[index] <= self.tolerance or self._counts_image:
+            within = (gaps <= max(self.tolerance, gaps[index])).nonzero()[0].tolist()
             index = min(within, key=lambda i: (candidates.uniformity_distance[i], gaps[i]))
-        yield _Candidate(point, int(flops[index]), segment, (candidates, index))
+        yield _Candidate(point, int(costs[index]), segment, (candidates, index))
 
-    def _flops_gaps(self, batch: BatchCost, flops: Floats, point: _GridPoint, mode: Mode) -> Floats:
+    def _cost_gaps(self, batch: BatchCost, costs: Floats, point: _GridPoint, mode: Mode) -> Floats:
         """Return how far a batch's networks are from the target, infinity for those that are not allowed."""
-        gaps = np.abs(flops - self.target)
+        gaps = np.abs(costs - self.target)
         if mode == "at_most":
-            gaps[flops > self.target] = np.inf
+            gaps[costs > self.target] = np.inf
         if self.constraints.limits_cost:
             if batch is self.grid.batch:  # at many sizes: the limits are computed once
                 is_allowed = self.constraints.largest_sizes(batch, point.repeats) >= point.size
@@ -540,10 +588,10 @@ class _Search:
         """Return whether the target is reachable within the slack; any network below it satisfies `at_most`."""
         if scan.reachable is None:
             return False
-        min_flops, max_flops = scan.reachable
+        minimum, maximum = scan.reachable
         if self.mode == "at_most":
-            return min_flops <= self.target
-        return min_flops * (1 - _REACHABILITY_SLACK) <= self.target <= max_flops * (1 + _REACHABILITY_SLACK)
+            return minimum <= self.target
+        return minimum * (1 - _REACHABILITY_SLACK) <= self.target <= maximum * (1 + _REACHABILITY_SLACK)
 
     def _with_constraints(self, constraints: Constraints, work: SearchWork) -> _Search:
         return _Search(
@@ -551,6 +599,7 @@ class _Search:
             self.r,
             self.d,
             self.target,
+            self.unit,
             self.width,
             self.radius,
             constraints,
