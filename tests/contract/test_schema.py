@@ -31,6 +31,7 @@ def app_on_a_new_database() -> FastAPI:
         api_keys=hashlib.sha256(KEY.encode()).hexdigest(),
         rate_limit=0,
         train_rate_limit=0,
+        solvers=0,  # without a lifespan nobody would end the processes
     )
     upgrade(settings.database)
     with UnitOfWork(settings.database) as work:

@@ -65,7 +65,7 @@ def test_trial_starts_from_the_weights_of_another_and_learns_from_it(
     resolved = {"trial": source, "sha256": digest}
     recipe = answer.json()["recipe"]
     assert recipe["init"] == resolved
-    assert recipe["distill"] == {"teacher": resolved, "temperature": 2, "weight": 0.5}
+    assert recipe["distill"] == {"teacher": resolved, "match": "logits", "temperature": 2, "weight": 0.5}
     assert run(answer.json()["id"]).state == "completed"
     result = api.get(answer.headers["location"]).json()["result"]
     assert result["init"]["sha256"] == result["teacher"]["sha256"] == digest

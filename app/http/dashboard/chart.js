@@ -55,6 +55,8 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
   let content = { series: [] };
   let plot = null;
   let current = null; // the item under the cursor
+  let pointerEvent = null; // the last one that moved the cursor
+  let isByKeyboard = false; // the current item was reached by keys since then
 
   reset.hidden = true;
   const visible = () => content.series.filter((s) => !hidden.has(s.label));
@@ -122,7 +124,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
         hooks: {
           drawAxes: [(u) => onCanvas(u, (pen) => drawGround(pen, box(u)))],
           draw: [(u) => onCanvas(u, (pen) => drawContent(pen, box(u)))],
-          setCursor: [(u) => u.cursor.left >= 0 && point(u.cursor.left, u.cursor.top)],
+          setCursor: [(u) => u.cursor.left >= 0 && followPointer(u)],
           setScale: [(u, key) => key === "x" && (reset.hidden = isWhole(u))],
         },
       },
@@ -238,6 +240,16 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
     }
   }
 
+  // The cursor is also set when uPlot draws again, and when the page moves below a pointer that rests. Then the place
+  // that the keyboard chose stays.
+  function followPointer({ cursor }) {
+    const event = cursor.event;
+    if (event !== pointerEvent && (event?.movementX || event?.movementY)) isByKeyboard = false;
+    pointerEvent = event;
+    if (isByKeyboard) say(current, current);
+    else point(cursor.left, cursor.top);
+  }
+
   // Says the values at a place: the point there, or each line's value at that x.
   function point(left, top) {
     const dotted = items().filter((item) => item.series.dots && inView(item));
@@ -284,9 +296,10 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
       End: stops.length - 1,
     }[event.key];
     const factor = { "+": 0.5, "-": 2 }[event.key];
-    if (to !== undefined && stops.length)
+    if (to !== undefined && stops.length) {
+      isByKeyboard = true;
       say(stops[Math.min(to, stops.length - 1)], stops[Math.min(to, stops.length - 1)]);
-    else if (factor) zoomBy(factor);
+    } else if (factor) zoomBy(factor);
     else if (event.key === "Escape") zoomTo(fullX());
     else if (event.key === "Enter" && current) current.href ? (location.hash = current.href) : onPick?.(current.x);
     else return;

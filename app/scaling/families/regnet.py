@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from app.scaling.cost.ledger import FeatureMap, Ledger, changes_shape
@@ -44,7 +45,7 @@ SMALL_REGNET = Config(
     resolution=48,
     stem=Stem(32),
     stages=tuple(
-        Stage("regnet", repeats, channels, 3, 2, 1.0, 0.0, group_width=8)
+        Stage("regnet", repeats, channels, 3, 2, 1.0, 0.0, group_width=4)
         for repeats, channels in ((2, 24), (3, 48), (4, 96), (2, 192))
     ),
     head=Head(0),
@@ -168,5 +169,8 @@ def _block_name(stage: int, block: int) -> str:
     return f"s{stage + 1}.b{block + 1}"
 
 
-BASELINES = (*(_regnet(name) for name in _PARAMETERS), Architecture("small-regnet", SMALL_REGNET, _RULES))
+BASELINES = (
+    *(_regnet(name) for name in _PARAMETERS),
+    Architecture("small-regnet", SMALL_REGNET, replace(_RULES, divisor=4)),
+)
 FAMILY = Family("regnet", BASELINES, ("regnet",), walk, check, timm, block_name=_block_name)
