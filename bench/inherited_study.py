@@ -4,9 +4,10 @@ The networks are drawn from recorded random studies, whose test accuracies after
 reference. Each network is trained again in other ways, with another seed: for few epochs from the weights of one large
 network, for as few from scratch, and as long as recorded, which bounds what any way can reach. Spearman's correlation
 is between a way's validation accuracies and the reference. The front is that of a way's validation accuracies; the
-share is the hypervolume of its networks, at their accuracies of the reference, relative to the best front's. Compute
-includes the training of the large network. The service trains; finished trainings stay in the data directory, and the
-next run resumes from there.
+share is the hypervolume of its networks, at their accuracies of the reference, relative to the best front's. Compute is
+epochs times multiply-adds, relative to the recorded trainings' of these networks; that of the large network is beside
+it, since a study trains it once for all of its networks. The service trains; finished trainings stay in the data
+directory, and the next run resumes from there.
 
 The correlation's interval is a bootstrap over networks. With twenty of them it is wide.
 """
@@ -45,7 +46,8 @@ class Way:
 
     name: str
     accuracy: list[float]
-    seconds: float
+    epochs: int
+    source_compute: int  # epochs times multiply-adds
     environment: dict[str, Any]
 
 
@@ -73,9 +75,10 @@ def train_each_way(client: Client, header: Header, networks: Sequence[Record], a
 
 
 def to_way(name: str, trials: Sequence[Trial], source: Trial | None) -> Way:
-    results = [trial.result or {} for trial in trials]
-    seconds = sum((trial.result or {})["seconds"] for trial in (*trials, source) if trial is not None)
-    return Way(name, [result["accuracy"] for result in results], seconds, results[0]["environment"])
+    results, (recipe, *_) = [trial.result or {} for trial in trials], [trial.recipe or {} for trial in trials]
+    source_compute = 0 if source is None else source.flops * (source.recipe or {})["epochs"]
+    accuracy = [result["accuracy"] for result in results]
+    return Way(name, accuracy, recipe["epochs"], source_compute, results[0]["environment"])
 
 
 def correlate(way: Way, reference: Sequence[float]) -> tuple[float, float, float]:
@@ -103,14 +106,19 @@ def front_share(way: Way, networks: Sequence[Record], reference: Sequence[float]
     return volume(way.accuracy) / volume(reference)
 
 
-def create_table(ways: Sequence[Way], networks: Sequence[Record]) -> Table:
+def create_table(ways: Sequence[Way], networks: Sequence[Record], epochs: int) -> Table:
+    """Return a row for each way; the recorded trainings have had this many epochs."""
     reference = [one.test_accuracy for one in networks]
-    recorded = sum(one.seconds for one in networks)
-    table = Table("training", "Spearman", "95 % interval", "share of the front", "compute", box=SIMPLE_HEAD)
+    recorded = epochs * sum(one.flops for one in networks)
+    titles = "training", "Spearman", "95 % interval", "share of the front", "compute", "large network"
+    table = Table(*titles, box=SIMPLE_HEAD)
     for way in ways:
         correlation, low, high = correlate(way, reference)
-        share, compute = front_share(way, networks, reference), way.seconds / recorded
-        table.add_row(way.name, f"{correlation:.2f}", f"{low:.2f} to {high:.2f}", f"{share:.3f}", f"{compute:.2f}")
+        share, compute = front_share(way, networks, reference), way.epochs / epochs
+        table.add_row(
+            way.name, f"{correlation:.2f}", f"{low:.2f} to {high:.2f}", f"{share:.3f}", f"{compute:.2f}",
+            f"{way.source_compute / recorded:.2f}",
+        )  # fmt: skip
     return table
 
 
@@ -127,7 +135,7 @@ def main() -> int:
     except (ServiceNotReady, RdwError, TrialFailed) as error:
         console.print(f"[red]{error}")
         return 1
-    console.print(create_table(ways, networks))
+    console.print(create_table(ways, networks, records.header.recipe["epochs"]))
     console.print((__doc__ or "").rpartition("\n\n")[2].replace("\n", " "))
     if args.record:
         lines = [{"networks": [one.trial for one in networks]}, *map(asdict, ways)]
