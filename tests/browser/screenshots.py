@@ -1,6 +1,6 @@
 """The documents' screenshots of the dashboard, from a real small study on digits: `make screenshots`.
 
-With a folder the service's data stay there: a study that was interrupted goes on, and one that has ended is used again.
+With a folder, the service's data stay there: an interrupted study resumes, and a completed one is used again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 from tests.browser.support import Page, Service, chromium
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-LARGEST = 250_000
+MAX_BYTES = 250_000
 
 STUDY: dict[str, Any] = {
     "name": "Digits, twelve small networks",
@@ -33,7 +33,7 @@ STUDY: dict[str, Any] = {
 
 
 def finished_study(service: Service) -> str:
-    """Creates it where it is not there yet, trains it all, and answers its id."""
+    """Create the study unless it exists, train it to the end, and return its id."""
     known = [s["id"] for s in service.get("/v1/studies")["items"] if s["name"] == STUDY["name"]]
     study = known[0] if known else service.post("/v1/studies", STUDY)["id"]
     if service.get(f"/v1/studies/{study}")["state"] == "created":
@@ -44,8 +44,8 @@ def finished_study(service: Service) -> str:
     return study
 
 
-def keep(page: Page, name: str, height: int | None = None) -> None:
-    """The page down to `height`, all of it by default, with as few colours as look the same."""
+def save_screenshot(page: Page, name: str, height: int | None = None) -> None:
+    """Save a screenshot of the page down to `height`, of all of it by default, with 256 colours."""
     width = page.run("return innerWidth")
     page.set_width(width, height or page.run("return document.documentElement.scrollHeight"))
     page.run("document.activeElement.blur()")
@@ -55,11 +55,11 @@ def keep(page: Page, name: str, height: int | None = None) -> None:
     small.save(DOCS / name, optimize=True)
     size = (DOCS / name).stat().st_size
     print(f"{DOCS / name}: {image.width} x {image.height}, {size:,} bytes")
-    assert size < LARGEST
+    assert size < MAX_BYTES
 
 
-def scale_is_shown(page: Page) -> None:
-    page.until(lambda: len(page.find_all(".plot canvas")) == 3, "the curves are there")
+def wait_for_scale(page: Page) -> None:
+    page.until(lambda: len(page.find_all(".plot canvas")) == 3, "the curves are drawn")
     page.until(lambda: page.text("#announcement"), "the answer has settled")
 
 
@@ -70,22 +70,22 @@ def main(folder: Path) -> None:
             page.set_width(1280)
             page.set_colour_scheme("light")
             page.open(service, "#/scale?ratio=0.258")
-            scale_is_shown(page)
-            keep(page, "dashboard.png")
+            wait_for_scale(page)
+            save_screenshot(page, "dashboard.png")
 
             page.set_width(390, 844)
             page.set_colour_scheme("dark")
             page.open(service, "#/scale?ratio=0.258")
-            scale_is_shown(page)
-            keep(page, "dashboard-phone.png", height=1560)
+            wait_for_scale(page)
+            save_screenshot(page, "dashboard-phone.png", height=1560)
 
             study = finished_study(service)
             page.set_width(1280)
             page.set_colour_scheme("light")
             page.open(service, f"#/studies/{study}")
             page.until(lambda: len(page.find_all(".plot canvas")) >= 2, "the charts are drawn")
-            page.until(lambda: page.find_all(".scroll tbody a[href*=trials]"), "all is there")
-            keep(page, "dashboard-study.png", height=1300)
+            page.until(lambda: page.find_all(".scroll tbody a[href*=trials]"), "the trials are listed")
+            save_screenshot(page, "dashboard-study.png", height=1300)
         finally:
             service.close()
 
@@ -94,5 +94,5 @@ if __name__ == "__main__":
     if sys.argv[1:]:
         main(Path(sys.argv[1]))
     else:
-        with tempfile.TemporaryDirectory() as of_this_run:
-            main(Path(of_this_run))
+        with tempfile.TemporaryDirectory() as temporary:
+            main(Path(temporary))
