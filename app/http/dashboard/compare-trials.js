@@ -10,7 +10,7 @@ import { CHARTS } from "./learning-curve.js";
 import { problemBox, state } from "./messages.js";
 import { poll } from "./poll.js";
 import { addressOf } from "./route.js";
-import { letter, lineStyle, sideBySide } from "./side-by-side.js";
+import { curvesCard, letter, lineStyle, sideBySide } from "./side-by-side.js";
 import { hasEnded } from "./states.js";
 import { trialName } from "./trials.js";
 
@@ -29,16 +29,7 @@ export async function compareTrials(page, ids) {
   root.append(
     problems,
     results,
-    h(
-      "section",
-      { class: "card" },
-      h("h2", {}, "Curves"),
-      h(
-        "div",
-        { class: "curves" },
-        panels.map((p) => p.node),
-      ),
-    ),
+    curvesCard(panels),
     h(
       "section",
       { class: "card" },

@@ -9,7 +9,7 @@ import { gateReport, standingBadges } from "./gate.js";
 import { problemBox } from "./messages.js";
 import { plainVersionName, versionName } from "./predictors.js";
 import { addressOf } from "./route.js";
-import { letter, lineStyle, sideBySide } from "./side-by-side.js";
+import { curvesCard, letter, lineStyle, sideBySide } from "./side-by-side.js";
 
 const STEPS = 60;
 
@@ -30,16 +30,7 @@ export async function compareVersions(page, ids) {
   }));
   root.append(
     h("section", { class: "card" }, h("h2", {}, "Versions"), versionTable(versions.map((v) => v.version))),
-    h(
-      "section",
-      { class: "card" },
-      h("h2", {}, "Curves"),
-      h(
-        "div",
-        { class: "curves" },
-        panels.map((p) => p.node),
-      ),
-    ),
+    curvesCard(panels),
     ...versions.map(({ version }, i) =>
       h("section", { class: "card" }, h("h2", {}, `Promotion gate, ${names[i]}`), gateReport(version.gate, names[i])),
     ),

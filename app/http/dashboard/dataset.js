@@ -54,16 +54,7 @@ export async function dataset(page) {
   );
 
   const showFacts = renderOnChange(summary, (d) =>
-    facts([
-      ["State", checkState(d)],
-      ["Task", d.task],
-      ["Classes", integer(d.num_classes)],
-      ["Training images", integer(d.train_images)],
-      ["Test images", integer(d.test_images)],
-      ["Channels", integer(d.channels)],
-      ["Stored size", `${px(d.native_px)} px`],
-      ["Layout", d.layout ?? "–"],
-    ]),
+    facts([["State", checkState(d)], ["Task", d.task], ...contentFacts(d)]),
   );
   const showBody = renderOnChange(body, (d) => [
     d.missing ? warning(d.missing) : null,
@@ -96,6 +87,15 @@ export async function dataset(page) {
     return found;
   }, signal).running;
 }
+
+export const contentFacts = (d) => [
+  ["Classes", integer(d.num_classes)],
+  ["Training images", integer(d.train_images)],
+  ["Test images", integer(d.test_images)],
+  ["Channels", integer(d.channels)],
+  ["Stored size", `${px(d.native_px)} px`],
+  ["Layout", d.layout ?? "–"],
+];
 
 export const partsTable = (splits) => (splits.length ? table("Parts", PARTS, splits) : null);
 

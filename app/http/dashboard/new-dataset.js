@@ -1,9 +1,8 @@
 // The form to register a folder of images. A check says what would be understood of it.
 
 import { change, compute } from "./api.js";
-import { partsTable, skippedList } from "./dataset.js";
+import { contentFacts, partsTable, skippedList } from "./dataset.js";
 import { facts, field, h, options, setError } from "./dom.js";
-import { integer, px } from "./format.js";
 import { problemBox, warning } from "./messages.js";
 import { addressOf } from "./route.js";
 
@@ -121,14 +120,7 @@ export function newDataset(page) {
 
 function understood(d) {
   return [
-    facts([
-      ["Classes", integer(d.num_classes)],
-      ["Training images", integer(d.train_images)],
-      ["Test images", integer(d.test_images)],
-      ["Channels", integer(d.channels)],
-      ["Stored size", `${px(d.native_px)} px`],
-      ["Layout", d.layout ?? "–"],
-    ]),
+    facts(contentFacts(d)),
     ...d.warnings.map(warning),
     partsTable(d.splits),
     skippedList(d.skipped),

@@ -1,5 +1,6 @@
 // A table of properties with a column for each of several things.
 
+import { h } from "./dom.js";
 import { table } from "./table.js";
 
 // `names`: the headers of the columns; rows: [property, value of each].
@@ -17,3 +18,15 @@ const COLOURS = ["r", "d", "w", "accuracy", "ink", "edge"];
 export const lineStyle = (i) => ({ color: COLOURS[i % COLOURS.length], dash: i % 2 ? [6, 3] : undefined });
 
 export const letter = (i) => String.fromCharCode(65 + i);
+
+export const curvesCard = (charts) =>
+  h(
+    "section",
+    { class: "card" },
+    h("h2", {}, "Curves"),
+    h(
+      "div",
+      { class: "curves" },
+      charts.map((c) => c.node),
+    ),
+  );
