@@ -150,18 +150,24 @@ def test_chart_says_values_to_pointer_and_keyboard(page: Page, service: Service)
     page.find(".plot canvas")
     plot, said = page.find(".plot"), ".chart .readout-line"
 
-    ActionChains(page.driver).move_to_element(page.find(".plot .u-over")).perform()
-    page.wait_for_text("curve and 90 % band", said)
+    def point() -> str:
+        ActionChains(page.driver).move_to_element(page.find(".plot .u-over")).perform()
+        return page.text(said)
+
+    page.until(lambda: "curve and 90 % band" in point(), "the value at the pointer")  # the page may still move below it
     plot.send_keys(Keys.END)
     page.wait_for_text("Ratio c to the baseline’s multiply-adds 2", said)
     page.run("document.querySelector('.plot').style.width = '80%'")  # it is drawn again
     drawn = "return document.querySelector('.plot').offsetWidth"
     canvas = "return document.querySelector('.plot canvas').getBoundingClientRect().width"
     page.until(lambda: abs(page.run(canvas) - page.run(drawn)) < 3, "it has the new width")
-    page.run("document.querySelector('header').style.height = '120px'")  # and moves below the resting pointer
-    page.run("const over = document.querySelector('.u-over'), { left, top } = over.getBoundingClientRect();"
-             "const at = { clientX: left + 40, clientY: top + 40, movementX: 0, movementY: 0, bubbles: true };"
-             "over.dispatchEvent(new MouseEvent('mousemove', at))")  # fmt: skip
+    for event in ("mousemove", "mouseleave"):  # and the page moves below the resting pointer
+        page.run(
+            "const over = document.querySelector('.u-over'), { left, top } = over.getBoundingClientRect();"
+            "const at = { clientX: left + 40, clientY: top + 40, movementX: 0, movementY: 0, bubbles: true };"
+            "over.dispatchEvent(new MouseEvent(arguments[0], at))",
+            event,
+        )
     assert "multiply-adds 2" in page.text(said), "the keyboard's place stays"
     plot.send_keys(*[Keys.ARROW_LEFT] * 30, Keys.ENTER)
     page.until(lambda: 0.5 < ratio(page) < 1, "Enter sets the budget")

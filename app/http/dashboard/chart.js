@@ -141,7 +141,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
     plot.over.addEventListener("mouseenter", () => plot.syncRect()); // the page may have moved it
     plot.over.addEventListener("mousedown", (event) => (pressed = event.clientX));
     plot.over.addEventListener("click", (event) => Math.abs(event.clientX - pressed) < DRAG && pick(event));
-    plot.over.addEventListener("mouseleave", () => say(null));
+    plot.over.addEventListener("mouseleave", () => isByKeyboard || say(null));
   }
 
   // uPlot asks for a range around the data, or around what is zoomed to.
@@ -241,7 +241,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
   }
 
   // The cursor is also set when uPlot draws again, and when the page moves below a pointer that rests. Then the place
-  // that the keyboard chose stays.
+  // that the keyboard chose stays, as it does when the pointer leaves.
   function followPointer({ cursor }) {
     const event = cursor.event;
     if (event !== pointerEvent && (event?.movementX || event?.movementY)) isByKeyboard = false;
