@@ -49,6 +49,8 @@ def save_screenshot(page: Page, name: str, height: int | None = None) -> None:
     width = page.run("return innerWidth")
     page.set_width(width, height or page.run("return document.documentElement.scrollHeight"))
     page.run("document.activeElement.blur()")
+    is_moving = "return document.getAnimations().some((animation) => animation.playState === 'running')"
+    page.until(lambda: not page.run(is_moving), "all transitions have ended")
     shot = page.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})["data"]
     image = Image.open(io.BytesIO(base64.b64decode(shot))).convert("RGB")
     small = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
