@@ -40,13 +40,12 @@ def with_scope(extra: Spec, scope: str, header: Spec) -> Spec:
 def complete_spec(app: FastAPI) -> None:
     """Add the links and the security scheme to the application's spec."""
     derive, lock = app.openapi, threading.Lock()
-    completed: list[Spec] = []
 
     def spec() -> Spec:
         with lock:  # requests read it in threads
-            if not completed:
-                completed.append(_complete(derive()))
-        return completed[0]
+            if app.openapi_schema is None:
+                app.openapi_schema = _complete(derive())
+            return app.openapi_schema
 
     app.openapi = spec  # type: ignore[method-assign]
     app.state.encoded_spec = cache(lambda: _encode(spec()))

@@ -21,6 +21,23 @@ export function problemBox(error, ...actions) {
   );
 }
 
+// Runs an action while its button is disabled. Its error is passed to `fail`.
+export async function whileDisabled(button, act, fail) {
+  button.disabled = true;
+  try {
+    await act();
+  } catch (error) {
+    fail(error);
+  }
+  button.disabled = false;
+}
+
+// Returns a form's handler, which shows the action's error in the box.
+export const onSubmit = (button, act, box) => (event) => {
+  event.preventDefault();
+  whileDisabled(button, act, (error) => box.replaceChildren(problemBox(error)));
+};
+
 export const state = (name) => h("span", { class: `state ${name.replaceAll(" ", "-")}` }, name);
 
 export const warning = (text) => h("p", { class: "warning" }, text);

@@ -3,7 +3,7 @@
 import { change, compute, get, getAll } from "./api.js";
 import { facts, field, h, options, setError } from "./dom.js";
 import { integer, millions } from "./format.js";
-import { problemBox } from "./messages.js";
+import { problemBox, whileDisabled } from "./messages.js";
 import { networkName } from "./names.js";
 import { structure } from "./network-structure.js";
 import { addressOf } from "./route.js";
@@ -23,7 +23,7 @@ export function newBaseline(page) {
   const spec = h("textarea", { id: "baseline-spec", rows: 16, required: true, spellcheck: "false" });
   const check = h(
     "button",
-    { type: "button", onclick: () => form.reportValidity() && during(check, understand) },
+    { type: "button", onclick: () => form.reportValidity() && run(check, understand) },
     "Check",
   );
   const register = h("button", { type: "submit", class: "primary" }, "Register");
@@ -60,16 +60,12 @@ export function newBaseline(page) {
     }
   }
 
-  async function during(button, act) {
-    button.disabled = true;
+  function run(button, act) {
     result.textContent = "";
     setError(spec, null);
-    try {
-      await act();
-    } catch (error) {
+    return whileDisabled(button, act, (error) => {
       if (!(error instanceof SyntaxError)) result.replaceChildren(problemBox(error));
-    }
-    button.disabled = false;
+    });
   }
 
   async function understand() {
@@ -109,7 +105,7 @@ export function newBaseline(page) {
   start.addEventListener("change", () => fill().catch(page.fail));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    during(register, async () => {
+    run(register, async () => {
       const created = await change("v1/architectures", body());
       location.hash = addressOf("baselines", created.name);
     });

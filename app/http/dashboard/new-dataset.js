@@ -3,7 +3,7 @@
 import { change, compute } from "./api.js";
 import { contentFacts, partsTable, skippedList } from "./dataset.js";
 import { facts, field, h, options, setError } from "./dom.js";
-import { problemBox, warning } from "./messages.js";
+import { problemBox, warning, whileDisabled } from "./messages.js";
 import { addressOf } from "./route.js";
 
 const LAYOUTS = [
@@ -86,27 +86,21 @@ export function newDataset(page) {
     result.replaceChildren(problemBox(error));
   }
 
-  async function during(button, act) {
-    button.disabled = true;
+  function run(button, act) {
     result.textContent = "Reading the folder …";
     for (const control of Object.values(controls)) setError(control, null);
-    try {
-      await act();
-    } catch (error) {
-      fail(error);
-    }
-    button.disabled = false;
+    return whileDisabled(button, act, fail);
   }
 
   const understand = () =>
-    during(check, async () => {
+    run(check, async () => {
       const found = await compute("v1/datasets", { ...body(), validate_only: true }, page.signal);
       result.replaceChildren(h("h3", {}, "What was understood"), ...understood(found));
     });
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    during(register, async () => {
+    run(register, async () => {
       const created = await change("v1/datasets", body());
       location.hash = addressOf("datasets", created.name);
     });

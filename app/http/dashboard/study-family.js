@@ -6,7 +6,7 @@ import { numberColumn } from "./columns.js";
 import { field, h } from "./dom.js";
 import { ACCURACY_AXIS, fixed, integer, millions, multiplier, percent, shortId } from "./format.js";
 import { itemList } from "./item-list.js";
-import { problemBox, state } from "./messages.js";
+import { onSubmit, state } from "./messages.js";
 import { addressOf } from "./route.js";
 import { ruleLabel } from "./rules.js";
 import { lineStyle } from "./side-by-side.js";
@@ -109,27 +109,20 @@ function familyForm(path, rules, message, done) {
   const button = h("button", { type: "submit", class: "primary" }, "Train the family");
   const checked = (all) => all.filter(({ input }) => input.checked).map(({ name }) => name);
 
-  async function submit(event) {
-    event.preventDefault();
-    button.disabled = true;
-    try {
-      const targets = ratios.value
-        .split(/[\s,;]+/)
-        .filter(Boolean)
-        .map((text) => ({ ratio: Number(text) }));
-      const body = { targets, rules: checked(ruleBoxes), recipes: checked(recipeBoxes), seeds: seeds.valueAsNumber };
-      const { items } = await change(`${path}/family`, body);
-      message.textContent = `The family has ${integer(items.length)} networks.`;
-      done();
-    } catch (error) {
-      message.replaceChildren(problemBox(error));
-    }
-    button.disabled = false;
+  async function train() {
+    const targets = ratios.value
+      .split(/[\s,;]+/)
+      .filter(Boolean)
+      .map((text) => ({ ratio: Number(text) }));
+    const body = { targets, rules: checked(ruleBoxes), recipes: checked(recipeBoxes), seeds: seeds.valueAsNumber };
+    const { items } = await change(`${path}/family`, body);
+    message.textContent = `The family has ${integer(items.length)} networks.`;
+    done();
   }
 
   const form = h(
     "form",
-    { onsubmit: submit },
+    { onsubmit: onSubmit(button, train, message) },
     h(
       "div",
       { class: "fields" },

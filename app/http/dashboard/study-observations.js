@@ -6,7 +6,7 @@ import { openDialog } from "./dialog.js";
 import { field, h, options } from "./dom.js";
 import { duration, fixed, integer, millions, multiplier, percent, px, shortId } from "./format.js";
 import { itemList } from "./item-list.js";
-import { problemBox, state } from "./messages.js";
+import { onSubmit, problemBox, state } from "./messages.js";
 import { addressOf } from "./route.js";
 import { updateQuery } from "./router.js";
 import { MAX_OBSERVATIONS } from "./study-data.js";
@@ -124,23 +124,16 @@ function importForm(path, message, done) {
   });
   const button = h("button", { type: "submit", class: "primary" }, "Import");
 
-  async function submit(event) {
-    event.preventDefault();
-    button.disabled = true;
-    try {
-      const added = await importFile(path, file.files[0], source.value);
-      message.textContent = describeImport(added);
-      form.reset();
-      done();
-    } catch (error) {
-      message.replaceChildren(problemBox(error));
-    }
-    button.disabled = false;
+  async function importChosen() {
+    const added = await importFile(path, file.files[0], source.value);
+    message.textContent = describeImport(added);
+    form.reset();
+    done();
   }
 
   const form = h(
     "form",
-    { onsubmit: submit },
+    { onsubmit: onSubmit(button, importChosen, message) },
     h(
       "div",
       { class: "fields" },

@@ -4,7 +4,7 @@ import { change, getAll } from "./api.js";
 import { calibration } from "./calibration.js";
 import { h, options, uniqueId } from "./dom.js";
 import { itemList } from "./item-list.js";
-import { problemBox } from "./messages.js";
+import { problemBox, whileDisabled } from "./messages.js";
 import { toggleIn, versionList } from "./predictors.js";
 import { addressOf } from "./route.js";
 
@@ -17,7 +17,12 @@ const ACTIVATION = [
 export function predictorPart(page, path) {
   const message = h("div", { role: "status" });
   const refitted = h("div", { role: "status" });
-  const refit = h("button", { type: "button", class: "primary", onclick: fit }, "Refit the predictor");
+  const failed = (error) => refitted.replaceChildren(problemBox(error));
+  const refit = h(
+    "button",
+    { type: "button", class: "primary", onclick: () => whileDisabled(refit, fit, failed) },
+    "Refit the predictor",
+  );
   const activation = options(
     h("select", { id: uniqueId("activation"), "aria-label": "The new version is" }),
     ACTIVATION,
@@ -53,25 +58,19 @@ export function predictorPart(page, path) {
   );
 
   async function fit() {
-    refit.disabled = true;
     refitted.textContent = "Fitting …";
-    try {
-      const activate = { false: false, true: true }[activation.value] ?? activation.value;
-      const created = await change(`${path}/predictors`, { activate });
-      const standing = created.active ? "active" : "not active";
-      refitted.replaceChildren(
-        h(
-          "p",
-          {},
-          `Version ${created.version} is fitted and ${standing}. ${created.gate?.reason ?? ""} `,
-          h("a", { href: addressOf("predictors", created.id) }, "Curves and quality"),
-        ),
-      );
-      await read();
-    } catch (error) {
-      refitted.replaceChildren(problemBox(error));
-    }
-    refit.disabled = false;
+    const activate = { false: false, true: true }[activation.value] ?? activation.value;
+    const created = await change(`${path}/predictors`, { activate });
+    const standing = created.active ? "active" : "not active";
+    refitted.replaceChildren(
+      h(
+        "p",
+        {},
+        `Version ${created.version} is fitted and ${standing}. ${created.gate?.reason ?? ""} `,
+        h("a", { href: addressOf("predictors", created.id) }, "Curves and quality"),
+      ),
+    );
+    await read();
   }
 
   async function read() {

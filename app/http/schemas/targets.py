@@ -33,11 +33,9 @@ class FlopsTarget(RequestModel):
         return self.flops if self.flops is not None else max(1, round((self.ratio or 0) * baseline))
 
 
-class Target(RequestModel):
+class Target(FlopsTarget):
     """The target of scaling: exactly one of `flops`, `ratio`, `params`, `weights_bytes` and `activation_bytes`."""
 
-    flops: Flops | None = Field(None, description="Multiply-adds of convolutions and linear layers for one image.")
-    ratio: Ratio | None = Field(None, description="FLOPs divided by those of the baseline.")
     params: Params | None = Field(None, description="Number of parameters.")
     weights_bytes: WeightsBytes | None = Field(None, description="Bytes of the weights on a device, by `precision`.")
     activation_bytes: ActivationBytes | None = Field(
@@ -59,15 +57,13 @@ class Target(RequestModel):
     def resolve(self, architecture: Architecture) -> tuple[int, BudgetUnit]:
         """Return the target as an amount of a unit; a ratio is in multiply-adds."""
         precision = self.precision or "float32"
-        if self.flops is not None:
-            return self.flops, FLOPS
         if self.params is not None:
             return self.params, BudgetUnit("params")
         if self.weights_bytes is not None:
             return self.weights_bytes, BudgetUnit("weights_bytes", precision)
         if self.activation_bytes is not None:
             return self.activation_bytes, BudgetUnit("activation_bytes", precision)
-        return max(1, round((self.ratio or 0) * flops_of(architecture))), FLOPS
+        return self.in_flops(flops_of(architecture)), FLOPS
 
 
 class TargetItem(ResponseModel):
