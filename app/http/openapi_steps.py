@@ -1,7 +1,7 @@
-"""What has to be there before an operation's example works on a new service, as operations that create it.
+"""What must exist before an operation's example works on a new service, as operations that create it.
 
-The playground runs these steps at a click: each has the body of an example, and ids from the steps before, as the
-spec's links say.
+The playground runs these steps at a click. Each sends the body of an example; ids come from the responses of earlier
+steps, as the spec's links say.
 """
 
 from __future__ import annotations
@@ -66,4 +66,4 @@ STEPS: dict[str, tuple[Step, ...]] = {
     "activate_predictor": _FITTED,
     "deactivate_predictor": _FITTED,
 }
-"""The steps by operation; an operation that is not here needs none."""
+"""The steps by operation; an operation that is not listed needs none."""

@@ -1,4 +1,4 @@
-"""Static files: compressed, and under an address of their version, from which browsers keep them."""
+"""Static files: compressed, and under an address with their version, so that browsers can cache them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, Response
 from starlette.types import Scope
 
 _REVALIDATED = "no-cache"
-_KEPT = "public, max-age=31536000, immutable"
+_CACHED = "public, max-age=31536000, immutable"
 _TEXT = ("text/", "image/svg", "application/json", "application/javascript")
 _VERSION = re.compile(r"v-[0-9a-f]{16}")
 
@@ -23,8 +23,8 @@ _VERSION = re.compile(r"v-[0-9a-f]{16}")
 class VersionedFiles(StaticFiles):
     """The files of a folder as `/NAME` and `/VERSION/NAME`; `version` covers the contents of all.
 
-    Browsers keep what is under the current version and revalidate everything else. Another version's address leads to
-    the same files, since replicas of two versions may answer for one page during an upgrade.
+    Browsers cache what is under the current version and revalidate everything else. The address of another version
+    leads to the same files, since replicas of two versions may serve one page during an upgrade.
     """
 
     def __init__(self, folder: Path, headers: Mapping[str, str] | None = None) -> None:
@@ -36,7 +36,7 @@ class VersionedFiles(StaticFiles):
         version, _, name = path.partition("/")
         response = await super().get_response(name if _VERSION.fullmatch(version) else path, scope)
         response.headers.update(self._headers)
-        response.headers["Cache-Control"] = _KEPT if version == self.version else _REVALIDATED
+        response.headers["Cache-Control"] = _CACHED if version == self.version else _REVALIDATED
         response.headers["Vary"] = "Accept-Encoding"
         request = Headers(scope=scope)
         if isinstance(response, FileResponse) and "range" not in request and accepts_gzip(request):
@@ -63,9 +63,9 @@ def _compress(response: FileResponse, scope: Scope) -> Response:
         return response
     tag = response.headers["etag"]
     content = _gzip_file(Path(response.path), tag)
-    kept = {name: value for name, value in response.headers.items() if name != "accept-ranges"}
+    unchanged = {name: value for name, value in response.headers.items() if name != "accept-ranges"}
     # A weak tag: the bytes differ from those of the file.
-    headers = {**kept, "etag": f"W/{tag}", **{k.lower(): v for k, v in compressed_headers(content).items()}}
+    headers = {**unchanged, "etag": f"W/{tag}", **{k.lower(): v for k, v in compressed_headers(content).items()}}
     return Response(b"" if scope["method"] == "HEAD" else content, headers=headers)
 
 

@@ -130,7 +130,7 @@ def test_a_part_that_a_study_does_not_have(page: Page, alone: Service) -> None:
     page.wait_for_text("Ask to see the open suggestions", "main")
 
 
-def test_results_are_imported_retracted_and_told(page: Page, alone: Service, tmp_path: Path) -> None:
+def test_observations_are_imported_and_retracted(page: Page, alone: Service, tmp_path: Path) -> None:
     body = {"name": "imports", "architecture": "tinynet_e", "dataset": "digits", "sampler": "active", "trials": 1}
     study = alone.post("/v1/studies", body)["id"]
     table = tmp_path / "results.csv"

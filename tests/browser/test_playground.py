@@ -51,7 +51,7 @@ def test_example_creates_what_it_needs_at_a_click(page: Page, alone: Service, op
     page.until(lambda: page.text(status).startswith("20"), "the example works")
 
 
-def test_missing_images_are_said(page: Page, alone: Service) -> None:
+def test_missing_images_are_reported(page: Page, alone: Service) -> None:
     block = open_operation(page, alone, "datasets/refresh_dataset")
     page.press("Create it now")
 

@@ -1,4 +1,4 @@
-// Keeps how far a page is scrolled with its entry in the history, so that back and reload return to the same place.
+// Stores how far a page is scrolled in its entry of the history, so that back and reload return to the same place.
 
 const GIVE_UP = ["wheel", "touchstart", "pointerdown", "keydown"]; // the reader goes elsewhere
 
