@@ -30,6 +30,12 @@ class BuiltInPredictor:
     predictor: Predictor
     gate: Decision | None = None
 
+    @property
+    def networks(self) -> int:
+        """How many trained networks it was fitted on; the front's alone if it has no surrogate."""
+        surrogate = self.predictor.surrogate
+        return len(self.predictor.points if surrogate is None else surrogate.points)
+
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a file of `recorded/`."""
@@ -52,7 +58,12 @@ def built_in_predictors() -> dict[str, BuiltInPredictor]:
 
 
 def built_in_predictor_for(architecture: str, dataset: str | None) -> BuiltInPredictor:
-    """Return the built-in predictor for a baseline, preferably for the data set; without one, the published one."""
+    """Return the built-in predictor for a baseline and data set.
+
+    Without one for the data set it is the baseline's that was fitted on the most networks, and without one for the
+    baseline the published one.
+    """
     published, *_ = built_in = tuple(built_in_predictors().values())
     of_baseline = [one for one in built_in if one.architecture == architecture]
-    return next((one for one in of_baseline if one.dataset == dataset), (*of_baseline, published)[0])
+    of_dataset = next((one for one in of_baseline if one.dataset == dataset), None)
+    return of_dataset or max(of_baseline, key=lambda one: one.networks, default=published)
