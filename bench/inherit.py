@@ -25,6 +25,8 @@ from app.reproduce.design import EXPERIMENT_RECIPE, small_mbconv
 from app.reproduce.local_service import ServiceNotReady, run_service
 from rdw_client import Client, RdwError, Trial, TrialFailed
 
+METHODS = ("scratch", "inherited", "distilled", "both")
+
 console = Console(width=None if sys.stdout.isatty() else 160)  # wide enough for the table in a file
 
 
@@ -62,7 +64,8 @@ def measure(client: Client, args: argparse.Namespace, images: int) -> list[dict[
         source = client.wait(trial)
         console.print(f"{images:,} images, seed {seed}: the baseline reaches {_accuracy(source):.1%}")
         for ratio in args.ratios:
-            for method, options in methods(source).items():
+            for method in args.methods:
+                options = options_of(method, source)
                 train = {"dataset": args.dataset, "recipe": {**recipe, **options}, "seed": seed}
                 answer = client.scale(baseline["name"], ratio=ratio, rule="compound", train=train)
                 assert answer.trial is not None
@@ -70,10 +73,10 @@ def measure(client: Client, args: argparse.Namespace, images: int) -> list[dict[
     return [to_record(images, ratio, method, seed, client.wait(trial)) for ratio, method, seed, trial in trials]
 
 
-def methods(source: Trial) -> dict[str, dict[str, Any]]:
-    """Return the options of each way to use a trained baseline."""
+def options_of(method: str, source: Trial) -> dict[str, Any]:
+    """Return the recipe's options for a way to use a trained baseline."""
     init, distill = {"init": {"trial": source.id}}, {"distill": {"teacher": {"trial": source.id}}}
-    return {"scratch": {}, "inherited": init, "distilled": distill, "both": init | distill}
+    return {"scratch": {}, "inherited": init, "distilled": distill, "both": init | distill}[method]
 
 
 def to_record(images: int, ratio: float, method: str, seed: int, trial: Trial) -> dict[str, Any]:
@@ -116,6 +119,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dataset", default="typefaces", help="(default: %(default)s)")
     parser.add_argument("--images", type=int, nargs="+", default=[2000, 5000, 20_000], help="(default: %(default)s)")
     parser.add_argument("--ratios", type=float, nargs="+", default=[0.25, 0.5], help="(default: %(default)s)")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="(default: all)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each network (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=6, help="of a child (default: %(default)s)")
     parser.add_argument("--source-epochs", type=int, default=15, help="of the baseline (default: %(default)s)")

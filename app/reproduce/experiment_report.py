@@ -109,7 +109,8 @@ def _values(experiment: Experiment, missing: Sequence[str] = ()) -> dict[str, An
 
 def summarize(experiments: Sequence[Experiment]) -> list[str]:
     """Say in three sentences which rule wins in all experiments, by how much with which interval, and on what."""
-    everywhere = f" in all {len(experiments)} experiments" if len(experiments) > 1 else ""
+    count = len(experiments)
+    everywhere = {1: "", 2: " in both experiments"}.get(count, f" in all {count} experiments")
     winners = _rules_with(Verdict.SUPERIOR, experiments)
     losers = _rules_with(Verdict.INFERIOR, experiments)
     if winners:

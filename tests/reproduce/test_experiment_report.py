@@ -50,8 +50,8 @@ def test_answer_states_wins_and_undecided_results(effect: float, first: str) -> 
 @pytest.mark.parametrize(
     ("effects", "first"),
     [
-        ((0.04, 0.05), "The surrogate beats compound scaling in all 2 experiments."),
-        ((0.04, 0.0), "No rule has been shown to beat compound scaling in all 2 experiments."),
+        ((0.04, 0.05), "The surrogate beats compound scaling in both experiments."),
+        ((0.04, 0.0), "No rule has been shown to beat compound scaling in both experiments."),
     ],
 )
 def test_answer_of_several_experiments_claims_what_holds_in_all(effects: tuple[float, ...], first: str) -> None:
