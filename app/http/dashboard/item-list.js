@@ -21,6 +21,7 @@ export function itemList(page, { caption, columns, textOf, empty, prefix = "", c
   let text = read("q");
   let order = parseOrder(read("sort"), columns);
   let shown = Math.max(FEW, Math.floor(Number(read("shown"))) || FEW);
+  /** @type {any[] | null} */
   let items = null;
   let isComplete = true;
   const chosen = new Map(); // id: whether it is chosen
@@ -71,8 +72,9 @@ export function itemList(page, { caption, columns, textOf, empty, prefix = "", c
   function update() {
     if (!items) return;
     const matching = isComplete ? search(items, text, textOf) : items;
-    const column = isComplete && order && columns.find((c) => c.value && columnKey(c) === order.key);
-    const rows = column ? sortBy(matching, column.value, order.descending) : matching;
+    const by = isComplete ? order : null;
+    const column = by && columns.find((c) => c.value && columnKey(c) === by.key);
+    const rows = column ? sortBy(matching, column.value, by.descending) : matching;
     show({
       rows: rows.slice(0, shown),
       order: isComplete ? order : null,

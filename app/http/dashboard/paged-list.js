@@ -15,6 +15,7 @@ const NEWEST = 50;
 export function listing(page, { path, filters = () => ({}), idOf = (item) => item.id, ...options }) {
   const list = itemList(page, { ...options, changed: () => polling.now() });
   const cut = h("p", { class: "hint", hidden: true }, `Only the newest ${integer(MAX_ITEMS)} are searched and sorted.`);
+  /** @type {{key: string, at: number, items: any[]} | null} */
   let whole = null; // { key, at, items }: all items
 
   // Reads pages until there are `n` items; returns them and whether these are all.
