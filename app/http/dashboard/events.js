@@ -31,7 +31,7 @@ export async function* events(id, signal) {
   }
 }
 
-async function* parseEvents(stream) {
+export async function* parseEvents(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";
   try {

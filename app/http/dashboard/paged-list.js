@@ -11,8 +11,9 @@ const MAX_ITEMS = 10_000;
 const WHOLE_INTERVAL = 60_000; // ms between two readings of a whole list; its newest items are read each time
 const NEWEST = 50;
 
-// The options are those of an item list, and: `filters()` returns the parameters of the request; `idOf` tells items apart.
-export function listing(page, { path, filters = () => ({}), idOf = (item) => item.id, ...options }) {
+// The options are those of an item list, and: `kinds` of
+// resources that change it; `filters()` returns the parameters of the request; `idOf` tells items apart.
+export function listing(page, { path, kinds, filters = () => ({}), idOf = (item) => item.id, ...options }) {
   const list = itemList(page, { ...options, changed: () => polling.now() });
   const cut = h("p", { class: "hint", hidden: true }, `Only the newest ${integer(MAX_ITEMS)} are searched and sorted.`);
   /** @type {{key: string, at: number, items: any[]} | null} */
@@ -51,7 +52,7 @@ export function listing(page, { path, filters = () => ({}), idOf = (item) => ite
     const { items, isComplete } = list.isArranged() ? await readWhole() : await read(list.wanted());
     list.show(items, isComplete);
     return items;
-  }, page.signal);
+  }, page.signal, { kinds });
   polling.running.catch(page.fail);
   page.root.append(list.node, cut);
   return {

@@ -225,7 +225,7 @@ export async function study(page) {
     await updatePart();
     return current;
   }
-  const polling = poll(load, signal);
+  const polling = poll(load, signal, { kinds: ["studies", "trials"] });
   await polling.running;
 }
 

@@ -36,6 +36,7 @@ const COLUMNS = [
 // The options of a list of trials, from which the reader can choose some to compare.
 export const trialList = (caption, empty) => ({
   path: "v1/trials",
+  kinds: ["trials"],
   caption,
   columns: COLUMNS,
   textOf: (t) =>
