@@ -456,14 +456,19 @@ class AsyncClient:
         architecture: str | None = None,
         id_prefix: str | None = None,
         archived: bool | None = None,
+        sort: str | None = None,
     ) -> AsyncIterator[Trial]:
-        """Iterate over trials, newest first; with `archived`, over the archived ones."""
+        """Iterate over trials, newest first; with `archived`, over the archived ones.
+
+        `sort` is another order, for instance "-accuracy": the best first.
+        """
         filters = {
             "state": state,
             "study": id_or_none(study),
             "architecture": architecture,
             "id_prefix": id_prefix,
             "archived": archived,
+            "sort": sort,
         }
         return self._transport.items(get_page("/v1/trials", Trial, **filters))
 

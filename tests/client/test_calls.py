@@ -138,6 +138,8 @@ def test_lists_span_pages(rdw: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     created = {rdw.train("small", **TRIAL, seed=seed, multipliers={"r": 0.7}).id for seed in range(5)}
 
     assert created <= {trial.id for trial in rdw.trials()}
+    flops = [trial.flops for trial in rdw.trials(sort="flops")]
+    assert flops == sorted(flops) and len(flops) >= 5
 
 
 def test_study_life_cycle(rdw: Client, study: str) -> None:
