@@ -43,13 +43,6 @@ def test_example_creates_what_it_needs_at_a_click(page: Page, alone: Service, op
     page.until(lambda: page.text(status).startswith("20"), "the example works")
 
 
-def test_example_of_a_stream_ends(page: Page, service: Service) -> None:
-    block = open_operation(page, service, "events/follow_changes")
-    page.find(f"{block} .execute").click()
-
-    page.wait_for_text("event: open", f"{block} .live-responses-table")
-
-
 def test_missing_images_are_reported(page: Page, alone: Service) -> None:
     block = open_operation(page, alone, "datasets/refresh_dataset")
     page.press("Create it now")
