@@ -190,6 +190,8 @@ class TrialRow(Base):
         Index("ix_trials_created_at_id", "created_at", "id"),
         Index("ix_trials_state_created_at", "state", "created_at"),
         Index("ix_trials_architecture_created_at", "architecture", "created_at", "id"),
+        Index("ix_trials_accuracy", "accuracy", "created_at", "id"),
+        Index("ix_trials_flops", "flops", "created_at", "id"),
         Index("ix_trials_owner_state", "owner", "state", "stored_bytes"),
         # One live or completed trial per fingerprint; failed and cancelled ones may be retried.
         Index(
@@ -240,6 +242,7 @@ class TrialRow(Base):
     rungs: Mapped[tuple[RungAccuracy, ...] | None] = mapped_column(JsonValues(RungAccuracy))
     progress: Mapped[Progress | None]
     result: Mapped[TrialResult | None]
+    accuracy: Mapped[float | None] = mapped_column(Float(53))  # that of the result, for an index
     artifacts: Mapped[TrialArtifacts | None]  # None if there are no files, or a version before 0.2.0 wrote them
     stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # of its artifacts
     error: Mapped[str | None] = mapped_column(Text)

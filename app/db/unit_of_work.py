@@ -20,6 +20,7 @@ from app.db.repositories.keys import ApiKeys
 from app.db.repositories.names import Names
 from app.db.repositories.observations import Observations
 from app.db.repositories.predictors import Predictors
+from app.db.repositories.recent import Recent
 from app.db.repositories.studies import Studies
 from app.db.repositories.suggestions import Suggestions
 from app.db.repositories.trials import Trials
@@ -89,6 +90,7 @@ class UnitOfWork:
         self.idempotency_records = IdempotencyRecords(self.session)
         self.keys = ApiKeys(self.session)
         self.usage = Usage(self.session)
+        self.recent = Recent(self.session)
         return self
 
     def __exit__(

@@ -34,6 +34,7 @@ from app.http.routers import (
     ask_tell,
     dashboard,
     datasets,
+    events,
     health,
     metrics,
     observations,
@@ -52,6 +53,7 @@ from app.jobs.queue import JobQueue
 from app.scaling import bounded_cache
 from app.services.auth.key_cache import KeyCache
 from app.services.catalog.dataset_checks import run_checks
+from app.services.change_streams import ChangePoller
 from app.services.predictors.lookup_cache import CatalogCache
 from app.services.trials.event_streams import EventPoller
 
@@ -85,6 +87,7 @@ _TAGS = [
     {"name": "ask and tell", "description": "For tools that choose or train networks themselves."},
     {"name": "predictors", "description": "The Gaussian processes of the tiny formula, by version."},
     {"name": "workers", "description": "Workers and the queue."},
+    {"name": "events", "description": "What changes, as it changes."},
     {"name": "health", "description": "Health checks and metrics."},
 ]
 
@@ -109,12 +112,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.jobs = JobQueue(settings)
     app.state.catalog = CatalogCache(settings.database)
     app.state.event_poller = EventPoller(settings.database)
+    app.state.change_poller = ChangePoller(settings.database)
     app.state.keys = KeyCache(settings)
     app.state.limits = RateLimits(settings)
     app.state.pool = ProcessPool(settings.solvers, cache_bytes=settings.cache_bytes, **_POOL)
     app.state.long_requests = long_requests.create_lane()
     bounded_cache.set_limit(settings.cache_bytes)
-    app.state.metrics = Metrics(settings, lambda: len(app.state.event_poller), app.state.pool)
+    pollers = app.state.event_poller, app.state.change_poller
+    app.state.metrics = Metrics(settings, lambda: sum(map(len, pollers)), app.state.pool)
     app.router.routes.extend(_build_routes(settings.metrics_open))
     app.mount("/dashboard", dashboard.files, name="dashboard")
     app.mount("/assets", VersionedFiles(_ASSETS), name="assets")
@@ -134,7 +139,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _build_routes(metrics_open: bool) -> list[BaseRoute]:
     """Build the routes, which takes FastAPI nearly 0.1 s; the applications of a process share them."""
     router = APIRouter(generate_unique_id_function=lambda route: route.name)
-    for module in (scale, architectures, datasets, trials, studies, ask_tell, observations, predictors, workers):
+    for module in (
+        scale,
+        architectures,
+        datasets,
+        trials,
+        studies,
+        ask_tell,
+        observations,
+        predictors,
+        workers,
+        events,
+    ):
         include_api_router(router, module.router)
     router.include_router(health.router)
     if metrics_open:

@@ -74,6 +74,13 @@ def example_path(example: str, **bounds: Any) -> Any:
     return parameter
 
 
+def example_query(example: Any, **bounds: Any) -> Any:
+    """Create a query parameter with an example, which the playground sends."""
+    parameter = Query(**bounds)
+    parameter.example = example
+    return parameter
+
+
 WriteUow = Annotated[UnitOfWork, Depends(write_session, scope="function")]
 CatalogDep = Annotated[CatalogCache, Depends(catalog)]
 ReadUow = Annotated[UnitOfWork, Depends(read_session, scope="function")]

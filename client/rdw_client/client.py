@@ -11,9 +11,9 @@ from typing import Self
 
 import httpx
 
-from rdw_client.connection import problem_from
+from rdw_client.connection import parse_response, problem_from
 from rdw_client.encoding import JsonObject, Number
-from rdw_client.events import Event, EventFollower, EventParser, event_from_trial
+from rdw_client.events import MAX_SILENCE, Event, EventFollower, EventParser, event_from_trial
 from rdw_client.files import destination
 from rdw_client.models import (
     Architecture,
@@ -453,14 +453,19 @@ class Client:
         architecture: str | None = None,
         id_prefix: str | None = None,
         archived: bool | None = None,
+        sort: str | None = None,
     ) -> Iterator[Trial]:
-        """Iterate over trials, newest first; with `archived`, over the archived ones."""
+        """Iterate over trials, newest first; with `archived`, over the archived ones.
+
+        `sort` is another order, for instance "-accuracy": the best first.
+        """
         filters = {
             "state": state,
             "study": id_or_none(study),
             "architecture": architecture,
             "id_prefix": id_prefix,
             "archived": archived,
+            "sort": sort,
         }
         return self._transport.items(get_page("/v1/trials", Trial, **filters))
 
@@ -832,6 +837,29 @@ class Client:
     def queue(self) -> Queue:
         """Get how many trials are queued, paused and running, and how long a new one would wait."""
         return self._transport.send(get("/v1/queue", Queue))
+
+    def changes(self, *, seconds: int | None = None) -> Iterator[Event]:
+        """Iterate over what changes on the service, until the stream ends: after `seconds`, or an hour.
+
+        The first event is `open`: what changes from then on is reported, so read what you follow after it. The `kind`
+        of the others is `trials`, `studies`, `predictors` or `workers`, and their `data` has the `ids` that changed;
+        None: very many.
+
+        Raises: Problem; Unreachable if the connection drops.
+        """
+        request = get_stream("/v1/events", {"Accept": "text/event-stream"}, seconds=seconds)
+        parser = EventParser()
+        try:
+            with self._transport.stream(request, MAX_SILENCE) as response:
+                if not response.is_success:
+                    response.read()
+                    raise problem_from(response)
+                for line in response.iter_lines():
+                    event = parser.feed(line)
+                    if event is not None:
+                        yield event
+        except httpx.TransportError as error:
+            parse_response(request, error)
 
     def health(self) -> Health:
         """Get whether the process responds."""

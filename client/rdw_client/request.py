@@ -97,9 +97,9 @@ def get_bytes(path: str, **query: Any) -> Request[bytes]:
     return Request("GET", path, lambda response: response.content, params=_encode_values(query))
 
 
-def get_stream(path: str, headers: Mapping[str, str] | None = None) -> Request[None]:
+def get_stream(path: str, headers: Mapping[str, str] | None = None, **query: Any) -> Request[None]:
     """GET a body that is read as it arrives."""
-    return Request("GET", path, lambda response: None, headers=headers or {})
+    return Request("GET", path, lambda response: None, params=_encode_values(query), headers=headers or {})
 
 
 def post(path: str, model: type[M], body: JsonObject | None = None) -> Request[M]:

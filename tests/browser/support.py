@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
@@ -31,6 +32,13 @@ from tests.leaks import shared_ports
 from tests.support import find_free_port, skip_without
 
 PATIENCE = 200.0
+
+_AXE = Path(__file__).parent.parent / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
+_RUN_AXE = """
+const done = arguments[0];
+axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
+  done(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`)));
+"""
 
 _RECORD_VIOLATIONS = """
 window.violations = [];
@@ -173,6 +181,15 @@ class Page:
     def set_colour_scheme(self, scheme: str) -> None:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def axe_violations(self) -> list[str]:
+        """Return what axe finds wrong with the accessibility of the page."""
+        if not _AXE.exists():
+            pytest.skip("axe is missing: run `make lint-dashboard`")
+        self.until(lambda: not self.find_all("[aria-busy=true]"), "all is there")
+        self.run(_AXE.read_text("utf-8"))
+        violations: list[str] = self.driver.execute_async_script(_RUN_AXE)
+        return violations
 
     def collect_errors(self) -> list[str]:
         """Add the errors in the console, except expected ones, and violations of the content policy to `errors`."""

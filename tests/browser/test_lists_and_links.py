@@ -45,6 +45,20 @@ def test_a_list_is_searched_beyond_what_is_shown(page: Page, many: Service) -> N
     page.wait_for_text("Nothing matches.")
 
 
+def test_the_service_sorts_a_long_list(page: Page, many: Service) -> None:
+    oldest = many.get("/v1/trials", limit=100)["items"][-1]["id"]
+    page.open(many, "#/trials")
+    page.find("[data-key='sort Created']").click()
+
+    page.until(lambda: oldest[:8] in rows(page)[0], "the oldest is first")
+    assert len(rows(page)) == 25
+    requested = page.run(
+        "return performance.getEntriesByType('resource').map((e) => e.name).filter((n) => n.includes('v1/trials?'))"
+    )
+    assert any("sort=created_at" in address for address in requested)
+    assert all("limit=25" in address for address in requested), "never the whole list"
+
+
 def test_a_list_is_sorted_by_its_headers(page: Page, alone: Service) -> None:
     for seed, accuracy in enumerate((0.3, 0.9, 0.6)):
         completed_trial(alone, accuracy, seed=seed)

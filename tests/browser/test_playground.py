@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.browser.support import Page, Service
 from tests.contract.spec import committed
 
-AXE = Path(__file__).parent.parent / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
-RUN_AXE = """
-const done = arguments[0];
-axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
-  done(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`)));
-"""
 VIEWS = {
   "": "#answer strong",
   "#/studies": "#new-study",
@@ -84,14 +76,10 @@ def test_filter_finds_operations_by_words(page: Page, service: Service) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(page: Page, service: Service, scheme: str) -> None:
-    if not AXE.exists():
-        pytest.skip("axe is missing: run `make lint-dashboard`")
     page.set_colour_scheme(scheme)
     for width in (1280, 390):
         page.set_width(width)
         for address, sign in VIEWS.items():
             page.open(service, address)
             page.find(sign)
-            page.until(lambda: not page.find_all("[aria-busy=true]"), "all is there")
-            page.run(AXE.read_text("utf-8"))
-            assert page.driver.execute_async_script(RUN_AXE) == [], (address, width)
+            assert page.axe_violations() == [], (address, width)

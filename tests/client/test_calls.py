@@ -118,11 +118,28 @@ def test_trial_life_cycle(rdw: Client, service: RunningService, tmp_path: Path) 
     assert [file.name for file in tmp_path.iterdir()] == ["log.csv"]
 
 
+def test_changes_are_followed(rdw: Client, service: RunningService) -> None:
+    changes = rdw.changes(seconds=60)
+    assert next(changes).kind == "open"
+    trial = rdw.train("small", **TRIAL, seed=9, multipliers={"r": 0.7})
+    change = next(changes)
+    assert change.kind == "trials" and trial.id in change.data["ids"]
+    changes.close()
+
+    assert [event.kind for event in rdw.changes(seconds=1)] == ["open"]
+    with pytest.raises(rdw_client.Invalid):
+        next(rdw.changes(seconds=0))
+    with pytest.raises(rdw_client.Unreachable), Client("http://127.0.0.1:9") as away:
+        next(away.changes())
+
+
 def test_lists_span_pages(rdw: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request, "PAGE_SIZE", 2)
     created = {rdw.train("small", **TRIAL, seed=seed, multipliers={"r": 0.7}).id for seed in range(5)}
 
     assert created <= {trial.id for trial in rdw.trials()}
+    flops = [trial.flops for trial in rdw.trials(sort="flops")]
+    assert flops == sorted(flops) and len(flops) >= 5
 
 
 def test_study_life_cycle(rdw: Client, study: str) -> None:

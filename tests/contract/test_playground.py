@@ -68,16 +68,17 @@ class Walk:
 
     def run(self, operation_id: str, media: str | None, example: str | None) -> httpx.Response:
         [(method, path, operation)] = [o for o in OPERATIONS if o[2]["operationId"] == operation_id]
+        in_query = [p for p in operation.get("parameters", ()) if p["in"] == "query"]
         for parameter in operation.get("parameters", ()):
             if parameter["in"] == "path":
                 found = self.known.get((operation_id, parameter["name"]), parameter.get("example"))
                 assert found is not None, f"nothing says which {parameter['name']} {path} takes"
                 path = path.replace(f"{{{parameter['name']}}}", str(found))
-        sent: dict[str, Any] = {}
+        sent: dict[str, Any] = {"params": {p["name"]: p["example"] for p in in_query if "example" in p}}
         if media is not None:
             content = operation["requestBody"]["content"][media]
             body = content["example"] if example is None else content["examples"][example]["value"]
-            sent = {"content": body if isinstance(body, str) else json.dumps(body), "headers": {"Content-Type": media}}
+            sent |= {"content": body if isinstance(body, str) else json.dumps(body), "headers": {"Content-Type": media}}
         return self.client.request(method, path, **sent)
 
     def prepare(self, operation_id: str) -> None:

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { envelope, frontLine, hypervolume, nearest, toCsv, withRoom } from "../../app/http/dashboard/chart-data.js";
+import { envelope, frontLine, hypervolume, nearest, stepTo, toCsv, withRoom } from "../../app/http/dashboard/chart-data.js";
 import { svgDocument, svgPen } from "../../app/http/dashboard/chart-pens.js";
 import { pinchedRange } from "../../app/http/dashboard/touch-zoom.js";
 import { logTicks, ticks } from "../../app/http/dashboard/ticks.js";
@@ -94,4 +94,13 @@ test("SVG escapes text", () => {
   const document = svgDocument(10, 20, "white", pen.shapes);
   assert.match(document, /^<svg xmlns="http:\/\/www.w3.org\/2000\/svg" width="10" height="20"/);
   assert.match(document, />&lt;a &amp; b&gt;<\/text>/);
+});
+
+test("keys walk through the items of a chart, from its ends where there is none yet", () => {
+  const steps = (here, count) => ["ArrowRight", "ArrowLeft", "Home", "End"].map((key) => stepTo(key, here, count));
+  assert.deepEqual(steps(-1, 4), [0, 3, 0, 3]);
+  assert.deepEqual(steps(0, 4), [1, 0, 0, 3]);
+  assert.deepEqual(steps(3, 4), [3, 2, 0, 3]);
+  assert.deepEqual(steps(-1, 0), [null, null, null, null]);
+  assert.equal(stepTo("Enter", 1, 4), null);
 });

@@ -115,6 +115,28 @@ def test_queue_migration_keeps_order_and_prefers_clients(empty_database: str) ->
         assert connection.scalars(text("SELECT count(*) FROM study_trials")).one() == 1
 
 
+def test_order_migration_reads_accuracies_from_results(empty_database: str) -> None:
+    def trial(name: str, result: dict[str, object] | None) -> dict[str, object]:
+        return {
+            "id": name, "fingerprint": name, "architecture": "a", "config": {}, "flops": 1, "params": 1,
+            "dataset": "b", "dataset_digest": "c", "recipe": {}, "seed": 0, "attempt": 0, "cancel_requested": False,
+            "state": "completed" if result else "failed", "result": result, "created_at": _NOW,
+        }  # fmt: skip
+
+    upgrade(empty_database, "0020")
+    old = MetaData()
+    old.reflect(engine_for(empty_database), only=["trials"])
+    with engine_for(empty_database).begin() as connection:
+        for row in (trial("good", {"accuracy": 0.875, "seconds": 1}), trial("none", None)):
+            connection.execute(insert(old.tables["trials"]).values(**row))
+
+    upgrade(empty_database)
+
+    with engine_for(empty_database).begin() as connection:
+        found = connection.execute(text("SELECT id, accuracy FROM trials ORDER BY id")).all()
+    assert [tuple(row) for row in found] == [("good", 0.875), ("none", None)]
+
+
 _NOW = datetime(2026, 1, 2, tzinfo=UTC)
 _GATE = {"least_points": 5, "least_coverage": 0.5, "most_error": 2.0}
 _OLD: dict[str, dict[str, Any]] = {

@@ -12,7 +12,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event
 
 from app.core.settings import Settings
+from app.db.pagination import Order, cursor_of
 from app.db.session import engine_for
+from app.db.tables import TrialRow, utc_now
 from app.db.unit_of_work import UnitOfWork
 from app.services.trials.lifecycle import LIVE
 from tests.support import SMALL
@@ -44,6 +46,26 @@ def test_trial_is_found_by_its_fingerprint_in_the_index(work: Open, settings: Se
         plan = unit.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
 
     assert [row[3] for row in plan] == ["SEARCH trials USING INDEX uq_trials_fingerprint_live (fingerprint=?)"]
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("column", ["accuracy", "flops", "created_at"])
+def test_trials_are_sorted_by_an_index(work: Open, settings: Settings, column: str) -> None:
+    values = {"accuracy": 0.5, "flops": 1}.get(column)
+    row = TrialRow(id="a", created_at=utc_now(), **({column: values} if values else {}))
+    for descending in (False, True):
+        with work() as unit, recorded(settings) as statements:
+            order = Order(column, descending)
+            for cursor in (None, cursor_of(row, order)):
+                unit.trials.page(50, cursor, order=order, archived=False)
+            plans = [
+                step[3]
+                for statement, parameters in list(statements)
+                if "FROM trials" in statement
+                for step in unit.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            ]
+        assert plans
+        assert all(f"ix_trials_{column}" in plan for plan in plans), plans
 
 
 @pytest.mark.databases("sqlite", "postgresql")

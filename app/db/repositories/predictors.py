@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from app.core.deletion import Listed
-from app.db.pagination import Page, page_by_creation
+from app.db.pagination import Page, read_page
 from app.db.repositories.base import Repository
 from app.db.tables import FormerNameRow, PredictorRow
 
@@ -54,8 +54,8 @@ class Predictors(Repository):
         return self.session.scalars(query.order_by(oldest, PredictorRow.dataset)).first()
 
     def page(self, limit: int, cursor: str | None, **filters: Any) -> Page[PredictorRow]:
-        """Return a page of the versions; `filters` as in `page_by_creation`."""
-        return page_by_creation(self.session, select(PredictorRow), PredictorRow, limit, cursor, **filters)
+        """Return a page of the versions; `filters` as in `read_page`."""
+        return read_page(self.session, select(PredictorRow), PredictorRow, limit, cursor, **filters)
 
     def by_version(self, architecture: str, dataset: str, version: int) -> PredictorRow | None:
         query = select(PredictorRow).where(

@@ -11,7 +11,7 @@ from app.core.deletion import Listed
 from app.core.studies import StudyState
 from app.core.trials import TrialState
 from app.db.column_types import ResolutionOfConfig
-from app.db.pagination import Page, page_by_creation
+from app.db.pagination import Page, read_page
 from app.db.repositories.base import Repository
 from app.db.tables import ObservationRow, PredictorRow, StudyChangeRow, StudyRow, StudyTrialRow, SuggestionRow, TrialRow
 from app.scaling.network import Multipliers
@@ -37,8 +37,8 @@ class Studies(Repository):
         self.session.execute(delete(StudyRow).where(StudyRow.id == study.id))
 
     def page(self, limit: int, cursor: str | None, **filters: Any) -> Page[StudyRow]:
-        """Return a page of the studies; `filters` as in `page_by_creation`."""
-        return page_by_creation(self.session, select(StudyRow), StudyRow, limit, cursor, **filters)
+        """Return a page of the studies; `filters` as in `read_page`."""
+        return read_page(self.session, select(StudyRow), StudyRow, limit, cursor, **filters)
 
     def change_state(self, study: StudyRow, sources: Collection[StudyState], target: StudyState) -> bool:
         """Change the state from one of the sources to the target; False if it is in none. The row is refreshed.

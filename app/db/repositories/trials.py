@@ -38,7 +38,7 @@ from app.core.deletion import Listed
 from app.core.studies import StudyState
 from app.core.trials import TrialState
 from app.db.column_types import ResolutionOfConfig
-from app.db.pagination import Page, page_by_creation
+from app.db.pagination import Page, read_page
 from app.db.repositories.base import Repository
 from app.db.tables import EventRow, ObservationRow, PredictorRow, StudyRow, StudyTrialRow, TrialRow
 
@@ -116,9 +116,9 @@ class Trials(Repository):
         return trial, True
 
     def page(self, limit: int, cursor: str | None, *, study_id: str | None = None, **filters: Any) -> Page[TrialRow]:
-        """Return a page of the trials, or of those of a study; `filters` as in `page_by_creation`."""
+        """Return a page of the trials, or of those of a study; `filters` as in `read_page`."""
         query = select(TrialRow) if study_id is None else self._of_study(study_id)
-        return page_by_creation(self.session, query, TrialRow, limit, cursor, **filters)
+        return read_page(self.session, query, TrialRow, limit, cursor, **filters)
 
     def waiting_of_study(self, study_id: str, states: Collection[TrialState], limit: int) -> list[TrialRow]:
         """Return some of the study's trials in these states, without those that await a promotion."""

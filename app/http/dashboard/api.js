@@ -31,7 +31,8 @@ export const isAbort = (error) => error?.name === "AbortError";
 // `isRead`: nothing is changed, so that the request can be sent again. `raw` is sent as it is, in place of a `body` as JSON.
 /**
  * @param {string} path
- * @param {{method?: string, body?: any, raw?: any, headers?: object, signal?: AbortSignal, isRead?: boolean, patient?: boolean}} [options]
+ * @param {{method?: string, body?: any, raw?: any, headers?: Record<string, string>, signal?: AbortSignal, isRead?: boolean, patient?: boolean}} [options]
+ * @returns {Promise<Response>}
  */
 export async function send(
   path,
@@ -47,6 +48,7 @@ export async function send(
 ) {
   for (let wait = 500; ; wait = Math.min(wait * 2, MAX_WAIT)) {
     const used = currentKey();
+    /** @type {Response | null} */
     let response = null;
     requests += 1;
     try {

@@ -1,6 +1,8 @@
 // The banner that is shown while the service does not respond.
 
-const banner = () => document.getElementById("banner");
+import { byId } from "./dom.js";
+
+const banner = () => byId("banner");
 
 export function showBanner() {
   banner().textContent = "The service does not respond. Retrying …";

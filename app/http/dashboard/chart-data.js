@@ -14,13 +14,26 @@ export function envelope(series) {
 }
 
 // Returns the item at the least distance, or null if none is within the limit.
+/**
+ * @template T
+ * @param {T[]} items
+ * @param {(item: T) => number} distance
+ * @returns {T | null}
+ */
 export function nearest(items, distance, limit = Infinity) {
+  /** @type {T | null} */
   let found = null;
   for (const item of items) {
     const d = distance(item);
     if (d <= limit) [found, limit] = [item, d];
   }
   return found;
+}
+
+// Returns which of `count` items a key leads to from the item `here` (-1: from none), or null if it leads nowhere.
+export function stepTo(key, here, count) {
+  const to = { ArrowRight: here + 1, ArrowLeft: here < 0 ? count - 1 : here - 1, Home: 0, End: count - 1 }[key];
+  return to === undefined || !count ? null : Math.min(count - 1, Math.max(0, to));
 }
 
 // Returns the items that a front's line joins: by increasing x, those with a y above that of all before. A front that was

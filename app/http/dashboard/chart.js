@@ -8,25 +8,43 @@
 // shade.
 
 import uPlot from "./vendor/uPlot.esm.js";
-import { envelope, nearest, toCsv, withRoom } from "./chart-data.js";
-import { canvasPen, svgDocument, svgPen } from "./chart-pens.js";
+import { envelope, nearest, stepTo, toCsv, withRoom } from "./chart-data.js";
+import { BOLD, FONT, chartFigure, legendSign } from "./chart-figure.js";
+import { canvasPen, svgPen } from "./chart-pens.js";
 import { h } from "./dom.js";
-import { saveAs } from "./download.js";
 import { colour } from "./theme.js";
 import { logTicks, ticks } from "./ticks.js";
 import { zoomByTouch } from "./touch-zoom.js";
 
-const FONT = "12px system-ui, sans-serif";
-const BOLD = `bold ${FONT}`;
 const REACH = 24; // px from the pointer to a point
 const DRAG = 4; // px that tell a drag from a click
 const PX_PER_TICK = { x: 48, y: 32 };
-const HEADING = 26; // px of the title in exported pictures
+
+/** @typedef {{x: number, y: number, low?: number, high?: number, text?: string, href?: string, letter?: string}} Item */
+/** @typedef {{label: string, color: string, line?: boolean, joined?: Item[], dash?: number[], dots?: string, items: Item[]}} Series */
+/** @typedef {{x: number, y?: number, color: string}} Mark */
+/** @typedef {{series: Series[], mark?: Mark | null, beyond?: number[][], diagonal?: boolean, label?: string}} Content */
+/** @typedef {Item & {series: Series}} SeriesItem */
+/**
+ * What this module uses of uPlot.
+ * @typedef {{
+ *   width: number,
+ *   ctx: CanvasRenderingContext2D,
+ *   over: HTMLElement,
+ *   scales: Record<string, {min: number, max: number}>,
+ *   bbox: {left: number, top: number, width: number, height: number},
+ *   valToPos(value: number, scale: string): number,
+ *   posToVal(px: number, scale: string): number,
+ *   setScale(scale: string, range: {min: number, max: number}): void,
+ *   setData(data: number[][], resetScales: boolean): void,
+ *   setSize(size: {width: number, height: number}): void,
+ *   redraw(rebuildPaths?: boolean, recalculateAxes?: boolean): void,
+ *   destroy(): void,
+ * }} Plot
+ */
 
 /** @param {{title: string, x: any, y: any, height?: number, onPick?: (x: number) => void, signal: AbortSignal}} options */
 export function chart({ title, x, y, height = 230, onPick, signal }) {
-  const readout = h("p", { class: "readout-line", "aria-live": "polite" });
-  const legend = h("p", { class: "legend" });
   const dot = h("span", { class: "chart-dot", hidden: true });
   const frame = h("div", {
     class: onPick ? "plot pickable" : "plot",
@@ -35,34 +53,35 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
     "aria-roledescription": "chart",
   });
   frame.style.minHeight = `${height}px`; // so that nothing moves when the chart is drawn
-  const button = (text, name, act) =>
-    h("button", { type: "button", class: "quiet", "aria-label": `${title}: ${name}`, onclick: act }, text);
-  const reset = button("Reset zoom", "reset the zoom", () => zoomTo(fullX()));
-  const exports = [
-    button("PNG", "save as PNG", savePng),
-    button("SVG", "save as SVG", saveSvg),
-    button("CSV", "save as CSV", saveCsv),
-  ];
-  const node = h(
-    "figure",
-    { class: "chart" },
-    h("figcaption", {}, h("span", {}, title), h("span", { class: "chart-tools" }, reset, exports)),
+  const { node, legend, readout, reset } = chartFigure({
+    title,
     frame,
-    legend,
-    readout,
-  );
+    reset: { text: "Reset zoom", name: "reset the zoom", act: () => zoomTo(fullX()) },
+    canvas: () => drawn().ctx.canvas,
+    svg: toSvg,
+    csv: () => toCsv(x.label, y.label, visible()),
+  });
   const hidden = new Set(); // labels of series
+  /** @type {Content} */
   let content = { series: [] };
-  let plot = null;
+  /** @type {Plot | null} */
+  let plot = null; // until the chart has a width
+  /** @type {SeriesItem | null} */
   let current = null; // the item under the cursor
+  /** @type {Event | null} */
   let pointerEvent = null; // the last one that moved the cursor
   let isByKeyboard = false; // the current item was reached by keys since then
 
-  reset.hidden = true;
+  function drawn() {
+    if (!plot) throw new Error(`The chart ${title} is not drawn yet.`);
+    return plot;
+  }
+
   const visible = () => content.series.filter((s) => !hidden.has(s.label));
+  /** @returns {SeriesItem[]} */
   const items = () => visible().flatMap((s) => s.items.map((item) => ({ ...item, series: s })));
-  const inView = (item) => item.x >= plot.scales.x.min && item.x <= plot.scales.x.max;
-  const at = ({ x, y }) => [plot.valToPos(x, "x"), plot.valToPos(y, "y")];
+  const inView = (item) => item.x >= drawn().scales.x.min && item.x <= drawn().scales.x.max;
+  const at = ({ x, y }) => [drawn().valToPos(x, "x"), drawn().valToPos(y, "y")];
 
   function fullX() {
     const [xs] = envelope(visible());
@@ -99,7 +118,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
       filter: (u, splits) => splits,
       values: (u, splits) => splits.map(tick ?? String),
     });
-    plot = new uPlot(
+    const u = new uPlot(
       {
         width,
         height,
@@ -131,17 +150,18 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
       data(),
       frame,
     );
-    plot.over.append(dot);
-    zoomByTouch(plot.over, {
-      toX: (left) => plot.posToVal(left, "x"),
+    plot = u;
+    u.over.append(dot);
+    zoomByTouch(u.over, {
+      toX: (left) => u.posToVal(left, "x"),
       zoom: (range) => zoomTo(within(range)),
       point,
     });
     let pressed = 0;
-    plot.over.addEventListener("mouseenter", () => plot.syncRect()); // the page may have moved it
-    plot.over.addEventListener("mousedown", (event) => (pressed = event.clientX));
-    plot.over.addEventListener("click", (event) => Math.abs(event.clientX - pressed) < DRAG && pick(event));
-    plot.over.addEventListener("mouseleave", () => isByKeyboard || say(null));
+    u.over.addEventListener("mouseenter", () => u.syncRect()); // the page may have moved it
+    u.over.addEventListener("mousedown", (event) => (pressed = event.clientX));
+    u.over.addEventListener("click", (event) => Math.abs(event.clientX - pressed) < DRAG && pick(event));
+    u.over.addEventListener("mouseleave", () => isByKeyboard || say(null));
   }
 
   // uPlot asks for a range around the data, or around what is zoomed to.
@@ -153,7 +173,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
     );
   const within = ([min, max]) => [Math.max(min, fullX()[0]), Math.min(max, fullX()[1])];
   /** @param {number[]} range */
-  const zoomTo = ([min, max]) => plot.setScale("x", { min, max });
+  const zoomTo = ([min, max]) => drawn().setScale("x", { min, max });
 
   const box = (u) => {
     const [left, top, width, height] = [u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height].map(
@@ -173,7 +193,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
   }
 
   function drawGround(pen, { left, top, bottom, right }) {
-    const toX = (value) => Math.min(right, Math.max(left, left + plot.valToPos(value, "x")));
+    const toX = (value) => Math.min(right, Math.max(left, left + drawn().valToPos(value, "x")));
     for (const [from, to] of content.beyond ?? []) {
       if (to > from)
         pen.path(
@@ -189,9 +209,9 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
   }
 
   function drawContent(pen, { left, top, bottom }) {
-    const place = (x, y) => [left + plot.valToPos(x, "x"), top + plot.valToPos(y, "y")];
+    const place = (x, y) => [left + drawn().valToPos(x, "x"), top + drawn().valToPos(y, "y")];
     if (content.diagonal) {
-      const { min, max } = plot.scales.x;
+      const { min, max } = drawn().scales.x;
       pen.path([place(min, min), place(max, max)], { stroke: colour("edge"), dash: [4, 3] });
     }
     for (const { color, line, dash, dots, items: all, joined = all } of visible()) {
@@ -254,9 +274,13 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
   function point(left, top) {
     const dotted = items().filter((item) => item.series.dots && inView(item));
     const hit = nearest(dotted, (item) => Math.hypot(at(item)[0] - left, at(item)[1] - top), REACH);
-    say(hit ?? { x: plot.posToVal(left, "x") }, hit);
+    say(hit ?? { x: drawn().posToVal(left, "x") }, hit);
   }
 
+  /**
+   * @param {{x: number} | null} place
+   * @param {SeriesItem | null} [item]
+   */
   function say(place, item = null) {
     current = item;
     dot.hidden = !item;
@@ -265,22 +289,28 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
     readout.textContent = place ? describeAt(place, item) : "";
   }
 
+  /**
+   * @param {{x: number}} place
+   * @param {SeriesItem | null} item
+   */
   function describeAt(place, item) {
     if (item) return `${item.series.label}: ${describeItem(item)}${item.href ? " · click or Enter opens it" : ""}`;
-    const lines = visible().filter((s) => s.line && s.items.length);
-    return [
-      `${x.label} ${x.text(place.x)}`,
-      ...lines.map((s) => `${s.label} ${describeValue(nearest(s.items, (i) => Math.abs(i.x - place.x)))}`),
-    ].join(" · ");
+    const lines = visible().filter((s) => s.line);
+    const values = lines.flatMap((s) => {
+      const closest = nearest(s.items, (i) => Math.abs(i.x - place.x));
+      return closest ? [`${s.label} ${describeValue(closest)}`] : [];
+    });
+    return [`${x.label} ${x.text(place.x)}`, ...values].join(" · ");
   }
 
+  /** @param {Item} item */
   const describeValue = (item) =>
     y.text(item.y) + (item.low === undefined ? "" : ` (${y.text(item.low)} to ${y.text(item.high)})`);
   const describeItem = (item) => item.text ?? `${x.label} ${x.text(item.x)}, ${y.label} ${describeValue(item)}`;
 
   function pick(event) {
     if (current?.href) location.hash = current.href;
-    else if (onPick) onPick(plot.posToVal(event.clientX - plot.over.getBoundingClientRect().left, "x"));
+    else if (onPick) onPick(drawn().posToVal(event.clientX - drawn().over.getBoundingClientRect().left, "x"));
   }
 
   // Arrows, Home and End walk through the items; plus and minus zoom; Escape resets.
@@ -288,17 +318,12 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
     const stops = items()
       .filter(inView)
       .sort((a, b) => a.x - b.x);
-    const here = stops.findIndex((i) => i.series === current?.series && i.x === current.x && i.y === current.y);
-    const to = {
-      ArrowRight: here + 1,
-      ArrowLeft: here < 0 ? stops.length - 1 : Math.max(0, here - 1),
-      Home: 0,
-      End: stops.length - 1,
-    }[event.key];
+    const here = stops.findIndex((i) => i.series === current?.series && i.x === current?.x && i.y === current?.y);
+    const to = stepTo(event.key, here, stops.length);
     const factor = { "+": 0.5, "-": 2 }[event.key];
-    if (to !== undefined && stops.length) {
+    if (to !== null) {
       isByKeyboard = true;
-      say(stops[Math.min(to, stops.length - 1)], stops[Math.min(to, stops.length - 1)]);
+      say(stops[to], stops[to]);
     } else if (factor) zoomBy(factor);
     else if (event.key === "Escape") zoomTo(fullX());
     else if (event.key === "Enter" && current) current.href ? (location.hash = current.href) : onPick?.(current.x);
@@ -307,9 +332,10 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
   });
 
   function zoomBy(factor) {
-    const middle = current ? at(current)[0] : plot.over.clientWidth / 2;
-    const half = (plot.over.clientWidth / 2) * factor;
-    zoomTo(within([plot.posToVal(middle - half, "x"), plot.posToVal(middle + half, "x")]));
+    const u = drawn();
+    const middle = current ? at(current)[0] : u.over.clientWidth / 2;
+    const half = (u.over.clientWidth / 2) * factor;
+    zoomTo(within([u.posToVal(middle - half, "x"), u.posToVal(middle + half, "x")]));
   }
 
   function showLegend() {
@@ -319,11 +345,7 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
     };
     legend.replaceChildren(
       ...(content.series.length < 2 ? [] : content.series).map(({ label, color, line, dash, dots }) => {
-        const sign = h("span", {
-          class: ["sign", line && "line", dash && "dashed", dots].filter(Boolean).join(" "),
-          "aria-hidden": "true",
-        });
-        sign.style.color = `var(--${color})`;
+        const sign = legendSign(color, line && "line", dash && "dashed", dots);
         return h(
           "button",
           {
@@ -359,26 +381,13 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
     else if (width !== plot.width) plot.setSize({ width, height });
   }
 
-  const fileName = (extension) => `${title.toLowerCase().replace(/[^a-z0-9]+/g, "-")}.${extension}`;
-
-  function savePng() {
-    const source = plot.ctx.canvas;
-    const canvas = h("canvas", { width: source.width, height: source.height + HEADING * uPlot.pxRatio });
-    const context = canvas.getContext("2d");
-    context.fillStyle = colour("card");
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(source, 0, HEADING * uPlot.pxRatio);
-    context.scale(uPlot.pxRatio, uPlot.pxRatio);
-    canvasPen(context).text(8, 17, title, { fill: colour("ink"), font: BOLD, anchor: "start" });
-    canvas.toBlob((blob) => saveAs(blob, fileName("png")));
-  }
-
-  function saveSvg() {
-    const area = box(plot);
-    const [ground, content, labels] = [svgPen(), svgPen(), svgPen()];
+  function toSvg() {
+    const u = drawn();
+    const area = box(u);
+    const [ground, inside, labels] = [svgPen(), svgPen(), svgPen()];
     const soft = { fill: colour("soft") };
-    for (const value of xTicks(plot, plot.scales.x.min, plot.scales.x.max)) {
-      const left = area.left + plot.valToPos(value, "x");
+    for (const value of xTicks(u, u.scales.x.min, u.scales.x.max)) {
+      const left = area.left + u.valToPos(value, "x");
       ground.path(
         [
           [left, area.top],
@@ -388,8 +397,8 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
       );
       labels.text(left, area.bottom + 16, (x.tick ?? String)(value), soft);
     }
-    for (const value of yTicks(plot, plot.scales.y.min, plot.scales.y.max)) {
-      const top = area.top + plot.valToPos(value, "y");
+    for (const value of yTicks(u, u.scales.y.min, u.scales.y.max)) {
+      const top = area.top + u.valToPos(value, "y");
       ground.path(
         [
           [area.left, top],
@@ -399,31 +408,21 @@ export function chart({ title, x, y, height = 230, onPick, signal }) {
       );
       labels.text(area.left - 6, top + 4, (y.tick ?? String)(value), { ...soft, anchor: "end" });
     }
-    labels.text((area.left + area.right) / 2, plot.height - 4, x.label, soft);
+    labels.text((area.left + area.right) / 2, height - 4, x.label, soft);
     labels.text(12, (area.top + area.bottom) / 2, y.label, { ...soft, turn: -90 });
-    labels.text(8, -9, title, { fill: colour("ink"), anchor: "start", font: BOLD });
-    drawGround(content, area);
-    drawContent(content, area);
+    drawGround(inside, area);
+    drawContent(inside, area);
     const { left, top, width, height: tall } = area;
     const clip = `<clipPath id="area"><rect x="${left}" y="${top}" width="${width}" height="${tall}"/></clipPath>`;
     const shapes = [
-      `<g transform="translate(0 ${HEADING})">`,
       clip,
       ...ground.shapes,
       `<g clip-path="url(#area)">`,
-      ...content.shapes,
+      ...inside.shapes,
       "</g>",
       ...labels.shapes,
-      "</g>",
     ];
-    saveAs(
-      new Blob([svgDocument(plot.width, plot.height + HEADING, colour("card"), shapes)], { type: "image/svg+xml" }),
-      fileName("svg"),
-    );
-  }
-
-  function saveCsv() {
-    saveAs(new Blob([toCsv(x.label, y.label, visible())], { type: "text/csv" }), fileName("csv"));
+    return { width: u.width, height, shapes };
   }
 
   new ResizeObserver(resize).observe(frame);

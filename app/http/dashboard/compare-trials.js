@@ -63,7 +63,7 @@ export async function compareTrials(page, ids) {
       return read;
     },
     signal,
-    (read) => read.every((t) => !t.id || hasEnded(t.state)),
+    { isDone: (read) => read.every((t) => !t.id || hasEnded(t.state)), kinds: ["trials"] },
   ).running;
 }
 

@@ -16,7 +16,9 @@ export const RATIO_AXIS = { label: "Ratio c to the baseline’s multiply-adds", 
 /** @param {{min: number, max: number, onPick?: (x: number) => void, signal: AbortSignal}} options */
 export function curves({ min, max, onPick, signal }) {
   const node = h("div", { class: "curves" });
+  /** @type {any} */
   let data = null; // { curve, points, published }
+  /** @type {any} */
   let mark = null; // { x, r, d, accuracy }
   const panels = QUANTITIES.map((quantity) => ({
     quantity,

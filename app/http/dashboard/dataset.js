@@ -122,7 +122,9 @@ function sampleImages(container, path, signal) {
   const image = h("img", { id: "samples", hidden: true });
   const reason = h("p", { class: "hint", role: "status" }, "Drawing …");
   container.append(h("figure", { class: "drawing" }, image, reason));
+  /** @type {string | null} */
   let shown = null;
+  /** @type {string | null} */
   let url = null;
   signal.addEventListener("abort", () => url && URL.revokeObjectURL(url));
   return async (d) => {

@@ -17,6 +17,13 @@ export const h = (name, attributes, ...children) => fill(document.createElement(
 
 export const svg = (name, attributes, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 
+// Returns the element of the page with that id, which index.html has.
+export function byId(id) {
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`The page has no element ${id}.`);
+  return element;
+}
+
 // Creates a control with a label and a hint.
 export function field(label, control, hint) {
   control.id ||= uniqueId("field");

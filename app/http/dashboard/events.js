@@ -7,13 +7,13 @@ import { delay, untilVisible } from "./delay.js";
 import { hasEnded } from "./states.js";
 
 export async function* events(id, signal) {
-  let last = 0;
+  let last = "";
   let state = null;
   for (let wait = 500; ; wait = Math.min(wait * 2, 20_000)) {
     try {
       const response = await send(`v1/trials/${id}/events`, {
         signal,
-        headers: { Accept: "text/event-stream", ...(last ? { "Last-Event-ID": String(last) } : {}) },
+        headers: { Accept: "text/event-stream", ...(last ? { "Last-Event-ID": last } : {}) },
       });
       for await (const event of parseEvents(response.body)) {
         last = event.id ?? last;
@@ -31,7 +31,7 @@ export async function* events(id, signal) {
   }
 }
 
-async function* parseEvents(stream) {
+export async function* parseEvents(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";
   try {
@@ -40,7 +40,7 @@ async function* parseEvents(stream) {
       if (done) return;
       buffer += value;
       const blocks = buffer.split(/\r?\n\r?\n/);
-      buffer = blocks.pop();
+      buffer = blocks.pop() ?? "";
       for (const block of blocks) {
         const event = parseEvent(block);
         if (event) yield event;
@@ -52,9 +52,10 @@ async function* parseEvents(stream) {
 }
 
 function parseEvent(block) {
+  /** @type {Record<string, string>} */
   const fields = {};
   for (const line of block.split(/\r?\n/)) {
-    const [, name, value] = /^([^:]*):? ?(.*)$/.exec(line);
+    const [, name, value] = /^([^:]*):? ?(.*)$/.exec(line) ?? [];
     if (name) fields[name] = name === "data" && fields.data !== undefined ? `${fields.data}\n${value}` : value;
   }
   return fields.data ? { id: fields.id, kind: fields.event, data: JSON.parse(fields.data) } : null; // a comment, which keeps the connection open

@@ -21,6 +21,7 @@ export function figures(path, names, signal) {
     const image = h("img", { alt: title, hidden: true });
     const reason = h("p", { class: "hint" }, "Drawing …");
     const node = h("figure", { class: "drawing", id: `figure-${name}` }, h("figcaption", {}, title), image, reason);
+    /** @type {string | null} */
     let url = null;
     return {
       node,

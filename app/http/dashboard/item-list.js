@@ -21,8 +21,10 @@ export function itemList(page, { caption, columns, textOf, empty, prefix = "", c
   let text = read("q");
   let order = parseOrder(read("sort"), columns);
   let shown = Math.max(FEW, Math.floor(Number(read("shown"))) || FEW);
+  /** @type {any[] | null} */
   let items = null;
   let isComplete = true;
+  let isSorted = false; // by the service
   const chosen = new Map(); // id: whether it is chosen
 
   const input = h("input", {
@@ -71,15 +73,16 @@ export function itemList(page, { caption, columns, textOf, empty, prefix = "", c
   function update() {
     if (!items) return;
     const matching = isComplete ? search(items, text, textOf) : items;
-    const column = isComplete && order && columns.find((c) => c.value && columnKey(c) === order.key);
-    const rows = column ? sortBy(matching, column.value, order.descending) : matching;
+    const by = isComplete && !isSorted ? order : null;
+    const column = by && columns.find((c) => c.value && columnKey(c) === by.key);
+    const rows = column ? sortBy(matching, column.value, by.descending) : matching;
     show({
       rows: rows.slice(0, shown),
-      order: isComplete ? order : null,
+      order: isComplete || isSorted ? order : null,
       chosen: [...chosen.keys()],
       isEmpty: !items.length,
     });
-    const isWaiting = isArranged() && !isComplete;
+    const isWaiting = isArranged() && !isComplete && !isSorted;
     isWaiting ? body.setAttribute("aria-busy", "true") : body.removeAttribute("aria-busy");
     bar.hidden = isComplete && !items.length;
     more.parentNode.hidden = more.hidden = isComplete && rows.length <= shown;
@@ -106,6 +109,7 @@ export function itemList(page, { caption, columns, textOf, empty, prefix = "", c
 
   function sort(column) {
     order = nextOrder(order, column);
+    isSorted = false; // until the service has sorted them
     remember();
   }
 
@@ -123,9 +127,12 @@ export function itemList(page, { caption, columns, textOf, empty, prefix = "", c
     node,
     wanted: () => shown,
     isArranged,
-    // `complete`: whether there are no more items than these. An incomplete list is in the order of the service.
-    show(newItems, complete = true) {
-      [items, isComplete] = [newItems, complete];
+    // Returns the order if nothing else is asked of the list: then the service may sort it.
+    order: () => (text.trim() ? null : order),
+    // `complete`: whether there are no more items than these. An incomplete list is in the order of the service, as is
+    // one that it has sorted.
+    show(newItems, complete = true, sorted = false) {
+      [items, isComplete, isSorted] = [newItems, complete, sorted];
       update();
     },
     restart() {

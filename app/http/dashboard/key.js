@@ -4,10 +4,12 @@ import { openDialog } from "./dialog.js";
 import { field, h } from "./dom.js";
 
 const STORAGE_KEY = "rdw-key";
+/** @type {Promise<boolean> | null} */
 let asking = null;
 
 export const currentKey = () => sessionStorage.getItem(STORAGE_KEY);
 
+/** @returns {Record<string, string>} */
 export const authorization = () => (currentKey() ? { Authorization: `Bearer ${currentKey()}` } : {});
 
 export function setUpKey(button) {

@@ -3,14 +3,15 @@
 const NOT_LOADED = "This view could not be loaded. Reload the page when the service responds.";
 
 export function lazyView(read, name) {
+  /** @type {((page: any) => any) | null} */
   let view = null;
-  const load = async () => (view ??= (await read())[name]);
+  const load = async () => (view ??= /** @type {(page: any) => any} */ ((await read())[name]));
 
   // Once it is loaded, the view shows its title at once.
   function show(page) {
     if (view) return view(page);
     return load().then(
-      () => (page.signal.aborted ? null : view(page)),
+      (loaded) => (page.signal.aborted ? null : loaded(page)),
       () => page.fail(new Error(NOT_LOADED)),
     );
   }

@@ -54,10 +54,12 @@ export function newStudy(page) {
   );
   const details = h("details", { id: "new-study" }, h("summary", {}, "New study"), form);
   const estimating = latestOnly(page.signal);
-  let datasets = null;
-  let presets = null;
+  /** @type {any[] | null} */
+  let datasets = null; // those that can be read
+  /** @type {string[]} */
+  let presets = [];
 
-  const updateRecipes = () => fillRecipes(recipe, datasets, dataset.value, presets);
+  const updateRecipes = () => fillRecipes(recipe, datasets ?? [], dataset.value, presets);
   const requestBody = () => ({
     name: name.value || "unnamed",
     architecture: architecture.value,
@@ -88,8 +90,9 @@ export function newStudy(page) {
         specNames(),
       ]);
       presets = spec.presets;
-      datasets = sets.items.filter((d) => d.missing === null);
-      options(dataset, datasets.map((d) => [d.name, d.name]));
+      const readable = sets.items.filter((d) => d.missing === null);
+      datasets = readable;
+      options(dataset, readable.map((d) => [d.name, d.name]));
       options(architecture, architectures.map((a) => [a.name, a.name]), "efficientnet_b0");
       updateRecipes();
     } catch (error) {

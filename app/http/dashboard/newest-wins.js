@@ -6,6 +6,7 @@ const MAX_PAUSE = 4000;
 // `show(answer, value, isNewest)` and `fail(error, value, isNewest)` are called after each request. After a temporary
 // error (`isTemporary(error)`) the newest value is sent again, when `pause(milliseconds)` has resolved.
 export function newestWins({ send, show, fail, isTemporary, pause, signal }) {
+  /** @type {{value: any} | null} */
   let next = null;
   let isRunning = false;
 

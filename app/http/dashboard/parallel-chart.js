@@ -5,11 +5,11 @@
 // `short` is the label where there is little room.
 // show(series); a series: { label, color, items }; an item: { values: { axis name: number }, href }.
 
-import { canvasPen, svgDocument, svgPen } from "./chart-pens.js";
-import { nearest } from "./chart-data.js";
+import { nearest, stepTo } from "./chart-data.js";
+import { BOLD, FONT, chartFigure, legendSign } from "./chart-figure.js";
+import { canvasPen, svgPen } from "./chart-pens.js";
 import { csvRow } from "./csv.js";
 import { h } from "./dom.js";
-import { saveAs } from "./download.js";
 import { distanceToLine, isWithin, limits, shareOf, valueAt } from "./parallel-data.js";
 import { colour } from "./theme.js";
 import { logTicks, ticks } from "./ticks.js";
@@ -20,9 +20,6 @@ const [TOP, BOTTOM] = [16, 34];
 const REACH = 14; // px from the pointer to a line
 const DRAG = 5; // px that tell a drag from a click
 const ON_AXIS = 18; // px from the pointer to an axis that it drags along
-const FONT = "12px system-ui, sans-serif";
-const BOLD = `bold ${FONT}`;
-const HEADING = 26;
 const PALE = 0.12;
 const PX_PER_LETTER = 7;
 const PX_PER_LABEL = 160;
@@ -42,30 +39,20 @@ export function parallelChart({ title, axes, signal }) {
     canvas,
     strips,
   );
-  const readout = h("p", { class: "readout-line", "aria-live": "polite" });
-  const button = (text, name, act) =>
-    h("button", { type: "button", class: "quiet", "aria-label": `${title}: ${name}`, onclick: act }, text);
-  const reset = button("Reset ranges", "reset the ranges", () => choose({}));
-  const exports = [
-    button("PNG", "save as PNG", savePng),
-    button("SVG", "save as SVG", saveSvg),
-    button("CSV", "save as CSV", saveCsv),
-  ];
-  const legend = h("p", { class: "legend" });
-  const node = h(
-    "figure",
-    { class: "chart" },
-    h("figcaption", {}, h("span", {}, title), h("span", { class: "chart-tools" }, reset, exports)),
+  const { node, legend, readout, reset } = chartFigure({
+    title,
     frame,
-    legend,
-    readout,
-  );
+    reset: { text: "Reset ranges", name: "reset the ranges", act: () => choose({}) },
+    canvas: () => canvas,
+    svg: toSvg,
+    csv: chosenToCsv,
+  });
   let series = [];
   let ranges = {}; // the chosen range of each axis that has one
   let bounds = {}; // the limits of each axis
+  /** @type {any} */
   let current = null; // the line that is told of
   let width = 0;
-  reset.hidden = true;
 
   const lines = () => series.flatMap((s) => s.items.map((item) => ({ ...item, color: s.color, series: s.label })));
   const chosen = () => lines().filter((line) => isWithin(line.values, ranges));
@@ -191,10 +178,14 @@ export function parallelChart({ title, axes, signal }) {
     const box = canvas.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
-  /** @param {number[]} at */
+  /**
+   * @param {number[]} at
+   * @returns {any}
+   */
   const lineAt = ([x, y]) => nearest(chosen(), (line) => distanceToLine(xs(), ys(line), x, y), REACH);
 
-  let drag = null; // { axis, from, y }
+  /** @type {{axis: any, y: number, isRange: boolean} | null} */
+  let drag = null;
   frame.addEventListener("pointerdown", (event) => {
     if (!series.length) return;
     const [x, y] = place(event);
@@ -213,10 +204,10 @@ export function parallelChart({ title, axes, signal }) {
       "on-axis",
       axes.some((axis, i) => Math.abs(xOf(i) - x) < ON_AXIS),
     );
-    drag?.axis ? dragTo(y) : say(lineAt([x, y]));
+    drag?.axis ? dragTo(drag, y) : say(lineAt([x, y]));
   });
 
-  function dragTo(y) {
+  function dragTo(drag, y) {
     if (!drag.isRange && Math.abs(y - drag.y) < DRAG) return;
     drag.isRange = true;
     const ends = [drag.y, y].map((at) => valueOn(drag.axis, at)).sort((a, b) => a - b);
@@ -224,7 +215,7 @@ export function parallelChart({ title, axes, signal }) {
   }
 
   frame.addEventListener("pointerup", (event) => {
-    if (drag?.axis) dragTo(place(event)[1]);
+    if (drag?.axis) dragTo(drag, place(event)[1]);
     const last = drag;
     drag = null;
     if (!last || last.isRange || !series.length) return;
@@ -241,48 +232,24 @@ export function parallelChart({ title, axes, signal }) {
     const by = axes.at(-1).name;
     const stops = chosen().sort((a, b) => a.values[by] - b.values[by]);
     const here = stops.findIndex((line) => line.values === current?.values);
-    const to = {
-      ArrowRight: here + 1,
-      ArrowLeft: here < 0 ? stops.length - 1 : here - 1,
-      Home: 0,
-      End: stops.length - 1,
-    }[event.key];
-    if (to !== undefined && stops.length) say(stops[Math.min(stops.length - 1, Math.max(0, to))]);
+    const to = stepTo(event.key, here, stops.length);
+    if (to !== null) say(stops[to]);
     else if (event.key === "Escape") choose({});
     else if (event.key === "Enter" && current?.href) location.hash = current.href;
     else return;
     event.preventDefault();
   });
 
-  const fileName = (extension) => `${title.toLowerCase().replace(/[^a-z0-9]+/g, "-")}.${extension}`;
-  const heading = { fill: () => colour("ink"), font: BOLD, anchor: "start" };
-
-  function savePng() {
-    const picture = h("canvas", { width: canvas.width, height: canvas.height + HEADING * devicePixelRatio });
-    const context = picture.getContext("2d");
-    context.fillStyle = colour("card");
-    context.fillRect(0, 0, picture.width, picture.height);
-    context.drawImage(canvas, 0, HEADING * devicePixelRatio);
-    context.scale(devicePixelRatio, devicePixelRatio);
-    canvasPen(context).text(8, 17, title, { ...heading, fill: heading.fill() });
-    picture.toBlob((blob) => saveAs(blob, fileName("png")));
-  }
-
-  function saveSvg() {
+  function toSvg() {
     const pen = svgPen();
     drawLines(pen);
     drawAxes(pen);
-    const name = svgPen();
-    name.text(8, 17, title, { ...heading, fill: heading.fill() });
-    const shapes = [...name.shapes, `<g transform="translate(0 ${HEADING})">`, ...pen.shapes, "</g>"];
-    const document = svgDocument(width, HEIGHT + HEADING, colour("card"), shapes);
-    saveAs(new Blob([document], { type: "image/svg+xml" }), fileName("svg"));
+    return { width, height: HEIGHT, shapes: pen.shapes };
   }
 
-  function saveCsv() {
+  function chosenToCsv() {
     const rows = chosen().map((line) => [line.series, ...axes.map((axis) => line.values[axis.name])]);
-    const text = [["series", ...axes.map((axis) => axis.name)], ...rows].map(csvRow).join("");
-    saveAs(new Blob([text], { type: "text/csv" }), fileName("csv"));
+    return [["series", ...axes.map((axis) => axis.name)], ...rows].map(csvRow).join("");
   }
 
   function resize() {
@@ -309,11 +276,7 @@ export function parallelChart({ title, axes, signal }) {
         ]),
       );
       legend.replaceChildren(
-        ...series.map(({ label, color }) => {
-          const sign = h("span", { class: "sign line", "aria-hidden": "true" });
-          sign.style.color = `var(--${color})`;
-          return h("span", { class: "key" }, sign, label);
-        }),
+        ...series.map(({ label, color }) => h("span", { class: "key" }, legendSign(color, "line"), label)),
       );
       resize();
       say(null);

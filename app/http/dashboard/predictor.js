@@ -53,7 +53,7 @@ export async function predictor(page) {
   const toggle = () => (current.active ? deactivate(current) : activate(current, signal));
   const active = h(
     "button",
-    { type: "button", onclick: () => toggle().then((isDone) => isDone && reload(), fail) },
+    { type: "button", onclick: () => toggle().then((isDone) => (isDone ? reload() : undefined), fail) },
     current.active ? "Deactivate" : "Activate",
   );
   const manage = manageButtons({

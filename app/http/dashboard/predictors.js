@@ -49,6 +49,7 @@ export function versionList(caption, empty, toggle) {
   };
   return {
     path: "v1/predictors",
+    kinds: ["predictors"],
     caption,
     columns: [
       {

@@ -1,7 +1,7 @@
 // Hash routes, so that every view has an address.
 
 import { isAbort } from "./api.js";
-import { h } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { problemBox } from "./messages.js";
 import { keepPlace } from "./scroll-place.js";
 import { parseRoute } from "./route.js";
@@ -10,7 +10,8 @@ import { parseRoute } from "./route.js";
 // A view that shows its parts itself sets `page.showPart(part, query)`.
 export function start(views, main) {
   let leave = new AbortController();
-  let current = null;
+  /** @type {any} */
+  let current = null; // the page that is shown
   const goToPlace = keepPlace(main);
 
   async function show() {
@@ -53,7 +54,7 @@ export function start(views, main) {
   }
 
   addEventListener("hashchange", show);
-  document.getElementById("skip").addEventListener("click", (event) => {
+  byId("skip").addEventListener("click", (event) => {
     event.preventDefault();
     main.focus();
   });

@@ -45,7 +45,8 @@ export async function scale(page) {
   const all = (name) => getAll(`v1/${name}`, signal);
   // The service reads all fonts for its first list of data sets, which slows a drag: the list waits for a moment of
   // rest, unless the address names a data set.
-  let datasets = null; // a promise, from that moment on
+  /** @type {Promise<void> | null} */
+  let datasets = null; //, from that moment on
   const [architectures, predictors, named] = await Promise.all([
     all("architectures"),
     all("predictors"),
@@ -56,7 +57,9 @@ export async function scale(page) {
   const store = createStore(initial);
   const source = (id) => predictors.find((p) => p.id === id)?.architecture;
   let baselineFlops = 1; // with the classes of the data set
+  /** @type {any} */
   let result = null; // the answer that is shown
+  /** @type {string | null} */
   let invalid = null; // what is wrong with the budget that is being typed
 
   const fresh = staleness(root);

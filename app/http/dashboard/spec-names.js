@@ -2,9 +2,13 @@
 
 import { get } from "./api.js";
 
+/** @typedef {{rules: string[], presets: string[], figures: string[], trialStates: string[]}} SpecNames */
+
+/** @type {Promise<SpecNames> | null} */
 let cachedNames = null;
 
 // The request is not aborted with the view, since the next view uses the same result.
+/** @returns {Promise<SpecNames>} */
 export function specNames() {
   cachedNames ??= get("openapi.json").then(parseSpec).catch((error) => {
     cachedNames = null;

@@ -3,10 +3,11 @@
 const MOMENT = 150; // ms
 
 export function staleness(node) {
-  let timer = null;
+  /** @type {number | undefined} */
+  let timer;
   const clear = () => {
     clearTimeout(timer);
-    timer = null;
+    timer = undefined;
     node.classList.remove("stale");
     node.removeAttribute("aria-busy");
   };

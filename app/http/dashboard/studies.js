@@ -45,6 +45,7 @@ export function studies(page) {
     { ...page, root: card },
     {
       path: "v1/studies",
+      kinds: ["studies", "trials"],
       filters: () => ({ archived: choice.value() }),
       caption: "Studies, newest first",
       columns: COLUMNS,

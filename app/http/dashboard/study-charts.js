@@ -109,7 +109,9 @@ function parallelSeries(observations, best) {
 // Returns the hypervolume after each network; it is computed only when a network joins the front.
 function growthOf(observations) {
   const corner = REFERENCE * Math.max(...observations.map((o) => o.flops));
-  let [best, current] = [[], 0];
+  /** @type {{x: number, y: number}[]} */
+  let best = [];
+  let current = 0;
   return observations.map(({ flops: x, accuracy: y }, i) => {
     if (!best.some((b) => b.x <= x && b.y >= y)) {
       best = [...best.filter((b) => b.x < x || b.y > y), { x, y }];

@@ -138,8 +138,10 @@ export async function study(page) {
 
   // A part has a signal of its own, since it may be left before the study.
   let part = "front";
+  /** @type {{update(data: any): Promise<void>} | null} */
   let shownPart = null;
   let leavePart = new AbortController();
+  /** @type {any} */
   let data = null;
   signal.addEventListener("abort", () => leavePart.abort());
 
@@ -184,6 +186,7 @@ export async function study(page) {
   showPart(page.part, page.query);
 
   // The observations are read again only if their number or a result has changed.
+  /** @type {any} */
   let observed = { key: null };
   async function load() {
     const current = await get(path, signal);
@@ -222,7 +225,7 @@ export async function study(page) {
     await updatePart();
     return current;
   }
-  const polling = poll(load, signal);
+  const polling = poll(load, signal, { kinds: ["studies", "trials"] });
   await polling.running;
 }
 
@@ -269,9 +272,10 @@ function summaryOf({ study: s, observations, workers, order }) {
 function trialsPart(page, path) {
   const id = path.split("/").pop();
   const card = h("section", { class: "card" });
+  /** @type {ReturnType<typeof listing> | null} */
   let list = null;
   const build = async () => {
-    const states = await stateChoice(page, () => list.restart());
+    const states = await stateChoice(page, () => list?.restart());
     page.root.append(...states.node.filter(Boolean), card);
     list = listing(
       { ...page, root: card },

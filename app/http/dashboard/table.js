@@ -6,6 +6,12 @@ import { h } from "./dom.js";
 // columns: { label, cell(row), number, text, head, value(row) }; the column with `head` is the header of its row, `text`
 // may be long. A row with `instead` shows that text in place of its other cells.
 // `order`: { key, descending } or null, and `sort(column)` is called by the headers of columns with `value`.
+/**
+ * @param {string} caption
+ * @param {any[]} columns
+ * @param {any[]} rows
+ * @param {{shown?: boolean, order?: {key: string, descending: boolean} | null, sort?: ((column: any) => void) | null}} [options]
+ */
 export function table(caption, columns, rows, { shown = true, order = null, sort = null } = {}) {
   const kind = (c) => (c.number ? "number" : c.text ? "text" : null);
   const cell = (row) => (c) => h(c.head ? "th" : "td", { scope: c.head ? "row" : null, class: kind(c) }, c.cell(row));

@@ -2,6 +2,7 @@
 
 const STORAGE_KEY = "rdw-theme";
 const colours = new Map();
+/** @type {HTMLElement | null} */
 let probe = null;
 
 export function setUpTheme(button) {
@@ -28,10 +29,16 @@ export function setUpTheme(button) {
 // Returns the value that a colour of the style sheet has in the current theme, for drawing on a canvas.
 export function colour(name) {
   if (!colours.has(name)) {
-    if (!probe) document.body.append((probe = document.createElement("span")));
-    probe.hidden = true;
+    probe ??= hiddenElement();
     probe.style.color = `var(--${name})`;
     colours.set(name, getComputedStyle(probe).color);
   }
   return colours.get(name);
+}
+
+function hiddenElement() {
+  const element = document.createElement("span");
+  element.hidden = true;
+  document.body.append(element);
+  return element;
 }

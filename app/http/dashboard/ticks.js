@@ -6,7 +6,7 @@ const round = (value) => Number(value.toPrecision(10));
 export function ticks(from, to, n = 5) {
   const rough = (to - from) / n || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough * 0.999);
+  const step = power * ([1, 2, 5].find((m) => m * power >= rough * 0.999) ?? 10);
   const values = [];
   for (let v = Math.ceil(from / step - 1e-9) * step; v <= to + step * 1e-6; v += step) values.push(round(v));
   return values;

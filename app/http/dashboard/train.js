@@ -24,9 +24,11 @@ export function trainForm(page) {
   );
   const details = h("details", { id: "train" }, h("summary", {}, "Train this network"), form, message);
   const estimating = latestOnly(page.signal);
+  /** @type {object | null} */
   let body = null;
   let countedDataset = ""; // the data set whose number of classes the shown network has
   let datasets = []; // those that can be read
+  /** @type {string[] | null} */
   let presets = null;
 
   const updateRecipes = () => presets && datasets.length && fillRecipes(recipe, datasets, dataset.value, presets);

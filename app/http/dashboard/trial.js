@@ -50,7 +50,9 @@ export async function trial(page) {
   const log = itemList(page, { ...LOG, prefix: "log-" });
   const showTables = renderOnChange(tables, (result) => resultTables(result, byClass, log));
   const showTrail = renderOnChange(trail, (t) => trailOf(t));
+  /** @type {any} */
   let current = null;
+  /** @type {AbortController | null} */
   let following = null;
   const byEpoch = new Map();
 

@@ -33,9 +33,19 @@ const COLUMNS = [
   timeColumn("Created", (t) => t.created_at),
 ];
 
+const SORTS = {
+  accuracy: "accuracy",
+  architecture: "architecture",
+  created: "created_at",
+  "multiply-adds": "flops",
+  state: "state",
+};
+
 // The options of a list of trials, from which the reader can choose some to compare.
 export const trialList = (caption, empty) => ({
   path: "v1/trials",
+  kinds: ["trials"],
+  sorts: SORTS,
   caption,
   columns: COLUMNS,
   textOf: (t) =>

@@ -114,5 +114,5 @@ export async function workers(page) {
     cut.hidden = !queued.next;
     cut.textContent = `Only the newest ${MAX_WAITING} of the ${integer(queue.queued)} waiting trials are listed.`;
     return [queue, listed, trained, queued];
-  }, page.signal).running;
+  }, page.signal, { kinds: ["workers", "trials"] }).running;
 }

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.core.settings import Settings
 from app.core.trials import TrialState
+from app.db.pagination import Order
 from app.db.tables import EventRow, TrialRow
 from app.db.unit_of_work import UnitOfWork
 from app.http import openapi_examples
@@ -95,6 +96,18 @@ def create_trial(
     return _detail(work, trial)
 
 
+TrialSort = Annotated[
+    Literal[
+        "created_at", "-created_at", "accuracy", "-accuracy", "flops", "-flops", "state", "-state",
+        "architecture", "-architecture",
+    ],
+    Query(
+        description="Order of the list, decreasing with `-`. Trials of the same value are in the order of their "
+        "creation; those without a result are last by `accuracy`. A cursor continues the order of its page only."
+    ),
+]  # fmt: skip
+
+
 @router.get("", summary="List trials", responses={200: identifies("trials", "/items/0/id")}, dependencies=[READ])
 def list_trials(
     work: ReadUow,
@@ -105,14 +118,16 @@ def list_trials(
     architecture: NameQuery = None,
     id_prefix: IdPrefix = None,
     archived: Archived = False,
+    sort: TrialSort = "-created_at",
 ) -> Page[TrialItem]:
-    """List the trials, newest first; those of a study with the multipliers that they have in it.
+    """List the trials, newest first or as `sort` says; those of a study with the multipliers that they have in it.
 
     Archived ones are left out, unless `id_prefix` asks for them by their ids.
     """
     page = work.trials.page(
         limit,
         cursor,
+        order=Order.parse(sort),
         state=state,
         study_id=study,
         architecture=architectures.present_name(work, architecture),

@@ -7,23 +7,18 @@ on. A waiting subscriber needs neither a thread nor a query of its own.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from app.core.trials import EventKind
-from app.db.outage_log import OutageLog
 from app.db.tables import EventRow
 from app.db.unit_of_work import UnitOfWork
+from app.services.shared_poller import SharedPoller
 from app.services.trials import requests
 from app.services.trials.lifecycle import TERMINAL
 
-log = logging.getLogger("rdw.listeners")
-
-_POLL_SECONDS = 1.0
-_RETRY_SECONDS = 2.0
 _MAX_EVENTS = 1000
 
 EventQueue = asyncio.Queue[EventRow | None]
@@ -72,54 +67,26 @@ class _Subscriber:
             self.queue.put_nowait(None)
 
 
-class EventPoller:
+class EventPoller(SharedPoller[_Subscriber]):
     """Polls events for all event streams of this process. Use it in the event loop only."""
 
     def __init__(self, database: str) -> None:
+        super().__init__("poll events")
         self._database = database
-        self._subscribers: set[_Subscriber] = set()
-        self._task: asyncio.Task[None] | None = None
-        self._has_new_subscriber = asyncio.Event()
-        self._outages = OutageLog(log, "poll events")
-
-    def __len__(self) -> int:
-        return len(self._subscribers)
 
     @contextmanager
     def subscribe(self, trial_id: str, last: int, *, ended: bool) -> Iterator[EventQueue]:
         """Yield a queue of the trial's events after `last`, then None; `ended`: whether the trial had ended before."""
         subscriber = _Subscriber(trial_id, last, ended)
-        self._subscribers.add(subscriber)
-        if self._task is None or self._task.done():
-            self._has_new_subscriber = asyncio.Event()
-            self._task = asyncio.create_task(self._poll_events())
-        self._has_new_subscriber.set()
-        try:
+        with self.subscribed(subscriber):
             yield subscriber.queue
-        finally:
-            self._subscribers.discard(subscriber)
 
-    async def _poll_events(self) -> None:
-        """Poll the database while there are subscribers."""
-        while self._subscribers:
-            self._has_new_subscriber.clear()
-            if await self._poll_once():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._has_new_subscriber.wait(), _POLL_SECONDS)
-
-    async def _poll_once(self) -> bool:
+    async def poll(self, subscribers: Collection[_Subscriber]) -> bool:
         """Deliver new events; return whether there are no more for now."""
-        subscribers = list(self._subscribers)
         last: dict[str, int] = {}
         for subscriber in subscribers:
             last[subscriber.trial_id] = min(subscriber.last, last.get(subscriber.trial_id, subscriber.last))
-        try:
-            events = await asyncio.to_thread(self._read_events, last)
-        except Exception as error:  # the database may be unavailable for a while: retry
-            self._outages.failure(error)
-            await asyncio.sleep(_RETRY_SECONDS)
-            return True
-        self._outages.recovered()
+        events = await asyncio.to_thread(self._read_events, last)
         by_trial = defaultdict(list)
         for event in events:
             by_trial[event.trial_id].append(event)

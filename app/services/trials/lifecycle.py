@@ -115,7 +115,8 @@ def complete(work: UnitOfWork, claim: Claim, result: TrialResult, artifacts: Tri
         result = replace(result, estimate=estimate_error(estimated, result))
     size = sum(file.size for file in artifacts.files.values()) if artifacts else 0
     values = {
-        "result": result, "artifacts": artifacts, "stored_bytes": size, "finished_at": utc_now(), **_NO_LEASE
+        "result": result, "accuracy": result.accuracy, "artifacts": artifacts, "stored_bytes": size,
+        "finished_at": utc_now(), **_NO_LEASE,
     }  # fmt: skip
     event = {"accuracy": result.accuracy}
     completed = _move(work, trial.id, Transition.COMPLETE, values, token=claim.token, event=event)
