@@ -35,6 +35,7 @@ from app.http.routers import (
     dashboard,
     datasets,
     health,
+    keys,
     metrics,
     observations,
     predictors,
@@ -85,6 +86,7 @@ _TAGS = [
     {"name": "ask and tell", "description": "For tools that choose or train networks themselves."},
     {"name": "predictors", "description": "The Gaussian processes of the tiny formula, by version."},
     {"name": "workers", "description": "Workers and the queue."},
+    {"name": "keys", "description": "API keys."},
     {"name": "health", "description": "Health checks and metrics."},
 ]
 
@@ -134,7 +136,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _build_routes(metrics_open: bool) -> list[BaseRoute]:
     """Build the routes, which takes FastAPI nearly 0.1 s; the applications of a process share them."""
     router = APIRouter(generate_unique_id_function=lambda route: route.name)
-    for module in (scale, architectures, datasets, trials, studies, ask_tell, observations, predictors, workers):
+    for module in (scale, architectures, datasets, trials, studies, ask_tell, observations, predictors, workers, keys):
         include_api_router(router, module.router)
     router.include_router(health.router)
     if metrics_open:

@@ -567,6 +567,22 @@ class Imported(Model):
     ignored_columns: list[str] = field(default_factory=list)
 
 
+class ApiKey(Model):
+    """An API key. Only `create_api_key` returns its `secret`, which `repr` and tables leave out."""
+
+    summary_fields = ("id", "name", "scope", "state", "expires_at", "last_used_at")
+
+    id: str
+    name: str
+    scope: str
+    state: str
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+    secret: str | None = None
+
+
 class Worker(Model):
     name: str
     host: str
