@@ -288,6 +288,7 @@ class SuggestionRow(Base):
     __table_args__ = (
         UniqueConstraint("study_id", "network"),
         Index("ix_suggestions_study_id_client", "study_id", "client", "state"),
+        Index("ix_suggestions_study_id_created_at", "study_id", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)

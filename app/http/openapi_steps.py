@@ -58,6 +58,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
     "train_family": _FITTED,
     "read_family": _FITTED,
     "ask": _STUDY,
+    "list_suggestions": (*_STUDY, Step("ask", "two")),
     "tell": _STUDY,
     "read_observations": _MEASURED,
     "import_observations": _STUDY,

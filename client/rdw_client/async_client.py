@@ -658,6 +658,13 @@ class AsyncClient:
         body = {"client": client, "n": n, "lease_seconds": lease_seconds}
         return await self._transport.send(post_for_list(resource_path("study", study, "ask"), Suggestion, body))
 
+    def suggestions(self, study: Ref, *, state: str | None = None) -> AsyncIterator[Suggestion]:
+        """Iterate over a study's suggestions to all clients, newest first.
+
+        With `state`, over those that are `pending`, `reported` or `infeasible`.
+        """
+        return self._transport.items(get_page(resource_path("study", study, "suggestions"), Suggestion, state=state))
+
     async def tell(
         self,
         study: Ref,

@@ -655,6 +655,13 @@ class Client:
         body = {"client": client, "n": n, "lease_seconds": lease_seconds}
         return self._transport.send(post_for_list(resource_path("study", study, "ask"), Suggestion, body))
 
+    def suggestions(self, study: Ref, *, state: str | None = None) -> Iterator[Suggestion]:
+        """Iterate over a study's suggestions to all clients, newest first.
+
+        With `state`, over those that are `pending`, `reported` or `infeasible`.
+        """
+        return self._transport.items(get_page(resource_path("study", study, "suggestions"), Suggestion, state=state))
+
     def tell(
         self,
         study: Ref,

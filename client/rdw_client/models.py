@@ -412,6 +412,7 @@ class Suggestion(Model):
     reported_at: datetime | None = None
     interim: list[Json] = field(default_factory=list)
     reason: str | None = None
+    created_at: datetime | None = None
 
 
 class TellResponse(Model):

@@ -140,6 +140,8 @@ def test_ask_and_tell(rdw: Client, study: str) -> None:
     response = rdw.tell(study, suggestion, accuracy=0.7, seconds=3, metrics={"f1": 0.6})
     assert response.suggestion is not None and response.suggestion.state == "reported"
     assert rdw.tell(study, other.id, infeasible="it does not fit").observation is None
+    assert {one.id for one in rdw.suggestions(study)} == {suggestion.id, other.id}
+    assert [one.id for one in rdw.suggestions(study, state="infeasible")] == [other.id]
     assert rdw.tell(study, multipliers={"r": 0.9, "d": 1.0, "w": 0.9}, accuracy=0.71).observation
     assert [one.role for one in rdw.observations(study)] == ["reported", "reported"]
     assert "reported" in rdw.observations_csv(study)
