@@ -391,6 +391,8 @@ class PredictorRow(Base):
     version: Mapped[int]
     active: Mapped[bool] = mapped_column(default=False)
     data: Mapped[dict[str, Any]]
+    # The trial of each point, None for other points. It is no part of the fit, and unknown in rows of earlier releases.
+    point_trials: Mapped[list[Any] | None]
     quality: Mapped[dict[str, Any]]
     gate: Mapped[Decision | None]  # whether the promotion gate accepted it, and why
     provenance: Mapped[str] = mapped_column(Text)
