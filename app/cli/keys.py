@@ -9,6 +9,7 @@ import typer
 from app.cli.local_command import local_command
 from app.cli.output import note, print_json, print_table
 from app.cli.parameters import REQUIRED, argument, flag, option
+from app.core.callers import KEY_NAME
 from app.core.scopes import Scope
 
 if TYPE_CHECKING:
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
 app = typer.Typer(name="keys", no_args_is_help=True, help="Create, list and revoke API keys.")
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_.@\-]{0,99}"
 _JSON: Any = flag("--json", "Print JSON.")
 _COLUMNS = ("id", "name", "scope", "state", "expires_at", "last_used_at")
 
 
 def _parse_name(text: str) -> str:
-    if not re.fullmatch(_NAME, text):
+    if not re.fullmatch(KEY_NAME, text):
         raise typer.BadParameter("at most 100 letters, digits and . _ - @ are allowed.")
     return text
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from app.core.scopes import Scope, included_scopes
 
+KEY_NAME = r"[A-Za-z0-9][A-Za-z0-9_.@\-]{0,99}"
+"""The pattern of an API key's name."""
+
 
 @dataclass(frozen=True)
 class Caller:

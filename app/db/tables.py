@@ -291,6 +291,7 @@ class SuggestionRow(Base):
     __table_args__ = (
         UniqueConstraint("study_id", "network"),
         Index("ix_suggestions_study_id_client", "study_id", "client", "state"),
+        Index("ix_suggestions_study_id_created_at", "study_id", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
@@ -393,6 +394,8 @@ class PredictorRow(Base):
     version: Mapped[int]
     active: Mapped[bool] = mapped_column(default=False)
     data: Mapped[dict[str, Any]]
+    # The trial of each point, None for other points. It is no part of the fit, and unknown in rows of earlier releases.
+    point_trials: Mapped[list[Any] | None]
     quality: Mapped[dict[str, Any]]
     gate: Mapped[Decision | None]  # whether the promotion gate accepted it, and why
     provenance: Mapped[str] = mapped_column(Text)

@@ -36,6 +36,7 @@ from app.http.routers import (
     datasets,
     events,
     health,
+    keys,
     metrics,
     observations,
     predictors,
@@ -88,6 +89,7 @@ _TAGS = [
     {"name": "predictors", "description": "The Gaussian processes of the tiny formula, by version."},
     {"name": "workers", "description": "Workers and the queue."},
     {"name": "events", "description": "What changes, as it changes."},
+    {"name": "keys", "description": "API keys."},
     {"name": "health", "description": "Health checks and metrics."},
 ]
 
@@ -150,6 +152,7 @@ def _build_routes(metrics_open: bool) -> list[BaseRoute]:
         predictors,
         workers,
         events,
+        keys,
     ):
         include_api_router(router, module.router)
     router.include_router(health.router)

@@ -12,6 +12,7 @@ from app.core.settings import Settings
 from app.db.unit_of_work import IdempotentRequest, UnitOfWork
 from app.http.auth import caller_of
 from app.scaling.predictors.published_tinynets import PREDICTOR
+from app.services.auth.key_cache import KeyCache
 from app.services.predictors.lookup_cache import CatalogCache
 
 
@@ -56,6 +57,11 @@ async def catalog(request: Request) -> CatalogCache:
     return catalog
 
 
+async def key_cache(request: Request) -> KeyCache:
+    keys: KeyCache = request.app.state.keys
+    return keys
+
+
 def read_session(request: Request) -> Iterator[UnitOfWork]:
     """Yield a transaction that only reads."""
     with open_read(request)() as unit:
@@ -84,6 +90,7 @@ def example_query(example: Any, **bounds: Any) -> Any:
 WriteUow = Annotated[UnitOfWork, Depends(write_session, scope="function")]
 CatalogDep = Annotated[CatalogCache, Depends(catalog)]
 ReadUow = Annotated[UnitOfWork, Depends(read_session, scope="function")]
+KeyCacheDep = Annotated[KeyCache, Depends(key_cache)]
 SettingsDep = Annotated[Settings, Depends(settings)]
 RequestId = Annotated[str, Depends(request_id)]
 Id = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]

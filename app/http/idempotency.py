@@ -2,7 +2,8 @@
 
 Keys belong to the caller, so callers cannot collide. The key is reserved before the request is executed, its effect is
 recorded in the transaction that makes it, and the response is stored afterwards. If the process dies before the
-response is stored, a retry does nothing twice. Error responses are not stored, since nothing has happened then.
+response is stored, a retry does nothing twice. Error responses are not stored, since nothing has happened then; nor are
+responses with a secret, which their route marks `Cache-Control: no-store`.
 """
 
 from __future__ import annotations
@@ -64,13 +65,13 @@ async def respond_once(request: Request, handler: Callable[[Request], Awaitable[
     if stored is not None:
         return Response(stored.body, stored.status, {**stored.headers, "idempotent-replayed": "true"})
     request.state.idempotent_request = idempotent_request
-    is_done = False
+    is_stored = False
     try:
         response = await handler(request)
-        is_done = response.status_code < 300
+        is_stored = response.status_code < 300 and response.headers.get("cache-control") != "no-store"
     finally:
         with suppress(DatabaseUnavailable):  # the effect is recorded by its own transaction
-            if is_done:
+            if is_stored:
                 await run_in_threadpool(
                     idempotency_store.store_response, settings, idempotent_request, _stored(response)
                 )

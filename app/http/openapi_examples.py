@@ -207,6 +207,12 @@ UPDATE_CATALOG = _bodies(
         "unarchive": ("List it again and open it to new trainings", {"archived": False}),
     }
 )
+KEY = _bodies(
+    {
+        "a client": ("A key that trains, for 90 days", {"name": "ci", "scope": "train", "lifetime_days": 90}),
+        "an administrator": ("A key that manages keys; the first key has to be one", {"name": "ada", "scope": "admin"}),
+    }
+)
 RETRACT = _bodies(
     {"reason": ("Exclude the observation from the front and from fits", {"reason": "the labels were shuffled"})}
 )

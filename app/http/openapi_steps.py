@@ -27,6 +27,7 @@ _STARTED = (*_STUDY, Step("start_study"))
 _MEASURED = (*_STUDY, Step("import_observations", "table"))
 _FITTED = (*_MEASURED, Step("refit_predictor", "the front"))
 _BASELINE = (Step("register_architecture", "arch_def"),)
+_KEY = (Step("create_key", "a client"),)
 _FOLDER = (Step("register_dataset", "a folder"),)
 
 STEPS: dict[str, tuple[Step, ...]] = {
@@ -57,6 +58,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
     "train_family": _FITTED,
     "read_family": _FITTED,
     "ask": _STUDY,
+    "list_suggestions": (*_STUDY, Step("ask", "two")),
     "tell": _STUDY,
     "read_observations": _MEASURED,
     "import_observations": _STUDY,
@@ -65,5 +67,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
     "delete_predictor": _FITTED,
     "activate_predictor": _FITTED,
     "deactivate_predictor": _FITTED,
+    "read_key": _KEY,
+    "revoke_key": _KEY,
 }
 """The steps by operation; an operation that is not listed needs none."""

@@ -31,6 +31,7 @@ from rdw_client.errors import (
 )
 from rdw_client.events import Event
 from rdw_client.models import (
+    ApiKey,
     Architecture,
     Calibration,
     Compared,
@@ -71,6 +72,7 @@ from rdw_client.outcomes import DatasetFailed, StudyCancelled, TrialCancelled, T
 from rdw_client.version import __version__
 
 __all__ = [
+    "ApiKey",
     "Architecture",
     "AsyncClient",
     "Calibration",

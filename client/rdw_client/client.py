@@ -16,6 +16,7 @@ from rdw_client.encoding import JsonObject, Number
 from rdw_client.events import MAX_SILENCE, Event, EventFollower, EventParser, event_from_trial
 from rdw_client.files import destination
 from rdw_client.models import (
+    ApiKey,
     Architecture,
     Calibration,
     Comparison,
@@ -659,6 +660,13 @@ class Client:
         body = {"client": client, "n": n, "lease_seconds": lease_seconds}
         return self._transport.send(post_for_list(resource_path("study", study, "ask"), Suggestion, body))
 
+    def suggestions(self, study: Ref, *, state: str | None = None) -> Iterator[Suggestion]:
+        """Iterate over a study's suggestions to all clients, newest first.
+
+        With `state`, over those that are `pending`, `reported` or `infeasible`.
+        """
+        return self._transport.items(get_page(resource_path("study", study, "suggestions"), Suggestion, state=state))
+
     def tell(
         self,
         study: Ref,
@@ -860,6 +868,29 @@ class Client:
                         yield event
         except httpx.TransportError as error:
             parse_response(request, error)
+
+    def api_keys(self) -> Iterator[ApiKey]:
+        """Iterate over the API keys, newest first, including revoked ones; needs scope `admin`, as all of keys does."""
+        return self._transport.items(get_page("/v1/keys", ApiKey))
+
+    def api_key(self, key: Ref) -> ApiKey:
+        """Get an API key by its id."""
+        return self._transport.send(get(resource_path("key", key), ApiKey))
+
+    def create_api_key(self, name: str, scope: str, *, lifetime_days: int | None = None) -> ApiKey:
+        """Create an API key of scope `read`, `train` or `admin`; its `secret` is shown this once.
+
+        The secret is None if the connection broke after the key was created: revoke it and create another one.
+        """
+        body = {"name": name, "scope": scope, "lifetime_days": lifetime_days}
+        return self._transport.send(post("/v1/keys", ApiKey, body))
+
+    def revoke_api_key(self, key: Ref) -> ApiKey:
+        """Revoke an API key for good; a key does not revoke itself.
+
+        Raises: Conflict.
+        """
+        return self._transport.send(post(resource_path("key", key, "revoke"), ApiKey))
 
     def health(self) -> Health:
         """Get whether the process responds."""

@@ -412,6 +412,7 @@ class Suggestion(Model):
     reported_at: datetime | None = None
     interim: list[Json] = field(default_factory=list)
     reason: str | None = None
+    created_at: datetime | None = None
 
 
 class TellResponse(Model):
@@ -565,6 +566,22 @@ class Imported(Model):
     duplicates: int = 0
     skipped_rows: int = 0
     ignored_columns: list[str] = field(default_factory=list)
+
+
+class ApiKey(Model):
+    """An API key. Only `create_api_key` returns its `secret`, which `repr` and tables leave out."""
+
+    summary_fields = ("id", "name", "scope", "state", "expires_at", "last_used_at")
+
+    id: str
+    name: str
+    scope: str
+    state: str
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+    secret: str | None = None
 
 
 class Worker(Model):

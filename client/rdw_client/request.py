@@ -33,12 +33,13 @@ class HasId(Protocol):
 Ref = str | HasId
 Kind = Literal["study", "trial", "architecture", "dataset", "predictor"]
 
-_COLLECTIONS: dict[Kind, str] = {
+_COLLECTIONS: dict[Kind | Literal["key"], str] = {
     "study": "studies",
     "trial": "trials",
     "architecture": "architectures",
     "dataset": "datasets",
     "predictor": "predictors",
+    "key": "keys",
 }
 
 
@@ -152,7 +153,7 @@ def _in_bytes(amounts: Mapping[str, float | None]) -> bool:
     return amounts.get("weights_bytes") is not None or amounts.get("activation_bytes") is not None
 
 
-def resource_path(kind: Kind, ref: Ref, *more: str) -> str:
+def resource_path(kind: Kind | Literal["key"], ref: Ref, *more: str) -> str:
     """Return the path of a resource, or of what is below it; each part is quoted."""
     return "/".join((f"/v1/{_COLLECTIONS[kind]}", *(quote(part, safe="") for part in (_id(ref), *more))))
 

@@ -62,6 +62,38 @@ def test_unanswered_suggestions_are_repeated_to_their_client_only(client: TestCl
     assert len(networks(more) | networks(theirs)) == 9
 
 
+def test_suggestions_of_all_clients_are_listed_newest_first(client: TestClient, study: str) -> None:
+    first, second = asked(client, study, client="a", n=2)
+    (third,) = asked(client, study, client="b")
+    answered = told(client, study, suggestion=first["id"], accuracy=0.7)["suggestion"]
+    refused = told(client, study, suggestion=second["id"], infeasible="out of memory")["suggestion"]
+    path = f"/v1/studies/{study}/suggestions"
+
+    page = client.get(path, params={"limit": 2}).json()
+    rest = client.get(path, params={"limit": 2, "cursor": page["next"]}).json()
+
+    assert page["items"] + rest["items"] == [third, refused, answered]
+    assert rest["next"] is None
+    for state, item in (("pending", third), ("reported", answered), ("infeasible", refused)):
+        assert client.get(path, params={"state": state}).json() == {"items": [item], "next": None}
+
+
+def test_suggestions_of_another_study_are_not_listed(client: TestClient, study: str) -> None:
+    asked(client, study)
+    body = {"name": "other", "architecture": SMALL, "dataset": "digits", "trials": 5, "space": WIDE}
+    other = client.post("/v1/studies", json=body).json()["id"]
+
+    assert client.get(f"/v1/studies/{other}/suggestions").json() == {"items": [], "next": None}
+    assert client.get(f"/v1/studies/{'0' * 32}/suggestions").status_code == 404
+
+
+@pytest.mark.parametrize("query", ["state=open", "limit=0", "limit=201", "cursor=none"])
+def test_invalid_query_for_suggestions_is_refused(client: TestClient, study: str, query: str) -> None:
+    answer = client.get(f"/v1/studies/{study}/suggestions?{query}")
+
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/validation")
+
+
 def test_suggestions_are_in_the_space_with_exact_cost(client: TestClient, study: str) -> None:
     items = asked(client, study, n=10)
 

@@ -186,6 +186,10 @@ OPERATIONS = [
     ("POST", "/v1/architectures", "admin"),
     ("POST", "/v1/datasets", "admin"),
     ("POST", "/v1/predictors/none/activate", "admin"),
+    ("GET", "/v1/keys", "admin"),
+    ("GET", f"/v1/keys/{MISSING}", "admin"),
+    ("POST", "/v1/keys", "admin"),
+    ("POST", f"/v1/keys/{MISSING}/revoke", "admin"),
 ]
 
 

@@ -141,7 +141,7 @@ def test_a_part_that_a_study_does_not_have(page: Page, alone: Service) -> None:
     page.open(alone, f"#/studies/{study}/toString")
     page.wait_for_text("A study has no part toString.")
     page.find(".tabs a[href$='/ask']").click()
-    page.wait_for_text("Ask to see the open suggestions", "main")
+    page.wait_for_text("There are no such suggestions. Ask for some.", "main")
 
 
 def test_observations_are_imported_and_retracted(page: Page, alone: Service, tmp_path: Path) -> None:
@@ -166,11 +166,35 @@ def test_observations_are_imported_and_retracted(page: Page, alone: Service, tmp
 
     page.find(".tabs a[href$='/ask']").click()
     page.press("Ask")
-    page.until(lambda: page.find_all("[aria-label=Suggestions] tbody tr"), "a suggestion")
+    page.until(lambda: page.find_all(".list tbody tr"), "a suggestion")
     suggestion = alone.post(f"/v1/studies/{study}/ask", {"client": "dashboard"})["items"][0]["id"]
     page.press(f"Tell the accuracy of {suggestion[:8]}")
     page.type("dialog input", "0.7")
     page.press("Tell")
-    page.wait_for_text("reported", "[aria-label=Suggestions] tbody")
+    page.wait_for_text("reported", ".list tbody")
     page.wait_for_text("3, 3 of them imported", "#count-observations")
     assert alone.get(f"/v1/studies/{study}")["best"]["accuracy"] == 0.7
+
+
+def test_suggestions_of_others_are_seen_and_kept_on_reload(page: Page, alone: Service) -> None:
+    body = {"name": "asked", "architecture": "tinynet_e", "dataset": "digits", "sampler": "active", "trials": 1}
+    study = alone.post("/v1/studies", body)["id"]
+    first, second = alone.post(f"/v1/studies/{study}/ask", {"client": "tuner-7", "n": 2})["items"]
+    alone.post(f"/v1/studies/{study}/tell", {"suggestion": first["id"], "accuracy": 0.61})
+
+    page.open(alone, f"#/studies/{study}/ask")
+
+    page.wait_for_text(first["id"][:8], ".list tbody")
+    page.wait_for_text("61.0 %", ".list tbody")
+    page.wait_for_text("tuner-7", ".list tbody")
+    page.choose("#state", "pending")
+    page.until(lambda: first["id"][:8] not in page.text(".list tbody"), "only open ones")
+    page.press(f"{second['id'][:8]} is infeasible")
+    page.type("dialog input", "out of memory")
+    page.press("Tell")
+    page.wait_for_text("There are no such suggestions.", ".list")
+    page.driver.refresh()
+    page.wait_for_text("There are no such suggestions.", ".list")
+    assert page.find("#state").get_property("value") == "pending"
+    page.choose("#state", "infeasible")
+    page.wait_for_text(second["id"][:8], ".list tbody")

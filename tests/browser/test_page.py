@@ -29,6 +29,7 @@ VIEWS = {
     "#/baselines": "tbody",
     "#/baselines/tinynet_e": "tbody",
     "#/workers": ".facts",
+    "#/keys": "#new-key-name",
 }
 
 CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "slider", "spinbutton", "DisclosureTriangle"}

@@ -12,6 +12,7 @@ VIEWS = {
   "#/studies": "#new-study",
   "#/predictors": "table",
   "#/workers": ".facts",
+  "#/keys": "#new-key-name",
   "docs": ".opblock",
   "docs#/studies/read_front": ".first-steps",
 }  # fmt: skip
@@ -48,6 +49,14 @@ def test_missing_images_are_reported(page: Page, alone: Service) -> None:
     page.press("Create it now")
 
     page.wait_for_text("Register a folder of images:", f"{block} .first-steps [role=status]")
+
+
+def test_step_of_an_example_does_not_lock_a_service_without_keys(page: Page, alone: Service) -> None:
+    block = open_operation(page, alone, "keys/revoke_key")
+    page.press("Create it now")
+
+    page.wait_for_text("it must have the scope `admin`", f"{block} .first-steps [role=status]")
+    assert alone.get("/v1/keys")["items"] == []
 
 
 def test_operations_that_change_things_say_so(page: Page, service: Service) -> None:

@@ -36,6 +36,26 @@ def test_a_line_of_parallel_coordinates_opens_its_trial(page: Page, alone: Servi
     page.until(lambda: page.driver.current_url.endswith(f"#/trials/{trial}"), "the trial's page")
 
 
+def test_a_training_point_of_a_predictor_opens_its_trial(page: Page, alone: Service, studied: tuple[str, str]) -> None:
+    study, trial = studied
+    predictor = alone.post(f"/v1/studies/{study}/predictors", {"activate": False})["id"]
+    (place,) = [point["c"] for point in alone.get(f"/v1/predictors/{predictor}")["points"] if point["trial"] == trial]
+    curve = ".curves figure"
+    page.open(alone, f"#/predictors/{predictor}")
+    page.find(f"{curve} canvas")
+    page.wait_for_text(f"trial {trial[:8]}", ".list tbody")
+
+    def reach_the_point() -> bool:
+        page.find(f"{curve} .plot").send_keys(Keys.ARROW_LEFT)
+        return f"trial {trial[:8]} at ratio {place:.4g}" in page.text(f"{curve} .readout-line")
+
+    page.until(reach_the_point, "the keyboard reaches the trial's point")
+    page.wait_for_text("click or Enter opens it", f"{curve} .readout-line")
+    page.find(f"{curve} .plot").send_keys(Keys.ENTER)
+
+    page.until(lambda: page.driver.current_url.endswith(f"#/trials/{trial}"), "the trial's page")
+
+
 def test_a_drag_along_an_axis_chooses_networks(page: Page, alone: Service, studied: tuple[str, str]) -> None:
     page.open(alone, f"#/studies/{studied[0]}")
     page.wait_for_text("A drag along an axis chooses a range.", f"{PARALLEL} .readout-line")

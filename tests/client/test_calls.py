@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import rdw_client
 from app.services.trials import artifacts
 from rdw_client import AsyncClient, Client, request
-from tests.serving import RunningService
+from tests.serving import RunningService, serve_api
 
 CONFIG_OF = {"r": 1.0, "d": 1.0, "w": 1.0}
 TRIAL: dict[str, Any] = {"dataset": "digits", "recipe": "digits-smoke"}
@@ -156,6 +157,8 @@ def test_ask_and_tell(rdw: Client, study: str) -> None:
     response = rdw.tell(study, suggestion, accuracy=0.7, seconds=3, metrics={"f1": 0.6})
     assert response.suggestion is not None and response.suggestion.state == "reported"
     assert rdw.tell(study, other.id, infeasible="it does not fit").observation is None
+    assert {one.id for one in rdw.suggestions(study)} == {suggestion.id, other.id}
+    assert [one.id for one in rdw.suggestions(study, state="infeasible")] == [other.id]
     assert rdw.tell(study, multipliers={"r": 0.9, "d": 1.0, "w": 0.9}, accuracy=0.71).observation
     assert [one.role for one in rdw.observations(study)] == ["reported", "reported"]
     assert "reported" in rdw.observations_csv(study)
@@ -260,3 +263,20 @@ def test_non_finite_numbers_are_refused_by_path(rdw: Client, number: float) -> N
     }.items():
         with pytest.raises(ValueError, match=f"^{name} is {number}: "):
             ask()
+
+
+def test_keys_are_created_listed_and_revoked(tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"a key of the settings").hexdigest()
+    with serve_api(tmp_path, digest) as guarded, Client(guarded.url, "a key of the settings") as rdw:
+        key = rdw.create_api_key("ci", "read", lifetime_days=1)
+        assert key.secret is not None and key.secret not in repr(key)
+        with Client(guarded.url, key.secret) as ci:
+            assert ci.queue().queued == 0
+            with pytest.raises(rdw_client.Unauthorized):
+                list(ci.api_keys())
+        assert [(one.name, one.state, one.secret) for one in rdw.api_keys()] == [("ci", "live", None)]
+
+        assert rdw.revoke_api_key(key).state == rdw.api_key(key.id).state == "revoked"
+
+        with Client(guarded.url, key.secret) as ci, pytest.raises(rdw_client.Unauthorized):
+            ci.queue()

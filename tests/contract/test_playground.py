@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from app.core.settings import Settings
+from app.http.app import create_app
 from tests.contract.spec import committed
+from tests.support import LocalClient
 
 SPEC = committed()
 OPERATIONS = [
@@ -109,15 +113,26 @@ def pets(settings: Settings) -> None:
             Image.new("RGB", (16, 16), (30 * index, 60 * number, 60)).save(folder / part / name / f"{index}.png")
 
 
+@pytest.fixture
+def new_service(settings: Settings, operation: str) -> Iterator[TestClient]:
+    """A client of a new service, which has a key if the operation manages keys: the first key must be an `admin`."""
+    secret = "a key" if BY_ID[operation]["tags"] == ["keys"] else ""
+    digest = hashlib.sha256(secret.encode()).hexdigest() if secret else ""
+    app = create_app(settings.model_copy(update={"api_keys": digest}))
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    with LocalClient(app, raise_server_exceptions=False, headers=headers) as client:
+        yield client
+
+
 # No worker runs in this test: nothing is trained, and the service is not ready.
 WITHOUT_WORKER = {"read_artifact": 404, "readyz": 503}
 
 
 @pytest.mark.parametrize(("operation", "media", "example"), EXAMPLES)
 def test_example_works_on_a_new_service(
-    client: TestClient, pets: None, operation: str, media: str | None, example: str | None
+    new_service: TestClient, pets: None, operation: str, media: str | None, example: str | None
 ) -> None:
-    walk = Walk(client)
+    walk = Walk(new_service)
     walk.prepare(operation)
 
     answer = walk.run(operation, media, example)

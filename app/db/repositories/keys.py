@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import or_, select, update
 
+from app.db.pagination import Page, read_page
 from app.db.repositories.base import Repository
 from app.db.tables import ApiKeyRow, ArchitectureRow, DatasetRow, PredictorRow, StudyRow, TrialRow
 
@@ -13,6 +14,17 @@ from app.db.tables import ApiKeyRow, ArchitectureRow, DatasetRow, PredictorRow, 
 class ApiKeys(Repository):
     def list_all(self) -> list[ApiKeyRow]:
         return list(self.session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.created_at, ApiKeyRow.id)))
+
+    def get(self, key_id: str) -> ApiKeyRow | None:
+        return self.session.get(ApiKeyRow, key_id)
+
+    def page(self, limit: int, cursor: str | None) -> Page[ApiKeyRow]:
+        """Return a page of the keys, newest first."""
+        return read_page(self.session, select(ApiKeyRow), ApiKeyRow, limit, cursor)
+
+    def is_empty(self) -> bool:
+        """Whether there was never a key."""
+        return self.session.scalars(select(ApiKeyRow.id).limit(1)).first() is None
 
     def by_id_or_name(self, id_or_name: str) -> ApiKeyRow | None:
         return self.session.scalars(

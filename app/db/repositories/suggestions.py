@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, func, select
 
 from app.core.deletion import Listed
 from app.core.studies import SuggestionState
+from app.db.pagination import Page, read_page
 from app.db.repositories.base import Repository
 from app.db.tables import SuggestionRow
 
@@ -18,6 +19,11 @@ class Suggestions(Repository):
         """Return the current row, locked until the commit."""
         query = select(SuggestionRow).where(SuggestionRow.id == suggestion_id).with_for_update()
         return self.reload(query).first()
+
+    def page(self, study_id: str, limit: int, cursor: str | None, state: SuggestionState | None) -> Page[SuggestionRow]:
+        """Return a page of the study's suggestions, newest first; with `state`, of those in it."""
+        query = select(SuggestionRow)
+        return read_page(self.session, query, SuggestionRow, limit, cursor, study_id=study_id, state=state)
 
     def pending(self, study_id: str, client: str) -> list[SuggestionRow]:
         """Return the suggestions that the client has not reported yet, oldest first."""

@@ -88,6 +88,10 @@ def _belongs_to_a_study(state: StudyState) -> ColumnElement[bool]:
 
 
 class Trials(Repository):
+    def existing(self, trial_ids: Collection[str]) -> set[str]:
+        """Return those of the ids that a trial has."""
+        return set(self.session.scalars(select(TrialRow.id).where(TrialRow.id.in_(trial_ids))))
+
     def get(self, trial_id: str) -> TrialRow | None:
         return self.session.get(TrialRow, trial_id)
 

@@ -1,9 +1,10 @@
 // Charts of r(c), d(c) and the predicted accuracy: curve, 90 % band, training points, the published TinyNets by their
-// letters, and a mark at the budget.
+// letters, and a mark at the budget. A click on a training point opens its trial, unless a click picks a budget.
 
 import { chart } from "./chart.js";
 import { h } from "./dom.js";
-import { ACCURACY_AXIS, BAND_90, fixed, letterOf, significant } from "./format.js";
+import { ACCURACY_AXIS, BAND_90, fixed, letterOf, shortId, significant } from "./format.js";
+import { addressOf } from "./route.js";
 
 export const QUANTITIES = [
   { name: "r", title: "Resolution r(c)", label: "r", text: (v) => fixed(v, 3) },
@@ -40,7 +41,7 @@ export function curves({ min, max, onPick, signal }) {
       const shown = panels.filter(({ quantity }) => data.curve.items.some((p) => p[quantity.name] !== null));
       node.replaceChildren(...shown.map((panel) => panel.node));
       for (const panel of shown)
-        panel.show({ ...content(panel.quantity, data, { min, max }), mark: markOf(panel.quantity) });
+        panel.show({ ...content(panel.quantity, data, { min, max, isLinked: !onPick }), mark: markOf(panel.quantity) });
     },
     mark(newMark) {
       mark = newMark;
@@ -48,6 +49,9 @@ export function curves({ min, max, onPick, signal }) {
     },
   };
 }
+
+// Returns the name of a training point, if it has one.
+export const pointName = (p) => p.name ?? (p.trial ? `trial ${shortId(p.trial)}` : null);
 
 // Returns the items of a curve with their 90 % bands.
 export function bandOf(curve, name) {
@@ -62,13 +66,14 @@ export function bandOf(curve, name) {
     }));
 }
 
-function content({ name, title, text }, { curve, points, published }, { min, max }) {
+function content({ name, title, text }, { curve, points, published }, { min, max, isLinked }) {
   const line = bandOf(curve, name);
   const toItem = (p) => ({
     x: p.c,
     y: p[name],
     letter: letterOf(p.name),
-    text: `${p.name ?? "network"} at ratio ${significant(p.c)}: ${text(p[name])}`,
+    text: `${pointName(p) ?? "network"} at ratio ${significant(p.c)}: ${text(p[name])}`,
+    href: isLinked && p.trial ? addressOf("trials", p.trial) : undefined,
   });
   const place = ({ x, y }) => `${text(y)} at ratio ${significant(x)}`;
   const inside = (p) => p.c >= min && p.c <= max && p[name] !== null && p[name] !== undefined;

@@ -22,6 +22,11 @@ export function setUpKey(button) {
   show();
 }
 
+export function useKey(secret) {
+  sessionStorage.setItem(STORAGE_KEY, secret);
+  dispatchEvent(new Event("rdw-key"));
+}
+
 // Opens one dialog for any number of rejected requests. Resolves to whether a key was entered.
 export function askForKey(reason) {
   asking ??= showDialog(reason).finally(() => (asking = null));
@@ -33,7 +38,6 @@ async function showDialog(reason) {
   const hint = h("p", { class: "hint" }, "It is stored in this tab only, until the tab is closed.");
   const content = [h("p", {}, reason), field("API key", input), hint];
   const values = await openDialog("An API key is required", content, "Use this key", "Continue without");
-  if (values) sessionStorage.setItem(STORAGE_KEY, values.key.trim());
-  dispatchEvent(new Event("rdw-key"));
+  if (values) useKey(values.key.trim());
   return values !== null;
 }

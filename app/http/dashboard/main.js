@@ -26,6 +26,7 @@ const views = {
   baselines: lazyView(() => import("./baselines.js"), "baselines"),
   "baselines/": lazyView(() => import("./baseline-view.js"), "baseline"),
   workers: lazyView(() => import("./workers.js"), "workers"),
+  keys: lazyView(() => import("./keys.js"), "keys"),
 };
 
 // Loads the views that were not opened, so that an outage closes none: when nobody drags anything.

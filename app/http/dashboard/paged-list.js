@@ -13,9 +13,18 @@ const MAX_ITEMS = 10_000;
 const WHOLE_INTERVAL = 60_000; // ms between two readings of a whole list; its newest items are read each time
 const NEWEST = 50;
 
-// The options are those of an item list, and: `kinds` of resources that change it; `sorts`: for the key of each column by
-// which the service sorts, its name there; `filters()` returns the parameters of the request; `idOf` tells items apart.
-export function listing(page, { path, kinds, sorts = {}, filters = () => ({}), idOf = (item) => item.id, ...options }) {
+// The options are those of an item list, and: `kinds` of resources that change it, if the service reports them; `sorts`:
+// for the key of each column by which the service sorts, its name there; `filters()` returns the parameters of the request;
+// `idOf` tells items apart.
+/**
+ * @param {any} page
+ * @param {{path: string, kinds?: string[], sorts?: Record<string, string>, filters?: () => object,
+ *   idOf?: (item: any) => any, [option: string]: any}} options
+ */
+export function listing(
+  page,
+  { path, kinds = [], sorts = {}, filters = () => ({}), idOf = (item) => item.id, ...options },
+) {
   const list = itemList(page, { ...options, changed: () => polling.now() });
   const cut = h("p", { class: "hint", hidden: true }, `Only the newest ${integer(MAX_ITEMS)} are searched and sorted.`);
   /** @type {{key: string, at: number, items: any[]} | null} */

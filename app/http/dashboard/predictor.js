@@ -3,8 +3,8 @@
 import { activate, deactivate } from "./activate.js";
 import { get, query } from "./api.js";
 import { calibration } from "./calibration.js";
-import { numberColumn } from "./columns.js";
-import { curves } from "./curve.js";
+import { numberColumn, textColumn } from "./columns.js";
+import { curves, pointName } from "./curve.js";
 import { h } from "./dom.js";
 import { fixed, multiplier, percent } from "./format.js";
 import { gateReport, standingBadges } from "./gate.js";
@@ -28,9 +28,11 @@ const POINTS = {
     },
     ...["r", "d", "w"].map((m) => numberColumn(m, (p) => p[m], multiplier)),
     numberColumn("Accuracy", (p) => p.accuracy, percent),
-    { label: "Network", text: true, value: (p) => p.name, cell: (p) => p.name ?? "" },
+    textColumn("Network", pointName, (p) =>
+      p.trial ? h("a", { href: addressOf("trials", p.trial) }, pointName(p)) : (pointName(p) ?? "–"),
+    ),
   ],
-  textOf: (p) => `${p.name ?? ""} ${fixed(p.c, 4)}`,
+  textOf: (p) => `${pointName(p) ?? ""} ${p.trial ?? ""} ${fixed(p.c, 4)}`,
   empty: "There are no training points.",
 };
 

@@ -24,6 +24,7 @@ function parseSpec({ components: { schemas }, paths }) {
     presets: values(schemas.TrainSpec.properties.recipe),
     figures: values(figure.schema),
     trialStates: values(schemas.TrialItem.properties.state),
+    suggestionStates: values(schemas.SuggestionItem.properties.state),
   };
 }
 

@@ -1,19 +1,21 @@
 // Ask and tell: suggestions for networks that are trained elsewhere, and their results.
 
 import { change } from "./api.js";
+import { numberColumn, textColumn, timeColumn } from "./columns.js";
 import { askForValues } from "./dialog.js";
 import { facts, field, h, renderOnChange } from "./dom.js";
-import { dateTime, integer, millions, multiplier, percent, px, shortId } from "./format.js";
+import { integer, millions, multiplier, percent, plural, px, shortId } from "./format.js";
 import { problemBox, state } from "./messages.js";
+import { listing } from "./paged-list.js";
 import { updateQuery } from "./router.js";
-import { table } from "./table.js";
+import { stateChoice } from "./state-choice.js";
 
 const DEFAULT_CLIENT = "dashboard";
 
-export function askTell(page, path) {
+export function askTell(page, path, { suggestionStates }) {
   const message = h("div", { role: "status" });
   const counts = h("div", {});
-  const list = h("div", {});
+  const card = h("section", { class: "card" }, h("h2", {}, "Suggestions"));
   const client = h("input", {
     id: "ask-client",
     value: page.query.get("client") ?? DEFAULT_CLIENT,
@@ -22,35 +24,17 @@ export function askTell(page, path) {
     autocomplete: "off",
   });
   const number = h("input", { id: "ask-n", type: "number", min: 1, max: 100, step: 1, value: 1, required: true });
-  const suggestions = new Map(); // by id, those that were asked for or answered here
   const showCounts = renderOnChange(counts, ({ suggestions_open: open, suggestions_answered: answered }) =>
     facts([
       ["Open suggestions", integer(open)],
       ["Answered suggestions", integer(answered)],
     ]),
   );
-  const showList = renderOnChange(list, (items) =>
-    items.length
-      ? table("Suggestions", columns, items)
-      : h("p", { class: "hint" }, "Ask to see the open suggestions of the client, and new ones."),
-  );
-  const show = () => showList([...suggestions.values()]);
 
   const button = (text, name, act) => h("button", { type: "button", "aria-label": name, onclick: act }, text);
   const columns = [
-    { label: "Suggestion", head: true, cell: (s) => shortId(s.id) },
-    { label: "State", cell: (s) => state(s.state) },
-    ...["r", "d", "w"].map((m) => ({ label: m, number: true, cell: (s) => multiplier(s.multipliers[m]) })),
-    { label: "Input (px)", number: true, cell: (s) => px(s.config.resolution) },
-    { label: "Multiply-adds", number: true, cell: (s) => millions(s.flops) },
-    {
-      label: "Predicted",
-      number: true,
-      cell: (s) =>
-        s.predicted_accuracy ? `${percent(s.predicted_accuracy.mean)} ± ${percent(s.predicted_accuracy.sd)}` : "–",
-    },
-    { label: "Reported", number: true, cell: (s) => percent(s.reported?.accuracy) },
-    { label: "Expires", cell: (s) => dateTime(s.lease_expires_at) },
+    { label: "Suggestion", head: true, value: (s) => s.id, cell: (s) => shortId(s.id) },
+    { label: "State", value: (s) => s.state, cell: (s) => state(s.state) },
     {
       label: "Result",
       cell: (s) =>
@@ -62,24 +46,42 @@ export function askTell(page, path) {
               s.state === "infeasible" ? "" : button("Infeasible", `${shortId(s.id)} is infeasible`, () => refuse(s)),
             ],
     },
+    textColumn("Client", (s) => s.client),
+    ...["r", "d", "w"].map((m) => numberColumn(m, (s) => s.multipliers[m], multiplier)),
+    {
+      label: "Input (px)",
+      number: true,
+      value: (s) => [s.config.resolution].flat()[0],
+      cell: (s) => px(s.config.resolution),
+    },
+    numberColumn("Multiply-adds", (s) => s.flops, millions),
+    {
+      label: "Predicted",
+      number: true,
+      value: (s) => s.predicted_accuracy?.mean,
+      cell: (s) =>
+        s.predicted_accuracy ? `${percent(s.predicted_accuracy.mean)} ± ${percent(s.predicted_accuracy.sd)}` : "–",
+    },
+    numberColumn("Reported", (s) => s.reported?.accuracy, percent),
+    timeColumn("Proposed", (s) => s.created_at),
+    timeColumn("Expires", (s) => s.lease_expires_at),
   ];
 
   async function attempt(act) {
     message.replaceChildren();
     try {
       await act();
-      show();
-      page.refresh();
     } catch (error) {
       message.replaceChildren(problemBox(error));
     }
+    list.refresh();
+    page.refresh();
   }
 
   const report = (body) =>
     attempt(async () => {
       const { suggestion } = await change(`${path}/tell`, body);
-      if (suggestion) suggestions.set(suggestion.id, suggestion);
-      else message.textContent = "The result is an observation now.";
+      if (!suggestion) message.textContent = "The result is an observation now.";
     });
 
   async function tell({ id }) {
@@ -99,11 +101,11 @@ export function askTell(page, path) {
     updateQuery({ client: client.value === DEFAULT_CLIENT ? "" : client.value });
     return attempt(async () => {
       const { items } = await change(`${path}/ask`, { client: client.value, n: number.valueAsNumber });
-      suggestions.clear();
-      for (const item of items) suggestions.set(item.id, item);
+      message.textContent = `${client.value} has ${plural(items.length, "open suggestion")} to train.`;
     });
   }
 
+  const states = stateChoice(page, suggestionStates, () => list.restart());
   page.root.append(
     counts,
     h(
@@ -122,11 +124,22 @@ export function askTell(page, path) {
         h("p", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Ask")),
       ),
       message,
-      list,
     ),
+    card,
     ownNetwork(client, report),
   );
-  show();
+  card.append(...states.node);
+  const list = listing(
+    { ...page, root: card },
+    {
+      path: `${path}/suggestions`,
+      caption: "Suggestions to all clients, newest first",
+      columns,
+      textOf: (s) => [s.id, s.client, s.state, s.reason].filter(Boolean).join(" "),
+      empty: "There are no such suggestions. Ask for some.",
+      filters: () => ({ state: states.value() }),
+    },
+  );
   return {
     async update({ study }) {
       showCounts(study.counts);

@@ -18,7 +18,8 @@ import { observationList } from "./study-observations.js";
 import { predictorPart } from "./study-predictor.js";
 import { countObservations, progressOf, secondsLeft } from "./study-progress.js";
 import { listing } from "./paged-list.js";
-import { stateChoice, trialList } from "./trials.js";
+import { stateChoice } from "./state-choice.js";
+import { trialList } from "./trials.js";
 
 const ACTIONS = {
   created: [
@@ -269,25 +270,17 @@ function summaryOf({ study: s, observations, workers, order }) {
   ];
 }
 
-function trialsPart(page, path) {
+function trialsPart(page, path, { trialStates }) {
   const id = path.split("/").pop();
   const card = h("section", { class: "card" });
-  /** @type {ReturnType<typeof listing> | null} */
-  let list = null;
-  const build = async () => {
-    const states = await stateChoice(page, () => list?.restart());
-    page.root.append(...states.node.filter(Boolean), card);
-    list = listing(
-      { ...page, root: card },
-      {
-        ...trialList(
-          "Trials of the study, newest first",
-          "There are no trials. They are created when the study starts.",
-        ),
-        filters: () => ({ study: id, state: states.value() }),
-      },
-    );
-  };
-  build().catch(page.fail);
+  const states = stateChoice(page, trialStates, () => list.restart());
+  page.root.append(...states.node, card);
+  const list = listing(
+    { ...page, root: card },
+    {
+      ...trialList("Trials of the study, newest first", "There are no trials. They are created when the study starts."),
+      filters: () => ({ study: id, state: states.value() }),
+    },
+  );
   return { update: async () => {} }; // the list is refreshed by itself
 }

@@ -2,13 +2,13 @@
 
 import { archivedChoice } from "./archived.js";
 import { linkColumn, numberColumn, textColumn, timeColumn } from "./columns.js";
-import { field, h, options } from "./dom.js";
+import { h } from "./dom.js";
 import { millions, multiplier, percent, shortId } from "./format.js";
-import { state, warning } from "./messages.js";
+import { state } from "./messages.js";
 import { listing } from "./paged-list.js";
 import { addressOf } from "./route.js";
-import { updateQuery } from "./router.js";
 import { specNames } from "./spec-names.js";
+import { stateChoice } from "./state-choice.js";
 
 const MAX_COMPARED = 6;
 
@@ -61,35 +61,13 @@ export const trialList = (caption, empty) => ({
   },
 });
 
-// A choice of the state of trials, which is in the address.
-export async function stateChoice(page, changed) {
-  const { trialStates } = await specNames();
-  const requested = page.query.get("state") ?? "";
-  const isKnown = !requested || trialStates.includes(requested);
-  const select = options(
-    h("select", { id: "state" }),
-    [["", "all"], ...trialStates.map((name) => [name, name])],
-    isKnown ? requested : "",
-  );
-  select.addEventListener("change", () => {
-    updateQuery({ state: select.value });
-    changed();
-  });
-  return {
-    node: [
-      isKnown ? null : warning(`There is no state ${requested}: trials of all states are shown.`),
-      h("div", { class: "fields bar" }, field("State", select)),
-    ],
-    value: () => select.value,
-  };
-}
-
 export async function trials(page) {
   page.title("Trials");
-  const states = await stateChoice(page, () => list.restart());
+  const { trialStates } = await specNames();
+  const states = stateChoice(page, trialStates, () => list.restart());
   const choice = archivedChoice(page, () => list.restart());
   const card = h("section", { class: "card" });
-  page.root.append(...states.node.filter(Boolean), choice.node, card);
+  page.root.append(...states.node, choice.node, card);
   const list = listing(
     { ...page, root: card },
     {

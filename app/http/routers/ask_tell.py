@@ -7,19 +7,19 @@ from functools import partial
 
 from fastapi import APIRouter, Request
 
-from app.core.studies import ReportedResult
+from app.core.studies import ReportedResult, SuggestionState
 from app.db.tables import SuggestionRow
 from app.http import openapi_examples
-from app.http.auth import TRAIN
-from app.http.dependencies import Id, WriteUow, open_read, open_write
+from app.http.auth import READ, TRAIN
+from app.http.dependencies import Cursor, Id, Limit, ReadUow, WriteUow, open_read, open_write
 from app.http.long_requests import takes_long
 from app.http.problems import RESPONSES
 from app.http.route import ApiRoute
 from app.http.schemas.ask_tell import AskRequest, AskResponse, SuggestionItem, TellRequest, TellResponse
-from app.http.schemas.common import fields_in
+from app.http.schemas.common import Page, fields_in
 from app.http.solving import compute_over_study
 from app.scaling.network import Multipliers
-from app.services.studies import ask_tell
+from app.services.studies import ask_tell, studies
 
 router = APIRouter(prefix="/v1/studies", tags=["ask and tell"], responses=RESPONSES, route_class=ApiRoute)
 
@@ -37,6 +37,18 @@ def ask(id: Id, request: Request, body: AskRequest = _DEFAULT_ASK) -> AskRespons
     opened, compute = (open_read(request), open_write(request)), partial(compute_over_study, request)
     rows = ask_tell.ask(*opened, id, body.client, body.n, body.lease_seconds, compute)
     return AskResponse(items=[_item(row) for row in rows])
+
+
+@router.get("/{id}/suggestions", summary="List suggestions", dependencies=[READ])
+def list_suggestions(
+    id: Id, work: ReadUow, limit: Limit = 50, cursor: Cursor = None, state: SuggestionState | None = None
+) -> Page[SuggestionItem]:
+    """List the suggestions of the study to all clients, newest first, with the results that were reported.
+
+    `pending` ones are open; `reported` and `infeasible` ones are answered.
+    """
+    page = work.suggestions.page(studies.find(work, id).id, limit, cursor, state)
+    return Page(items=[_item(row) for row in page.items], next=page.next)
 
 
 @router.post("/{id}/tell", summary="Report a result", openapi_extra=openapi_examples.TELL, dependencies=[TRAIN])

@@ -261,7 +261,8 @@ def refit_predictor(
     catalog.invalidate_predictors()
     response.headers["Location"] = f"/v1/predictors/{predictor_id}"
     with open_read(request)() as work:
-        return PredictorDetail.of(store.find(work, predictor_id))
+        row = store.find(work, predictor_id)
+        return PredictorDetail.with_trials(row, store.trials_of_points(work, row))
 
 
 @router.post(

@@ -50,6 +50,24 @@ QualityJson = Annotated[dict[str, Any], DescribedBy(dict[str, CurveQualityItem])
 GateDecisionJson = Annotated[dict[str, Any], DescribedBy(GateDecisionItem)]
 
 
+class PointItem(ResponseModel):
+    """A network that a predictor was fitted on."""
+
+    c: float = Field(description="FLOPs divided by those of the baseline.")
+    r: float = Field(description="Resolution multiplier.")
+    d: float = Field(description="Depth multiplier.")
+    w: float = Field(description="Width multiplier.")
+    accuracy: float | None = Field(description="Accuracy from 0 to 1; null if it is not known.")
+    name: str | None = Field(description="Name of a published network.")
+    trial: str | None = Field(
+        description="Id of the trial that it comes from, of several seeds the first. Null if it was trained elsewhere, "
+        "the trial is deleted, or an earlier release fitted the version."
+    )
+
+
+PointJson = Annotated[dict[str, Any], DescribedBy(PointItem)]
+
+
 class PredictorItem(ResponseModel):
     """A version of a predictor."""
 
@@ -82,7 +100,7 @@ class PredictorItem(ResponseModel):
 class PredictorDetail(PredictorItem):
     """A version of a predictor with its training points and hyperparameters."""
 
-    points: list[dict[str, Any]] = Field(description="The networks that r(c) and d(c) were fitted on.")
+    points: list[PointJson] = Field(description="The networks that r(c) and d(c) were fitted on.")
     hyperparameters: dict[str, Any] = Field(
         description="By curve: the hyperparameters with their weights (`components`), and the indices of the points "
         "that were rejected as outliers (`outliers`)."
@@ -94,6 +112,13 @@ class PredictorDetail(PredictorItem):
     surrogate: dict[str, Any] | None = Field(
         description="Points and hyperparameters of the accuracy model over the features of networks, if there is one."
     )
+
+    @classmethod
+    def with_trials(cls, row: PredictorRow, trials: list[str | None]) -> Self:
+        """Convert a stored version; `trials` has the trial of each of its points."""
+        detail = cls.of(row)
+        detail.points = [{**point, "trial": trial} for point, trial in zip(detail.points, trials, strict=True)]
+        return detail
 
 
 class PredictionOutcomeItem(ResponseModel):

@@ -1,12 +1,14 @@
 """An in-memory cache of the API keys, so that a request is authenticated without a database query.
 
-The creation or revocation of a key takes effect at every replica within five seconds.
+The creation or revocation of a key takes effect at every replica within five seconds, and at once at the replica that
+it was requested from.
 """
 
 from __future__ import annotations
 
 import hmac
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from app.core.settings import Settings
 from app.db.session import DatabaseUnavailable, SchemaMismatch
 from app.db.tables import ApiKeyRow, utc_now
 from app.db.unit_of_work import UnitOfWork
-from app.services.auth.keys import CONFIGURED, digest_of, status
+from app.services.auth.keys import CONFIGURED, ENV_ID_PREFIX, digest_of, status
 
 log = logging.getLogger("rdw.keys")
 
@@ -89,6 +91,11 @@ class KeyCache:
             self._needs_key = self._needs_key or bool(self._rows)
             self._refreshed_at, self._failed_at = started, None
 
+    def invalidate(self) -> None:
+        """Let the next request reload the keys: this process has changed them."""
+        with self._refreshing:
+            self._refreshed_at = -math.inf
+
     @property
     def _is_open(self) -> bool:
         """Whether callers need no key; not before the keys have been read."""
@@ -122,7 +129,7 @@ class KeyCache:
         # The list compares with all digests, so that the time does not depend on which one matches.
         if not any([_are_equal(digest, env_digest) for env_digest in self._env_digests]):
             raise Unauthorized(_UNKNOWN, invalid=True)
-        return Caller(f"env:{digest[:_PREFIX_LENGTH]}", CONFIGURED, included_scopes("admin"))
+        return Caller(f"{ENV_ID_PREFIX}{digest[:_PREFIX_LENGTH]}", CONFIGURED, included_scopes("admin"))
 
     def close(self) -> None:
         """Wait for a refresh in the background, then write the times of last use."""

@@ -1,20 +1,31 @@
-"""Creation and revocation of API keys. The secret is shown once, at creation; only its SHA-256 is stored."""
+"""Creation and revocation of API keys. The secret is shown once, at creation; only its SHA-256 is stored.
+
+The operator of the machine (`rdw keys`) may create and revoke any key. A caller of the API may not lock everybody out:
+the first key has the scope `admin`, and no key revokes itself, so that a caller that may manage keys always remains.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from datetime import datetime
 
-from app.core.errors import Conflict, require_found
+from app.core.callers import ANYONE
+from app.core.errors import Conflict, Unauthorized, require_found
 from app.core.scopes import Scope
 from app.core.settings import Settings
 from app.db.tables import ApiKeyRow, utc_now
 from app.db.unit_of_work import UnitOfWork
 
+log = logging.getLogger("rdw.keys")
+
 KEY_PREFIX = "rdw_"
 CONFIGURED = "RDW_API_KEYS"
 """The name of all keys from the settings."""
+
+ENV_ID_PREFIX = "env:"
+"""Begins the ids of callers with a key from the settings."""
 
 _RANDOM_BYTES = 32
 
@@ -32,13 +43,41 @@ def create(
     Raises: Conflict if the name is taken, even by a revoked key; NotFound for the key to replace.
     """
     replaced = None if replaces is None else _find(work, replaces)
+    row, secret = _add(work, name, scope, expires_at)
+    if replaced is not None:
+        work.keys.transfer(replaced.name, name)
+    work.commit()
+    return row, secret
+
+
+def create_for_caller(
+    work: UnitOfWork, name: str, scope: Scope, expires_at: datetime | None
+) -> tuple[ApiKeyRow, str | None]:
+    """Create a key for the caller; return it and its secret, or None if the same request created the key before.
+
+    Raises: Unauthorized if the caller's key has just been revoked; Conflict if the name is taken, or the first key of a
+    service has not the scope `admin`.
+    """
+    if before := work.recorded_outcome():
+        return find(work, before), None
+    _lock_for_caller(work)
+    if work.caller == ANYONE and scope != "admin":
+        raise Conflict(
+            "This service has no keys. The first one turns authentication on, so it must have the scope `admin`: "
+            "otherwise nobody could create the next one here."
+        )
+    row, secret = _add(work, name, scope, expires_at)
+    work.record_outcome(row.id)
+    work.commit()
+    log.info("the key %s of scope %s was created by %s", row.name, row.scope, work.caller.name)
+    return row, secret
+
+
+def _add(work: UnitOfWork, name: str, scope: Scope, expires_at: datetime | None) -> tuple[ApiKeyRow, str]:
     secret = KEY_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     row = ApiKeyRow(name=name, digest=digest_of(secret), scope=scope, expires_at=expires_at)
     if name == CONFIGURED or not work.keys.add_if_new(row):
         raise Conflict(f"There is a key named {name!r} already.")
-    if replaced is not None:
-        work.keys.transfer(replaced.name, name)
-    work.commit()
     return row, secret
 
 
@@ -51,6 +90,50 @@ def revoke(work: UnitOfWork, id_or_name: str) -> ApiKeyRow:
     row.revoked_at = row.revoked_at or utc_now()
     work.commit()
     return row
+
+
+def revoke_for_caller(work: UnitOfWork, key_id: str) -> ApiKeyRow:
+    """Revoke a key other than the caller's; revoking it again changes nothing.
+
+    Raises: NotFound; Unauthorized if the caller's key has just been revoked; Conflict if it is the caller's own.
+    """
+    _lock_for_caller(work)
+    row = find(work, key_id)
+    if row.id == work.caller.id:
+        raise Conflict(
+            "This key makes the request. Revoke it with another key of scope `admin`, or with `rdw keys revoke` on a "
+            "machine of the service."
+        )
+    row.revoked_at = row.revoked_at or utc_now()
+    work.commit()
+    log.info("the key %s was revoked by %s", row.name, work.caller.name)
+    return row
+
+
+def find(work: UnitOfWork, key_id: str) -> ApiKeyRow:
+    """Return the key of that id. Raises: NotFound."""
+    return require_found(work.keys.get(key_id), "key", key_id)
+
+
+def _lock_for_caller(work: UnitOfWork) -> None:
+    """Let one caller change keys at a time, and check that its own key is still valid.
+
+    A request is authenticated by a copy of the keys that is up to five seconds old. Within that time a revoked key
+    must not create its successor, and two keys must not revoke each other.
+    Raises: Unauthorized.
+    """
+    work.keys.lock_name("keys")
+    caller = work.caller
+    if caller.id.startswith(ENV_ID_PREFIX):
+        return
+    if caller == ANYONE:
+        if not work.keys.is_empty():
+            raise Unauthorized("This service requires an API key since a moment ago.")
+        return
+    row = work.keys.get(caller.id)
+    state = "unknown" if row is None else status(row)
+    if state != "live":
+        raise Unauthorized(f"This key is {state}.", invalid=True)
 
 
 def _find(work: UnitOfWork, id_or_name: str) -> ApiKeyRow:

@@ -150,6 +150,13 @@ def load(work: UnitOfWork, row: PredictorRow) -> Predictor:
     return _cache.get_or_compute((work.database, row.id), lambda: Predictor.from_json(row.data))
 
 
+def trials_of_points(work: UnitOfWork, row: PredictorRow) -> list[str | None]:
+    """Return the id of the trial that each training point comes from; None if it comes from none, or it is deleted."""
+    trials = row.point_trials or [None] * len(row.data["points"])
+    existing = work.trials.existing({trial for trial in trials if trial is not None})
+    return [trial if trial in existing else None for trial in trials]
+
+
 def add_version(
     work: UnitOfWork,
     predictor: Predictor,
@@ -159,6 +166,7 @@ def add_version(
     provenance: str,
     predictor_id: str | None = None,
     study_id: str | None = None,
+    point_trials: list[str | None] | None = None,
     owner: str | None = None,
     gate: Decision | None = None,
     active: bool = False,
@@ -175,6 +183,7 @@ def add_version(
             dataset=dataset,
             version=version,
             data=data,
+            point_trials=point_trials,
             quality=quality,
             gate=gate,
             provenance=provenance,

@@ -49,6 +49,11 @@ class Front:
         best = non_dominated([o.flops for o in self.selected], accuracies, self.smoothed.noise)
         return [i not in best for i in range(len(self.selected))]
 
+    @property
+    def point_trials(self) -> list[str | None]:
+        """The trial of each point that `fit_predictor` fits on; None for a network that was trained elsewhere."""
+        return [o.trial for o in average_repeats(self.selected)]
+
     def fit_predictor(self, evidence: list[BuiltPoint]) -> Predictor:
         """Fit r(c) and d(c) on the selected networks, and the accuracy surrogate on the evidence of all trainings.
 

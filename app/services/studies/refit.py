@@ -24,6 +24,7 @@ class Refit:
 
     study_id: str
     predictor: Predictor
+    point_trials: list[str | None]
     decision: Decision
     provenance: str
 
@@ -71,7 +72,7 @@ def fit(work: UnitOfWork, study: StudyRow, k: int, because: str | None = None) -
     networks = f"{len(predictor.points)} networks of {len(study_front.observations)} observations"
     notes = [f"Networks {start}." if (start := study.recipe.describe_start()) else "", because or ""]
     provenance = " ".join([f"Study {study.name!r} ({study.id}): {networks}.", *filter(None, notes)])
-    return Refit(study.id, predictor, decision, provenance)
+    return Refit(study.id, predictor, study_front.point_trials, decision, provenance)
 
 
 def add_version(work: UnitOfWork, refit: Refit, activate: Activate) -> PredictorRow:
@@ -89,6 +90,7 @@ def add_version(work: UnitOfWork, refit: Refit, activate: Activate) -> Predictor
         dataset=study.dataset,
         provenance=refit.provenance,
         study_id=study.id,
+        point_trials=refit.point_trials,
         owner=study.owner,
         gate=refit.decision,
         active=refit.decision.promoted if activate == "gate" else activate,
