@@ -19,11 +19,12 @@ RECORDED = ROOT / "bench" / "recorded" / "experiment"
 
 
 def read_experiments(files: list[Path]) -> dict[str, Records]:
-    """Return the records of each experiment by its name: that of its files up to the digest of the recipe."""
+    """Return the records of each experiment by its name, that of its files up to the digest; the largest one first."""
     grouped: dict[str, list[Path]] = defaultdict(list)
     for file in files:
         grouped[file.name.rpartition(".")[0].rpartition(".")[0]].append(file)
-    return {name: read_records(group) for name, group in sorted(grouped.items())}
+    experiments = {name: read_records(group) for name, group in sorted(grouped.items())}
+    return dict(sorted(experiments.items(), key=lambda item: -len(item[1].items)))
 
 
 def write(experiments: dict[str, Records], out: Path) -> list[Path]:

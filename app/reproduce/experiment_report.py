@@ -36,11 +36,11 @@ from app.reproduce.statistics import (
 
 _NAMES = {"compound": "compound scaling", "tiny_formula": "the tiny formula", "surrogate": "the surrogate",
           "dwr": "dWr scaling", "published": "the published predictor"}  # fmt: skip
-_VERBS = {
-    Verdict.SUPERIOR: "better than",
-    Verdict.INFERIOR: "worse than",
-    Verdict.EQUIVALENT: "equivalent to",
-    Verdict.UNDECIDED: "not shown to differ from",
+_VERDICTS = {  # and the preposition before what a rule is compared with
+    Verdict.SUPERIOR: ("better", "than"),
+    Verdict.INFERIOR: ("worse", "than"),
+    Verdict.EQUIVALENT: ("equivalent", "to"),
+    Verdict.UNDECIDED: ("not shown to differ", "from"),
 }
 
 
@@ -108,54 +108,79 @@ def _values(experiment: Experiment, missing: Sequence[str] = ()) -> dict[str, An
 
 
 def summarize(experiments: Sequence[Experiment]) -> list[str]:
-    """Say in three sentences which rule wins in all experiments, by how much with which interval, and on what."""
+    """Say in three sentences which rule wins, by how much with which interval, and on what."""
+    return [
+        _sentence(_describe_winners(experiments)),
+        _sentence(_describe_differences(experiments)),
+        _describe_scope(experiments),
+    ]
+
+
+def _describe_winners(experiments: Sequence[Experiment]) -> str:
+    """Say which rules beat compound scaling in every experiment or, if none does, which one does in some of them."""
     count = len(experiments)
     everywhere = {1: "", 2: " in both experiments"}.get(count, f" in all {count} experiments")
-    winners = _rules_with(Verdict.SUPERIOR, experiments)
-    losers = _rules_with(Verdict.INFERIOR, experiments)
+    found = _primary_contrasts(experiments)
+    winners = [rule for rule, cs in found.items() if all(c.verdict == Verdict.SUPERIOR for c in cs)]
+    losers = [rule for rule, cs in found.items() if all(c.verdict == Verdict.INFERIOR for c in cs)]
     if winners:
-        first = f"{_join([_NAMES[rule] for rule in winners])} beat{'s' if len(winners) == 1 else ''} compound scaling"
-    elif len(losers) == len(PRIMARY):
-        first = f"compound scaling beats {_join([_NAMES[rule] for rule in losers])}"
-    else:
-        first = "no rule has been shown to beat compound scaling"
-    return [_sentence(first + everywhere), _sentence(_describe_differences(experiments)), _describe_scope(experiments)]
+        names = _join([_NAMES[rule] for rule in winners])
+        return f"{names} beat{'s' if len(winners) == 1 else ''} compound scaling{everywhere}"
+    if len(losers) == len(PRIMARY):
+        return f"compound scaling beats {_join([_NAMES[rule] for rule in losers])}{everywhere}"
+    wins = {rule: sum(c.verdict == Verdict.SUPERIOR for c in cs) for rule, cs in found.items()}
+    harmless = [rule for rule, cs in found.items() if wins[rule] and all(c.verdict != Verdict.INFERIOR for c in cs)]
+    if harmless:
+        best = max(harmless, key=wins.__getitem__)
+        others = "the other" if count - wins[best] == 1 else "the others"
+        return (
+            f"{_NAMES[best]} beats compound scaling in {wins[best]} of {count} experiments, and is not shown to be "
+            f"worse in {others}"
+        )
+    return f"no rule has been shown to beat compound scaling{everywhere}"
 
 
-def _rules_with(verdict: Verdict, experiments: Sequence[Experiment]) -> list[str]:
-    """Return the rules whose primary contrast has this verdict in every experiment, the largest difference first."""
-    found = []
+def _primary_contrasts(experiments: Sequence[Experiment]) -> dict[str, list[Contrast]]:
+    """Return the primary contrasts of the rules that have one in every experiment, the largest difference first."""
+    found = {}
     for rule, reference in PRIMARY:
         contrasts = [c for e in experiments for c in e.primary if (c.rule, c.reference) == (rule, reference)]
-        if len(contrasts) == len(experiments) and all(c.verdict == verdict for c in contrasts):
-            found.append((-float(np.mean([c.mean for c in contrasts])), rule))
-    return [rule for _, rule in sorted(found)]
+        if len(contrasts) == len(experiments):
+            found[rule] = contrasts
+    return dict(sorted(found.items(), key=lambda item: -float(np.mean([c.mean for c in item[1]]))))
 
 
 def _describe_differences(experiments: Sequence[Experiment]) -> str:
-    clauses = []
+    parts, what = [], " of test accuracy, 95 % interval"
     for experiment in experiments:
+        clauses, reference = [], ""
+        for c in experiment.primary:
+            verdict, preposition = _VERDICTS[c.verdict]
+            compared = "" if c.reference == reference else f" {preposition} {_NAMES[c.reference]}"
+            size = f"{_signed(c.mean)} points{what or ','} {_interval(c.interval)}"
+            clauses.append(f"{_NAMES[c.rule]} is {verdict}{compared} ({size})")
+            what, reference = "", c.reference  # both are said once
         where = f"with {experiment.name} " if len(experiments) > 1 else ""
-        clauses += [
-            f"{where}{_NAMES[c.rule]} is {_VERBS[c.verdict]} {_NAMES[c.reference]} ({_signed(c.mean)} points of test "
-            f"accuracy, 95 % interval {_interval(c.interval)})"
-            for c in experiment.primary
-        ] or [f"{where}there are too few trainings for an interval"]
-    return "; ".join(clauses)
+        parts.append(where + (", and ".join(clauses) or "there are too few trainings for an interval"))
+    return "; ".join(parts)
 
 
 def _describe_scope(experiments: Sequence[Experiment]) -> str:
-    scopes = []
+    scopes, conditions = [], []
     for experiment in experiments:
         records, header = experiment.records, experiment.records.header
         budgets, seeds = sorted({s.budget for s in records.scores}), len(_family_seeds(records))
-        over = f"{len(budgets)} budgets from {budgets[0]:.2f} to {budgets[-1]:.2f}" if budgets else "no budgets yet"
         scopes.append(
-            f"the baseline {experiment.name}, trained for {header.recipe.get('epochs')} epochs "
-            f"({len(records.items)} trainings, {len(_study_numbers(records))} studies, {over} of the baseline's "
-            f"multiply-adds, {seeds} seed{'' if seeds == 1 else 's'})"
+            f"{experiment.name} ({len(records.items)} trainings, {len(_study_numbers(records))} studies, "
+            f"{len(budgets)} budgets)"
         )
-    return f"This holds for {_join(scopes)}."
+        over = f"at {budgets[0]:.2f} to {budgets[-1]:.2f} of the baseline's multiply-adds" if budgets else "so far"
+        conditions.append(
+            f"trained for {header.recipe.get('epochs')} epochs {over}, {seeds} seed{'' if seeds == 1 else 's'}"
+        )
+    if len(set(conditions)) == 1:
+        return f"This holds for {_join(scopes)}, {conditions[0]}."
+    return f"This holds for {_join([f'{s}, {c}' for s, c in zip(scopes, conditions, strict=True)])}."
 
 
 # Tables

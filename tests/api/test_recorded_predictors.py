@@ -51,6 +51,15 @@ def fit_own(client: TestClient, study: str) -> dict[str, Any]:
     return dict(client.post(f"/v1/studies/{study}/predictors", json={"activate": True}).json())
 
 
+def test_the_predictor_of_the_data_set_answers(client: TestClient) -> None:
+    answer = scale(client, dataset="fashion-mnist")
+
+    assert answer["rule"] == "surrogate"
+    assert answer["predictor"]["id"] == "small-mbconv.fashion-mnist.recorded"
+    assert 0.7 < answer["predicted_accuracy"]["mean"] < 0.9
+    assert answer["warnings"] == []
+
+
 @pytest.mark.parametrize("body", [{}, {"dataset": "typefaces"}, {"rule": "surrogate"}])
 def test_new_service_answers_from_recorded_studies(client: TestClient, body: dict[str, Any]) -> None:
     answer = scale(client, **body)
@@ -90,6 +99,11 @@ def test_own_study_gets_the_next_version_which_can_be_rolled_back(
     client.post(f"/v1/predictors/{own['id']}/activate")
     client.post(f"/v1/predictors/{own['id']}/deactivate")
     assert scale(client)["predictor"]["id"] == SHIPPED
+    assert scale(client, dataset="typefaces")["predictor"]["id"] == SHIPPED
+
+    client.post(f"/v1/predictors/{own['id']}/activate")
+    client.delete(f"/v1/predictors/{own['id']}", params={"force": True})
+    assert scale(client, dataset="typefaces")["predictor"]["id"] == SHIPPED
 
 
 def test_shipped_predictor_leaves_the_active_version_of_a_user(empty_database: str) -> None:

@@ -43,22 +43,33 @@ def test_answer_states_wins_and_undecided_results(effect: float, first: str) -> 
 
     assert sentences[0] == first
     assert "points of test accuracy, 95 % interval" in sentences[1]
-    assert "small-mbconv on typefaces, trained for 9 epochs" in sentences[2]
-    assert "3 studies, 24 budgets from 0.10 to 0.85" in sentences[2]
+    assert "small-mbconv on typefaces (" in sentences[2]
+    assert "3 studies, 24 budgets), trained for 9 epochs at 0.10 to 0.85" in sentences[2]
 
 
 @pytest.mark.parametrize(
     ("effects", "first"),
     [
         ((0.04, 0.05), "The surrogate beats compound scaling in both experiments."),
-        ((0.04, 0.0), "No rule has been shown to beat compound scaling in both experiments."),
+        (
+            (0.04, 0.0),
+            "The surrogate beats compound scaling in 1 of 2 experiments, and is not shown to be worse in the other.",
+        ),
+        (
+            (0.0, 0.04, 0.0),
+            "The surrogate beats compound scaling in 1 of 3 experiments, and is not shown to be worse in the others.",
+        ),
+        ((0.04, -0.04), "No rule has been shown to beat compound scaling in both experiments."),
+        ((0.0, 0.0), "No rule has been shown to beat compound scaling in both experiments."),
     ],
 )
-def test_answer_of_several_experiments_claims_what_holds_in_all(effects: tuple[float, ...], first: str) -> None:
+def test_answer_of_several_experiments_says_in_how_many_a_rule_wins(effects: tuple[float, ...], first: str) -> None:
     experiments = [Experiment.of(simulate_records(effect)) for effect in effects]
 
+    pages = [f"{number}.html" for number, _ in enumerate(effects)]
+
     assert summarize(experiments)[0] == first
-    assert render_evidence(experiments, ["one.html", "another.html"]).count("\n## small-mbconv on typefaces") == 2
+    assert render_evidence(experiments, pages).count("\n## small-mbconv on typefaces") == len(effects)
 
 
 def test_report_says_which_processors_trained_how_many_networks() -> None:

@@ -46,7 +46,7 @@ class BuiltInPredictor:
 
 @lru_cache(maxsize=1)
 def built_in_predictors() -> dict[str, BuiltInPredictor]:
-    """Return the built-in predictors by id, the published one first."""
+    """Return the built-in predictors by id: the published one, then those fitted on the most networks first."""
     published = BuiltInPredictor(
         published_tinynets.PREDICTOR,
         published_tinynets.BASELINE,
@@ -54,7 +54,8 @@ def built_in_predictors() -> dict[str, BuiltInPredictor]:
         published_tinynets.PROVENANCE,
         published_tinynets.published_predictor(),
     )
-    return {one.id: one for one in (published, *map(BuiltInPredictor.read, sorted(RECORDED.glob("*.json"))))}
+    recorded = sorted(map(BuiltInPredictor.read, RECORDED.glob("*.json")), key=lambda one: (-one.networks, one.id))
+    return {one.id: one for one in (published, *recorded)}
 
 
 def built_in_predictor_for(architecture: str, dataset: str | None) -> BuiltInPredictor:
@@ -65,5 +66,4 @@ def built_in_predictor_for(architecture: str, dataset: str | None) -> BuiltInPre
     """
     published, *_ = built_in = tuple(built_in_predictors().values())
     of_baseline = [one for one in built_in if one.architecture == architecture]
-    of_dataset = next((one for one in of_baseline if one.dataset == dataset), None)
-    return of_dataset or max(of_baseline, key=lambda one: one.networks, default=published)
+    return next((one for one in of_baseline if one.dataset == dataset), (*of_baseline, published)[0])

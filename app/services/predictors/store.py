@@ -204,9 +204,20 @@ def activate(work: UnitOfWork, row: PredictorRow) -> None:
 
 
 def deactivate(work: UnitOfWork, row: PredictorRow) -> None:
-    """Let no version be active for its architecture and data set if this one is, which `find_for_update` returned."""
-    row.active = False
+    """Stop using this version, which `find_for_update` returned, if it is active; the built-in one takes its place."""
+    if row.active:
+        row.active = False
+        _activate_built_in(work, row)
     work.commit()
+
+
+def _activate_built_in(work: UnitOfWork, other_than: PredictorRow) -> None:
+    """Make the built-in version for the same architecture and data set active, if there is another one."""
+    for built_in in built_in_predictors().values():
+        is_same = (built_in.architecture, built_in.dataset) == (other_than.architecture, other_than.dataset)
+        row = work.predictors.get(built_in.id) if is_same and built_in.id != other_than.id else None
+        if row is not None:
+            work.predictors.activate(row)
 
 
 def are_built_in_stored(work: UnitOfWork) -> bool:
@@ -249,6 +260,8 @@ def delete(work: UnitOfWork, predictor_id: str, *, force: bool, dry_run: bool = 
     if dry_run:
         return deletion
     deletion.refuse_unless(force)
+    if row.active:
+        _activate_built_in(work, row)
     work.predictors.delete_version(row)
     work.commit()
     return deletion
