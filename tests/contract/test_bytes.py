@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -77,6 +77,7 @@ def test_mangled_addresses_are_answered(client: TestClient, path: str) -> None:
     @hypothesis_settings(max_examples=example_count(12))
     @given(mangled(path.encode()), st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]))
     def send(mangled_path: bytes, method: str) -> None:
+        assume((method, mangled_path.strip(b"/")) != ("GET", b"v1/events"))  # a stream of an hour
         quoted = "".join(chr(b) if 0x21 <= b < 0x7F and chr(b) not in "#?\\" else f"%{b:02x}" for b in mangled_path)
         answer = client.request(method, "/" + quoted.lstrip("/"), follow_redirects=False)
 
