@@ -75,20 +75,8 @@ def list_operators(config: Config) -> list[Operator]:
     for part, kind, x, y, kernel, stride, group_width, activation, added in ledger_operators(ledger):
         in_sides, out_sides = ((rows[maps.level], columns[maps.level]) for maps in (x, y))
         if _exists(y):
-            blocks[part].append(
-                Operator(
-                    kind,
-                    int(x.channels),
-                    int(y.channels),
-                    in_sides,
-                    out_sides,
-                    kernel,
-                    stride,
-                    int(group_width),
-                    activation,
-                    bool(added),
-                )  # fmt: skip
-            )
+            sizes = int(x.channels), int(y.channels), in_sides, out_sides, kernel, stride, int(group_width)
+            blocks[part].append(Operator(kind, *sizes, activation, bool(added)))
     return list(_repeat(ledger, blocks))
 
 
