@@ -2,11 +2,12 @@
 
 Random networks (r, d and w, of .1 to 1 of their baseline's multiply-adds) of all families are measured in onnxruntime
 on one thread, in rounds, so that a busy minute spoils no network. The model is fitted on the first ones, with the time
-of each node, and predicts the others, of which only the whole is measured. A record is kept of every network, and the
-next run measures only what is missing. FLOPs get the factor that fits them best on the first networks.
+of each node, and predicts the others, of which only the whole is measured. FLOPs get the factor that fits them best on
+the first networks.
 
-By default the measurement leaves the processor to others; with --real-time it precedes all processes on one core, for
-about .15 s per network and round, half of it without nodes.
+The networks are those of bench/recorded/latency.jsonl, or with --record they are measured here, in about a quarter of
+an hour; the next run with the same file measures only what is missing. With --real-time the measurement precedes all
+other processes on one core, for up to .3 s per network and round.
 """
 
 from __future__ import annotations
@@ -121,9 +122,10 @@ def to_measured(record: Record) -> MeasuredNetwork:
 def main() -> int:
     args = _arguments()
     torch.set_num_threads(1)
-    records = _read(args.record)
+    records = _read(args.record or RECORDED)
     fitted, held_out = range(args.fitted), range(FIRST_HELD_OUT, FIRST_HELD_OUT + args.held_out)
-    measure(records, [*fitted, *held_out], args)
+    if args.record:
+        measure(records, [*fitted, *held_out], args)
     train = [to_measured(records[seed]) for seed in fitted]
     test = [to_measured(records[seed]) for seed in held_out]
     model = fit_latency_model(train, records[0]["device"])
@@ -197,7 +199,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--held-out", type=int, default=HELD_OUT, help=f"networks to predict (default: {HELD_OUT})")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each network (default: 3)")
     parser.add_argument("--real-time", action="store_true", help="precede all other processes on one core")
-    parser.add_argument("--record", type=Path, default=RECORDED, help="(default: bench/recorded/latency.jsonl)")
+    parser.add_argument("--record", type=Path, help="measure, and keep what is measured in this file")
     return parser.parse_args()
 
 
