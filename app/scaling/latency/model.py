@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.stats import spearmanr
 
 from app.scaling.errors import KindNotMeasured, NotEnoughObservations
 from app.scaling.input_sizes import Indices, InputSizes
@@ -52,6 +51,8 @@ class LatencyError:
 
     @classmethod
     def of(cls, predicted: Floats, measured: Floats) -> LatencyError:
+        from scipy.stats import spearmanr  # takes long to load, and predictions do not need it
+
         errors = np.abs(predicted / measured - 1)
         return cls(
             len(errors),

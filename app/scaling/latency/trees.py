@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import GradientBoostingRegressor
 
 from app.scaling.rounding import Floats
 
@@ -40,6 +39,8 @@ class BoostedTrees:
     @classmethod
     def fit(cls, features: Floats, targets: Floats, weights: Floats) -> BoostedTrees:
         """Fit the trees by gradient boosting of the squared error."""
+        from sklearn.ensemble import GradientBoostingRegressor  # takes long to load, and predictions do not need it
+
         regressor = GradientBoostingRegressor(
             n_estimators=_TREES,
             learning_rate=_LEARNING_RATE,
