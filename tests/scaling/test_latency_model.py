@@ -18,7 +18,7 @@ from app.scaling.latency.profiles import LAYER_KINDS
 from app.scaling.latency.trees import BoostedTrees
 from app.scaling.network import Config, Multipliers
 
-FITTED = ("mobilenetv3_small_050", "ghostnet_050", "regnety_002", "resnet18")
+FITTED = ("mobilenetv3_small_050", "ghostnet_050", "regnety_002", "resnext50_32x4d")
 DEVICE = {"runtime": "a test"}
 
 
@@ -97,7 +97,7 @@ def test_kind_of_layer_that_was_not_measured_is_refused(model: LatencyModel) -> 
     del (kinds := dict(model.kinds))["squeeze_excite"]
     partial = replace(model, kinds=kinds)
 
-    assert partial.predict(baseline("resnet18").baseline) == model.predict(baseline("resnet18").baseline)
+    assert partial.predict(baseline("resnet50").baseline) == model.predict(baseline("resnet50").baseline)
     with pytest.raises(KindNotMeasured, match="squeeze_excite"):
         partial.predict(baseline("regnety_002").baseline)
 

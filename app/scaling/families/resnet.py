@@ -146,7 +146,8 @@ def _basic(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, activation:
 def _bottleneck(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, activation: str) -> FeatureMap:
     inner = _inner_channels(stage.channels, stage)
     y = ledger.conv(x, inner, activation=activation)
-    y = ledger.conv(y, inner, 3, stride, group_width=inner // stage.groups, activation=activation)
+    group_width = None if stage.groups == 1 else inner // stage.groups
+    y = ledger.conv(y, inner, 3, stride, group_width=group_width, activation=activation)
     return ledger.conv(y, stage.channels, activation=activation, added=stage.channels)
 
 

@@ -21,7 +21,7 @@ from app.scaling.cost.ledger import POINT
 from app.scaling.input_sizes import Indices
 from app.scaling.latency.operators import LedgerOperator, ledger_operators
 from app.scaling.latency.profiles import LAYER_KINDS
-from app.scaling.network import Config
+from app.scaling.network import Config, Stage
 from app.scaling.resolution import Resolution, sides_of
 from app.scaling.rounding import Channels, Floats
 
@@ -56,22 +56,19 @@ Bools = NDArray[np.bool_]
 class Layers:
     """The layers of `n` networks, given as one config whose channels are arrays [n] or, for one network, numbers.
 
-    All stages are walked as if they were repeated, so that a network's layers are the same alone and among others.
+    A network's layers are the same alone and among others: all stages are walked with arrays, as if they were repeated.
     """
 
     def __init__(self, networks: Config, n: int = 1) -> None:
-        stages = tuple(replace(stage, repeats=max(2, stage.repeats)) for stage in networks.stages)
-        ledger = families.ledger(replace(networks, stages=stages))
+        ledger = families.ledger(replace(networks, stages=tuple(_for_all(stage, n) for stage in networks.stages)))
         self.ledger = ledger
         operators = ledger_operators(ledger)
         layers = [operator for operator in operators if operator.kind in LAYER_KINDS]
         self.part = np.array([layer.part for layer in layers])
         self.kind = np.array([KINDS.index(_kind(layer)) for layer in layers])
-        point = len(ledger.sides(1)) - 1
-        self._in_level = np.array([point if layer.x.level == POINT else layer.x.level for layer in layers])
+        self._in_level = np.array([layer.x.level for layer in layers])
         self._is_gate = self.kind == KINDS.index("squeeze_excite")
-        out_level = np.array([point if layer.y.level == POINT else layer.y.level for layer in layers])
-        self._out_level = np.where(self._is_gate, self._in_level, out_level)
+        self._out_level = np.where(self._is_gate, self._in_level, [layer.y.level for layer in layers])
         self._in = _stack([layer.x.channels for layer in layers], n)
         self._out = _stack([layer.y.channels for layer in layers], n)
         width = _stack([layer.group_width for layer in layers], n)
@@ -190,15 +187,24 @@ class Numbers(NamedTuple):
     terms: Floats
 
 
+def _for_all(stage: Stage, n: int) -> Stage:
+    """Return the stage with channels in arrays and at least one repeated block."""
+    has_width = not isinstance(stage.group_width, int) or stage.group_width > 0
+    return replace(
+        stage,
+        repeats=max(2, stage.repeats),
+        channels=np.broadcast_to(np.int64(stage.channels), n),
+        group_width=np.broadcast_to(np.int64(stage.group_width), n) if has_width else 0,
+    )
+
+
 def _kind(layer: LedgerOperator) -> str:
     if layer.kind != "conv":
         return layer.kind
     if layer.y.level == POINT:
         return "linear"
-    if isinstance(layer.group_width, int) and layer.group_width == 1:
-        return "depthwise"
-    if layer.group_width is not layer.x.channels:
-        return "grouped"
+    if layer.is_grouped:
+        return "depthwise" if isinstance(layer.group_width, int) and layer.group_width == 1 else "grouped"
     return "pointwise" if layer.kernel == 1 else "dense"
 
 

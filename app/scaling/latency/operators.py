@@ -18,7 +18,7 @@ class LedgerOperator(NamedTuple):
     """An operator of a ledger, whose channels may be arrays with one entry per network.
 
     `x` and `y` are its input and output; those of a squeeze-excite are the gated and the squeezed maps. A depthwise
-    convolution has group width 1, one with a single group that of its input. `added` are the channels of the map that
+    convolution has group width 1, one that is not grouped that of its input. `added` are the channels of the map that
     is added to the output before the activation function.
     """
 
@@ -29,6 +29,7 @@ class LedgerOperator(NamedTuple):
     kernel: int
     stride: int
     group_width: Channels
+    is_grouped: bool
     activation: str | None
     added: Channels
 
@@ -59,6 +60,7 @@ def ledger_operators(ledger: Ledger) -> list[LedgerOperator]:
             kernel,
             stride,
             x.channels if width is None else width,
+            width is not None,
             activation,
             added,
         )
@@ -72,7 +74,7 @@ def list_operators(config: Config) -> list[Operator]:
     ledger = families.ledger(config)
     rows, columns = (ledger.sides(side) for side in config.sides)
     blocks: list[list[Operator]] = [[] for _ in ledger.parts]
-    for part, kind, x, y, kernel, stride, group_width, activation, added in ledger_operators(ledger):
+    for part, kind, x, y, kernel, stride, group_width, _, activation, added in ledger_operators(ledger):
         in_sides, out_sides = ((rows[maps.level], columns[maps.level]) for maps in (x, y))
         if _exists(y):
             sizes = int(x.channels), int(y.channels), in_sides, out_sides, kernel, stride, int(group_width)
