@@ -6,7 +6,9 @@ ScalingError
  |-- TargetOutOfRange        no network within the constraints is close to the budget (in `solver/width_solver.py`)
  |-- SpaceTooSmall           a search space contains fewer distinct networks than requested
  |-- SpaceExhausted          every network of a search space that a sampler finds has been used
- `-- NotEnoughObservations   there is too little data for a front or a predictor
+ |-- NotEnoughObservations   there is too little data for a front, a predictor or a latency model
+ |-- InvalidProfile          a profile is not that of the network
+ `-- KindNotMeasured         a latency model has no measurements of a kind of layers
 """
 
 from __future__ import annotations
@@ -83,3 +85,17 @@ class SpaceExhausted(ScalingError):
 
 class NotEnoughObservations(ScalingError):
     """There are too few distinct observations."""
+
+
+class InvalidProfile(ScalingError):
+    """The measured nodes are not those of the network."""
+
+
+class KindNotMeasured(ScalingError):
+    """The networks that a latency model was fitted on have no layer of a kind."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            f"The latency model has measured no layer of the kind {kind!r}: measure networks of this family too."
+        )
+        self.kind = kind

@@ -17,6 +17,9 @@ Conventions, all for one image:
   place. Weights are not counted.
 - `kernel_weights`, `layer_channels`, `norm_channels`: elements of the kernels of convolutions and linear layers, their
   output channels, and those of them with batch norm. The bytes of weights follow from these (`cost.memory`).
+
+Each operation also has its form: what tells it apart from others of the same cost, for models of latency. No cost
+depends on it.
 """
 
 from __future__ import annotations
@@ -63,8 +66,20 @@ def changes_shape(x: FeatureMap, out: Channels, stride: int) -> bool | NDArray[n
 # Kinds of operators; the first three are layers: convolution with batch norm, convolution with bias, linear with bias.
 _CONV_NORM, _CONV_BIAS, _LINEAR, _SQUEEZE, _LAYER_NORM, _SCALE, _POOL, _MAX_POOL, _CONCATENATE = range(9)
 
+KIND_NAMES = (
+    "conv", "conv", "linear", "squeeze_excite", "layer_norm", "scale", "pool", "max_pool", "concatenate"
+)  # fmt: skip
+"""The name of each kind of operator."""
+
+Form = tuple[int, int, Channels | None, str | None, Channels]
+"""Kernel, stride, group width (None: one group), the activation function that follows (None: none), and the channels
+of the map that is added to the output before that function (0: nothing is added)."""
+
 _RetainedMaps = tuple[tuple[FeatureMap | None, FeatureMap], ...]
-_Operation = tuple[int, FeatureMap, FeatureMap, Channels, _RetainedMaps]  # kind, input, output, weights, retained maps
+_Operation = tuple[int, FeatureMap, FeatureMap, Channels, _RetainedMaps, Form]
+"""Kind, input, output, weights, retained maps and form."""
+
+_PLAIN: Form = (1, 1, None, None, 0)
 
 
 class Runs(NamedTuple):
@@ -104,7 +119,7 @@ class Part:
         activations: dict[int, Channels] = {}
         params: Channels = 0
         live_tensors = []
-        for kind, x, y, weights, retained in self.operations:
+        for kind, x, y, weights, retained, _ in self.operations:
             out, level = y
             if kind <= _LINEAR:
                 key = ("linear" if kind == _LINEAR else "conv", level)
@@ -185,11 +200,14 @@ class Ledger:
         *,
         group_width: Channels | None = None,
         padding: int | None = None,
+        activation: str | None = None,
+        added: Channels = 0,
         kind: int = _CONV_NORM,
     ) -> FeatureMap:
         """Record a convolution with batch norm over groups of `group_width` channels (1: depthwise; None: one group).
 
-        The default padding is symmetric as in timm and torchvision: (stride - 1 + kernel - 1) // 2.
+        The default padding is symmetric as in timm and torchvision: (stride - 1 + kernel - 1) // 2. A map of `added`
+        channels is added to the output, then comes the activation function.
         """
         channels, level = x
         if stride != 1 and level != POINT:
@@ -198,7 +216,7 @@ class Ledger:
             )
         y = _new_tuple(FeatureMap, (out, level))
         weights = kernel * kernel * (channels if group_width is None else group_width) * out
-        self._operations.append((kind, x, y, weights, self._retained))
+        self._operations.append((kind, x, y, weights, self._retained, (kernel, stride, group_width, activation, added)))
         return y
 
     def conv_bias(
@@ -210,13 +228,18 @@ class Ledger:
         *,
         group_width: Channels | None = None,
         padding: int | None = None,
+        activation: str | None = None,
+        added: Channels = 0,
     ) -> FeatureMap:
         """Record a convolution with bias and without norm."""
-        return self.conv(x, out, kernel, stride, group_width=group_width, padding=padding, kind=_CONV_BIAS)
+        return self.conv(
+            x, out, kernel, stride, group_width=group_width, padding=padding, activation=activation, added=added,
+            kind=_CONV_BIAS,
+        )  # fmt: skip
 
-    def linear(self, x: FeatureMap, out: Channels) -> FeatureMap:
+    def linear(self, x: FeatureMap, out: Channels, *, activation: str | None = None, added: Channels = 0) -> FeatureMap:
         """Record a linear layer with bias over the channels of every pixel."""
-        return self._record(_LINEAR, x, FeatureMap(out, x.level), x.channels * out)
+        return self._record(_LINEAR, x, FeatureMap(out, x.level), x.channels * out, (1, 1, None, activation, added))
 
     def layer_norm(self, x: FeatureMap) -> FeatureMap:
         """Record a layer normalisation over the channels, with scale and shift."""
@@ -226,24 +249,25 @@ class Ledger:
         """Record a learnt factor per channel (layer scale), which fvcore does not count."""
         return self._record(_SCALE, x, x)
 
-    def squeeze_excite(self, x: FeatureMap, squeezed: Channels) -> FeatureMap:
+    def squeeze_excite(self, x: FeatureMap, squeezed: Channels, activation: str = "relu") -> FeatureMap:
         """Record a channel gate through `squeezed` channels; fvcore does not count the mean that precedes it."""
-        self._record(_SQUEEZE, x, FeatureMap(squeezed, POINT), 2 * x.channels * squeezed)
+        self._record(_SQUEEZE, x, FeatureMap(squeezed, POINT), 2 * x.channels * squeezed, (1, 1, None, activation, 0))
         return x
 
     def max_pool(self, x: FeatureMap, kernel: int, stride: int) -> FeatureMap:
         """Record a max pooling with a convolution's padding; fvcore does not count it."""
         level = self._reduced_level(x.level, kernel, stride, (kernel - 1) // 2)
-        return self._record(_MAX_POOL, x, FeatureMap(x.channels, level))
+        return self._record(_MAX_POOL, x, FeatureMap(x.channels, level), form=(kernel, stride, 1, None, 0))
 
     def pool(self, x: FeatureMap) -> FeatureMap:
         """Record an adaptive average pooling to 1 x 1."""
         return self._record(_POOL, x, FeatureMap(x.channels, POINT))
 
-    def concatenate(self, x: FeatureMap, other: FeatureMap) -> FeatureMap:
-        """Record the concatenation of two maps of one level."""
+    def concatenate(self, x: FeatureMap, other: FeatureMap, *, added: Channels = 0) -> FeatureMap:
+        """Record the concatenation of two maps of one level, to which a map of `added` channels is added."""
         with _Retained(self, (None, other)):
-            return self._record(_CONCATENATE, x, FeatureMap(x.channels + other.channels, x.level))
+            y = FeatureMap(x.channels + other.channels, x.level)
+            return self._record(_CONCATENATE, x, y, form=(1, 1, None, None, added))
 
     def pixels(self, resolution: Resolution) -> list[int]:
         """Return each level's number of pixels; 0 means that the input is too small for the network."""
@@ -267,8 +291,10 @@ class Ledger:
         self.parts.append(part)
         self._operations = part.operations
 
-    def _record(self, kind: int, x: FeatureMap, y: FeatureMap, weights: Channels = 0) -> FeatureMap:
-        self._operations.append((kind, x, y, weights, self._retained))
+    def _record(
+        self, kind: int, x: FeatureMap, y: FeatureMap, weights: Channels = 0, form: Form = _PLAIN
+    ) -> FeatureMap:
+        self._operations.append((kind, x, y, weights, self._retained, form))
         return y
 
     def _reduced_level(self, level: int, kernel: int, stride: int, padding: int) -> int:
@@ -363,7 +389,7 @@ def _sum_parts(parts: list[Part], pixels: list[int]) -> Cost:
         if repeats == 0:
             continue
         operations: Any = part.operations  # of one network: numbers, no arrays
-        for kind, x, (out, level), weights, retained in operations:
+        for kind, x, (out, level), weights, retained, _ in operations:
             elements = out * pixels[level]
             if kind <= _LINEAR:
                 multiply_adds = repeats * weights * pixels[level]

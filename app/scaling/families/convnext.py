@@ -42,7 +42,11 @@ def walk(config: Config, ledger: Ledger) -> None:
     """Record the network's operators in the order in which timm's `ConvNeXt` runs them."""
     ledger.start_part("stem")
     x = ledger.layer_norm(ledger.conv_bias(ledger.image, config.stem.channels, 4, 4, padding=0))
-    x = walk_stages(ledger, x, config.stages, _block)
+
+    def block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
+        return _block(ledger, x, stage, stride, config.activation)
+
+    x = walk_stages(ledger, x, config.stages, block)
     ledger.start_part("head")
     ledger.linear(ledger.layer_norm(ledger.pool(x)), config.num_classes)
 
@@ -86,16 +90,14 @@ def timm(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
     )
 
 
-def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
+def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, activation: str) -> FeatureMap:
     if stride > 1:  # between two stages
         x = ledger.conv_bias(ledger.layer_norm(x), stage.channels, 2, 2, padding=0)
     inner = x.channels * int(stage.expansion)
     with ledger.keep_alive(x):
         y = ledger.layer_norm(ledger.conv_bias(x, x.channels, stage.kernel, group_width=1))
-        if stage.block == "convnext_conv":
-            y = ledger.conv_bias(ledger.conv_bias(y, inner), x.channels)
-        else:
-            y = ledger.linear(ledger.linear(y, inner), x.channels)
+        layer = ledger.conv_bias if stage.block == "convnext_conv" else ledger.linear
+        y = layer(layer(y, inner, activation=activation), x.channels, added=x.channels)
     return ledger.scale(y)
 
 

@@ -48,7 +48,7 @@ def _ghostnet(name: str, width: float) -> Architecture:
 def walk(config: Config, ledger: Ledger) -> None:
     """Record the network's operators in the order in which timm's `GhostNet` runs them."""
     ledger.start_part("stem")
-    x = ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2)
+    x = ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2, activation=config.activation)
     inner: dict[bool, Channels] = {}  # of the last stage's blocks: the first one and, if it is repeated, the others
     for index, stage in enumerate(config.stages):
         ledger.start_stage(index)
@@ -60,8 +60,9 @@ def walk(config: Config, ledger: Ledger) -> None:
     last = len(config.stages) - 1
     for is_repeated, channels in inner.items():
         ledger.start_part_after(last, config.stages[last].repeats, "head", is_repeated=is_repeated)
-        y = ledger.pool(ledger.conv(x, channels))
-        ledger.linear(ledger.conv_bias(y, config.head.channels), config.num_classes)
+        y = ledger.pool(ledger.conv(x, channels, activation=config.activation))
+        y = ledger.conv_bias(y, config.head.channels, activation=config.activation)
+        ledger.linear(y, config.num_classes)
 
 
 def check(config: Config) -> None:
@@ -108,12 +109,12 @@ def _bottleneck(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> tup
     """Record a block and return its output and its inner channels."""
     inner = make_divisible(x.channels * stage.expansion, _DIVISOR)
     with ledger.keep_alive(x):
-        y = _ghost(ledger, x, inner)
+        y = _ghost(ledger, x, inner, activation="relu")
         if stride > 1:
             y = ledger.conv(y, inner, stage.kernel, stride, group_width=1)
         if stage.se_ratio:
             y = ledger.squeeze_excite(y, make_divisible(inner * stage.se_ratio, _DIVISOR))
-        y = _ghost(ledger, y, stage.channels)
+        y = _ghost(ledger, y, stage.channels, added=stage.channels)
     has_projection = changes_shape(x, stage.channels, stride)
     if has_projection is not False:  # depthwise and pointwise convolutions instead of a plain shortcut
         with ledger.keep_alive(y):
@@ -122,12 +123,14 @@ def _bottleneck(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> tup
     return y, inner
 
 
-def _ghost(ledger: Ledger, x: FeatureMap, out: Channels) -> FeatureMap:
+def _ghost(
+    ledger: Ledger, x: FeatureMap, out: Channels, *, activation: str | None = None, added: Channels = 0
+) -> FeatureMap:
     """Record a module with half of the channels from a 1 x 1 convolution and half from a depthwise one on those."""
     half = (out + 1) // 2
-    primary = ledger.conv(x, half)
-    cheap = ledger.conv(primary, half, 3, group_width=1)
-    return FeatureMap(out, ledger.concatenate(primary, cheap).level)
+    primary = ledger.conv(x, half, activation=activation)
+    cheap = ledger.conv(primary, half, 3, group_width=1, activation=activation)
+    return FeatureMap(out, ledger.concatenate(primary, cheap, added=added).level)
 
 
 def _round_channels(channels: float) -> int:

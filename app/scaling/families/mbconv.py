@@ -19,8 +19,8 @@ from app.scaling.families.family import Family, Recipe, call, partial_call, walk
 from app.scaling.network import Architecture, Config, Stage
 from app.scaling.rounding import Channels, make_divisible, round_channels
 
-Squeeze = Callable[[Channels, Stage], Channels]
-"""Returns the squeezed channels of a gate on these channels, in a stage's blocks."""
+Squeeze = Callable[[Ledger, FeatureMap, Stage, str], FeatureMap]
+"""Records the gate on these maps of a stage's block, whose activation function is given, and returns its output."""
 
 _MAX_STRIDE = 32  # timm's networks dilate past an output stride of 32
 _BUILDER = "timm.models._efficientnet_builder"
@@ -146,10 +146,10 @@ def _walk(
 ) -> None:
     """Record the network's operators in the order in which timm's network runs them."""
     ledger.start_part("stem")
-    x = ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2)
+    x = ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2, activation=config.activation)
 
     def block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
-        return _BLOCKS[stage.block](ledger, x, stage, stride, squeeze)
+        return _BLOCKS[stage.block](ledger, x, stage, stride, stage.activation or config.activation, squeeze)
 
     x = walk_stages(ledger, x, config.stages, block)
     ledger.start_part("head")
@@ -159,12 +159,12 @@ def _walk(
 def _head_before_pool(config: Config, ledger: Ledger, x: FeatureMap) -> FeatureMap:
     head = config.head.channels
     if not isinstance(head, int) or head > 0:
-        x = ledger.conv(x, head)
+        x = ledger.conv(x, head, activation=config.activation)
     return ledger.pool(x)
 
 
 def _head_after_pool(config: Config, ledger: Ledger, x: FeatureMap) -> FeatureMap:
-    return ledger.conv_bias(ledger.pool(x), config.head.channels)
+    return ledger.conv_bias(ledger.pool(x), config.head.channels, activation=config.activation)
 
 
 def _efficientnet(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
@@ -218,26 +218,35 @@ def _arch_string(stage: Stage) -> str:
     return f"{stage.block}_{shape}{squeeze}{activation}{noskip}"
 
 
-def _plain_convolution(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, squeeze: Squeeze) -> FeatureMap:
-    return ledger.conv(x, stage.channels, stage.kernel, stride)
+def _plain_convolution(
+    ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, activation: str, squeeze: Squeeze
+) -> FeatureMap:
+    return ledger.conv(x, stage.channels, stage.kernel, stride, activation=activation)
 
 
-def _depthwise_separable(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, squeeze: Squeeze) -> FeatureMap:
-    with ledger.keep_alive(x, _shortcut(x, stage, stride)):
-        y = ledger.conv(x, x.channels, stage.kernel, stride, group_width=1)
+def _depthwise_separable(
+    ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, activation: str, squeeze: Squeeze
+) -> FeatureMap:
+    shortcut = _shortcut(x, stage, stride)
+    with ledger.keep_alive(x, shortcut):
+        y = ledger.conv(x, x.channels, stage.kernel, stride, group_width=1, activation=activation)
         if stage.se_ratio:
-            y = ledger.squeeze_excite(y, squeeze(y.channels, stage))
-        return ledger.conv(y, stage.channels)
+            y = squeeze(ledger, y, stage, activation)
+        last = activation if stage.block == "dsa" else None
+        return ledger.conv(y, stage.channels, activation=last, added=shortcut)
 
 
-def _inverted_residual(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, squeeze: Squeeze) -> FeatureMap:
+def _inverted_residual(
+    ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, activation: str, squeeze: Squeeze
+) -> FeatureMap:
     wide = make_divisible(x.channels * stage.expansion, 8)
-    with ledger.keep_alive(x, _shortcut(x, stage, stride)):
-        y = ledger.conv(x, wide)
-        y = ledger.conv(y, wide, stage.kernel, stride, group_width=1)
+    shortcut = _shortcut(x, stage, stride)
+    with ledger.keep_alive(x, shortcut):
+        y = ledger.conv(x, wide, activation=activation)
+        y = ledger.conv(y, wide, stage.kernel, stride, group_width=1, activation=activation)
         if stage.se_ratio:
-            y = ledger.squeeze_excite(y, squeeze(wide, stage))
-        return ledger.conv(y, stage.channels)
+            y = squeeze(ledger, y, stage, activation)
+        return ledger.conv(y, stage.channels, added=shortcut)
 
 
 def _shortcut(x: FeatureMap, stage: Stage, stride: int) -> Channels:
@@ -246,19 +255,19 @@ def _shortcut(x: FeatureMap, stage: Stage, stride: int) -> Channels:
     return x.channels * (x.channels == stage.channels) if has_shortcut else 0
 
 
-def _squeeze_from_input(channels: Channels, stage: Stage) -> Channels:
-    """Return `se_ratio` of the block's input, rounded (EfficientNet)."""
-    return round_channels(channels * (stage.se_ratio / stage.expansion))
+def _squeeze_from_input(ledger: Ledger, x: FeatureMap, stage: Stage, activation: str) -> FeatureMap:
+    """Squeeze to `se_ratio` of the block's input, rounded (EfficientNet)."""
+    return ledger.squeeze_excite(x, round_channels(x.channels * (stage.se_ratio / stage.expansion)), activation)
 
 
-def _squeeze_from_inner(channels: Channels, stage: Stage) -> Channels:
-    """Return `se_ratio` of the block's inner channels, rounded to a multiple of 8 (MobileNetV3)."""
-    return make_divisible(channels * stage.se_ratio, 8)
+def _squeeze_from_inner(ledger: Ledger, x: FeatureMap, stage: Stage, activation: str) -> FeatureMap:
+    """Squeeze to `se_ratio` of the block's inner channels, rounded to a multiple of 8 (MobileNetV3)."""
+    return ledger.squeeze_excite(x, make_divisible(x.channels * stage.se_ratio, 8))
 
 
-def _squeeze_from_inner_exactly(channels: Channels, stage: Stage) -> Channels:
-    """Return `se_ratio` of the block's inner channels, rounded (LCNet)."""
-    return round_channels(channels * stage.se_ratio)
+def _squeeze_from_inner_exactly(ledger: Ledger, x: FeatureMap, stage: Stage, activation: str) -> FeatureMap:
+    """Squeeze to `se_ratio` of the block's inner channels, rounded (LCNet)."""
+    return ledger.squeeze_excite(x, round_channels(x.channels * stage.se_ratio))
 
 
 _BLOCKS = {"ds": _depthwise_separable, "dsa": _depthwise_separable, "ir": _inverted_residual, "cn": _plain_convolution}

@@ -71,8 +71,12 @@ def _regnet(name: str) -> Architecture:
 def walk(config: Config, ledger: Ledger) -> None:
     """Record the network's operators in the order in which timm's `RegNet` runs them."""
     ledger.start_part("stem")
-    x = ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2)
-    x = walk_stages(ledger, x, config.stages, _block)
+    x = ledger.conv(ledger.image, config.stem.channels, kernel=3, stride=2, activation=config.activation)
+
+    def block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
+        return _block(ledger, x, stage, stride, config.activation)
+
+    x = walk_stages(ledger, x, config.stages, block)
     ledger.start_part("head")
     ledger.linear(ledger.pool(x), config.num_classes)
 
@@ -150,14 +154,14 @@ def _feature(channels: Channels, reduction: int, module: str) -> dict[str, Any]:
     return {"num_chs": channels, "reduction": reduction, "module": module}
 
 
-def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
+def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, activation: str) -> FeatureMap:
     out = stage.channels
     with ledger.keep_alive(x):
-        y = ledger.conv(x, out)
-        y = ledger.conv(y, out, 3, stride, group_width=stage.group_width)
+        y = ledger.conv(x, out, activation=activation)
+        y = ledger.conv(y, out, 3, stride, group_width=stage.group_width, activation=activation)
         if stage.se_ratio:
-            y = ledger.squeeze_excite(y, round_channels(x.channels * stage.se_ratio))
-        y = ledger.conv(y, out)
+            y = ledger.squeeze_excite(y, round_channels(x.channels * stage.se_ratio), activation)
+        y = ledger.conv(y, out, activation=activation, added=out)
     has_projection = changes_shape(x, out, stride)
     if has_projection is not False:
         with ledger.keep_alive(y):

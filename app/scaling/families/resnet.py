@@ -57,9 +57,13 @@ def resnet_family(name: str, baselines: tuple[Architecture, ...]) -> Family:
 def walk(config: Config, ledger: Ledger) -> None:
     """Record the network's operators in the order in which timm's `ResNet` runs them."""
     ledger.start_part("stem")
-    x = ledger.conv(ledger.image, config.stem.channels, kernel=7, stride=2)
+    x = ledger.conv(ledger.image, config.stem.channels, kernel=7, stride=2, activation=config.activation)
     x = ledger.max_pool(x, kernel=3, stride=2)
-    x = walk_stages(ledger, x, config.stages, _block)
+
+    def block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
+        return _block(ledger, x, stage, stride, config.activation)
+
+    x = walk_stages(ledger, x, config.stages, block)
     ledger.start_part("head")
     ledger.linear(ledger.pool(x), config.num_classes)
 
@@ -123,9 +127,10 @@ def timm(config: Config, drop_rate: float, drop_path_rate: float) -> Recipe:
     )
 
 
-def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
+def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, activation: str) -> FeatureMap:
+    inner = _basic if stage.block == "basic" else _bottleneck
     with ledger.keep_alive(x):
-        y = _basic(ledger, x, stage, stride) if stage.block == "basic" else _bottleneck(ledger, x, stage, stride)
+        y = inner(ledger, x, stage, stride, activation)
     has_projection = changes_shape(x, stage.channels, stride)
     if has_projection is not False:
         with ledger.keep_alive(y):
@@ -133,16 +138,17 @@ def _block(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureM
     return y
 
 
-def _basic(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
-    y = ledger.conv(x, stage.channels, 3, stride)
-    return ledger.conv(y, stage.channels, 3)
+def _basic(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, activation: str) -> FeatureMap:
+    y = ledger.conv(x, stage.channels, 3, stride, activation=activation)
+    return ledger.conv(y, stage.channels, 3, activation=activation, added=stage.channels)
 
 
-def _bottleneck(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int) -> FeatureMap:
+def _bottleneck(ledger: Ledger, x: FeatureMap, stage: Stage, stride: int, activation: str) -> FeatureMap:
     inner = _inner_channels(stage.channels, stage)
-    y = ledger.conv(x, inner)
-    y = ledger.conv(y, inner, 3, stride, group_width=inner // stage.groups)
-    return ledger.conv(y, stage.channels)
+    y = ledger.conv(x, inner, activation=activation)
+    group_width = None if stage.groups == 1 else inner // stage.groups
+    y = ledger.conv(y, inner, 3, stride, group_width=group_width, activation=activation)
+    return ledger.conv(y, stage.channels, activation=activation, added=stage.channels)
 
 
 def _inner_channels(channels: Channels, stage: Stage) -> Channels:
