@@ -20,6 +20,7 @@ pytestmark = pytest.mark.databases("sqlite", "postgresql")
 Open = Callable[[], UnitOfWork]
 TRIAL = {"architecture": "small", "dataset": "digits", "recipe": "digits-smoke"}
 STUDY = {"name": "a study", **TRIAL, "trials": 3}
+DETERMINING = ("config", "dataset", "recipe", "seed")
 
 
 @pytest.fixture
@@ -201,7 +202,9 @@ def test_on_demand_trial_outlives_pause_of_study(
     study = started(post)
     trial = client.get(f"/v1/trials/{trials_of(client, study)[0]}").json()
     multipliers = {key: trial["multipliers"][key] for key in ("r", "d", "w")}
-    assert post("/v1/trials", {**TRIAL, "multipliers": multipliers})["id"] == trial["id"]
+    same = post("/v1/trials", {**TRIAL, "multipliers": multipliers})
+    assert {key: same[key] for key in DETERMINING} == {key: trial[key] for key in DETERMINING}
+    assert same["id"] == trial["id"]
 
     post(f"/v1/studies/{study}/{what}")
 

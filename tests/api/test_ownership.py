@@ -128,7 +128,7 @@ def test_another_key_changes_nothing_of_a_key(client: TestClient, callers: Calle
 
     for method, path in operations(client):
         noun = path.split("/")[2]
-        concrete = path.replace("{id}", ids.get(noun, "")).replace("{observation}", theirs["observation"])
+        concrete = path.replace("{id}", ids.get(noun, "0" * 32)).replace("{observation}", theirs["observation"])
         concrete = concrete.replace("{name}", "small")
         body = bodies(theirs).get(f"{method} {path}")
 
