@@ -79,12 +79,16 @@ class Stage(SentByFields):
     joined: bool = False  # part of the previous entry's stage; such entries scale in depth together
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data, in which optional fields appear only if they differ from their defaults."""
+        """Return plain data, in which optional fields appear only if they differ from their defaults.
+
+        Equal stages have the same text as JSON: 3 and 3.0 are equal, and a cache may return one for the other.
+        """
         return dict(self._plain)
 
     @cached_property
     def _plain(self) -> dict[str, Any]:
         plain = {name: getattr(self, name) for name in _REQUIRED_STAGE_FIELDS}
+        plain |= {"expansion": float(self.expansion), "se_ratio": float(self.se_ratio)}
         optional = {name: getattr(self, name) for name in _OPTIONAL_STAGE_DEFAULTS}
         return plain | {name: value for name, value in optional.items() if value != _OPTIONAL_STAGE_DEFAULTS[name]}
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.scaling import families
-from app.scaling.network import Architecture, Config, Multipliers
+from app.scaling.network import Architecture, Config, Multipliers, Stage
 from app.scaling.predictors.published_tinynets import TINYNETS
 from tests.scaling.baselines import ARCHITECTURES, B0, B0_AS_EFFICIENTNET
 
@@ -124,3 +124,12 @@ def test_other_classes_change_the_classifier_alone() -> None:
 
     assert ten.baseline.num_classes == 10
     assert ten.adapt(1000) == B0
+
+
+def test_equal_stages_are_the_same_text() -> None:
+    """What identifies a trial is made of it, and a cache may return an equal stage for another one."""
+    whole = Stage("ir", repeats=2, channels=16, expansion=3, se_ratio=1)
+    decimal = Stage("ir", repeats=2, channels=16, expansion=3.0, se_ratio=1.0)
+
+    assert whole == decimal
+    assert json.dumps(whole.to_json()) == json.dumps(decimal.to_json())
