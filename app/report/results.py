@@ -75,7 +75,10 @@ class Results:
     @property
     def fitted_predictor(self) -> Predictor | None:
         plain = self.predictor
-        return None if plain is None else Predictor.from_json({k: plain[k] for k in ("points", "hyperparameters")})
+        if plain is None:
+            return None
+        points = [{key: value for key, value in point.items() if key != "trial"} for point in plain["points"]]
+        return Predictor.from_json({"points": points, "hyperparameters": plain["hyperparameters"]})
 
     @property
     def members(self) -> list[Member]:

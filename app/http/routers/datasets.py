@@ -20,7 +20,7 @@ from app.http.deletion import DELETION, deletion_response
 from app.http.dependencies import Archived, DatasetName, DryRun, Force, IfMatch, ReadUow, SettingsDep, WriteUow
 from app.http.long_requests import takes_long
 from app.http.openapi import identifies
-from app.http.problems import RESPONSES, STALE
+from app.http.problems import CONFLICT, RESPONSES, STALE
 from app.http.route import ApiRoute
 from app.http.schemas.common import CatalogUpdate, Page
 from app.http.schemas.datasets import DatasetDetail, DatasetItem, NewDataset
@@ -54,6 +54,7 @@ def get_dataset(name: DatasetName, work: ReadUow, settings: SettingsDep) -> Data
     "/{name}/samples.png",
     summary="Draw sample images",
     response_class=Response,
+    responses=CONFLICT,
     dependencies=[READ],
 )
 @takes_long
