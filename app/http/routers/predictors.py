@@ -64,7 +64,8 @@ def list_predictors(
 @router.get("/{id}", summary="Read a predictor", dependencies=[READ])
 def read_predictor(id: PredictorId, work: ReadUow) -> PredictorDetail:
     """Read a version with its training points, hyperparameters and fit quality."""
-    return _detail(work, store.find(work, id))
+    row = store.find(work, id)
+    return PredictorDetail.with_trials(row, store.trials_of_points(work, row))
 
 
 @router.get("/{id}/curve", summary="r(c), d(c) and accuracy(c)", dependencies=[READ])
@@ -150,11 +151,8 @@ def _change_version(
 ) -> PredictorDetail:
     """Change whether a version is active, unless it has changed since the client read it."""
     row = store.find_for_update(work, id)
-    check_if_match(_detail(work, row), if_match)
+    trials = store.trials_of_points(work, row)
+    check_if_match(PredictorDetail.with_trials(row, trials), if_match)
     change(work, row)
     catalog.invalidate_predictors()
-    return _detail(work, row)
-
-
-def _detail(work: UnitOfWork, row: PredictorRow) -> PredictorDetail:
-    return PredictorDetail.with_trials(row, store.trials_of_points(work, row))
+    return PredictorDetail.with_trials(row, trials)

@@ -213,11 +213,11 @@ def deactivate(work: UnitOfWork, row: PredictorRow) -> None:
 
 def _activate_built_in(work: UnitOfWork, other_than: PredictorRow) -> None:
     """Make the built-in version for the same architecture and data set active, if there is another one."""
-    for built_in in built_in_predictors().values():
-        is_same = (built_in.architecture, built_in.dataset) == (other_than.architecture, other_than.dataset)
-        row = work.predictors.get(built_in.id) if is_same and built_in.id != other_than.id else None
-        if row is not None:
-            work.predictors.activate(row)
+    row = work.predictors.get(built_in_predictor_for(other_than.architecture, other_than.dataset).id)
+    if row is None or row.id == other_than.id:
+        return
+    if (row.architecture, row.dataset) == (other_than.architecture, other_than.dataset):
+        work.predictors.activate(row)
 
 
 def are_built_in_stored(work: UnitOfWork) -> bool:
