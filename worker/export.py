@@ -30,6 +30,7 @@ from app.scaling.resolution import resolution_json, to_resolution
 from worker.atomic_files import replace_atomically
 from worker.data.preprocessing import Normalisation, resize_px
 from worker.networks import build
+from worker.onnx_profile import open_session
 from worker.training.ssdlite import DecodedSSDLite, SSDLite
 
 _TOLERANCE = 1e-4  # the maximum difference of an output, relative to the largest value if that is above 1
@@ -191,7 +192,7 @@ def check_outputs(content: bytes, network: nn.Module, config: Config, task: Task
         with torch.inference_mode():
             expected = wrapped(images)
         try:
-            outputs = _open_session(content).run(list(export_format.outputs), {"images": images.numpy()})
+            outputs = open_session(content).run(list(export_format.outputs), {"images": images.numpy()})
         except Exception as error:  # onnxruntime's errors have no base class
             raise ExportError(f"onnxruntime cannot run the model with batch size {batch_size}: {error}") from error
         tensors = (expected,) if isinstance(expected, torch.Tensor) else expected
@@ -212,7 +213,7 @@ def _check_close(name: str, values: np.ndarray[Any, Any], expected: np.ndarray[A
 
 def measure_latency(file: Path, clock: Callable[[], float] = time.perf_counter) -> Latency:
     """Measure the latency of an ONNX model after a warm-up, for one second and at least five runs."""
-    session = _open_session(file.read_bytes())
+    session = open_session(file.read_bytes())
     (images,) = session.get_inputs()
     feed = {images.name: np.random.default_rng(0).standard_normal((1, *images.shape[1:]), dtype=np.float32)}
     _time_runs(session, feed, WARM_UP_SECONDS, clock)
@@ -232,12 +233,6 @@ def _time_runs(
         session.run(None, feed)
         milliseconds.append(1000 * (clock() - start))
     return milliseconds
-
-
-def _open_session(content: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _random_images(config: Config, batch_size: int) -> torch.Tensor:

@@ -50,11 +50,11 @@ def profile(
 
     Raises: ProfileError.
     """
-    session = _open_session(model)
+    session = _load(model)
     feed = _random_input(session)
     nodes: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        profiled = _open_session(model, Path(folder) / "profile") if with_nodes else None
+        profiled = _load(model, Path(folder) / "profile") if with_nodes else None
         with _one_core(real_time) as scheduling:
             _warm_up(session, feed, _WARM_UP * max_seconds)
             seconds = _time_runs(session, feed, max_seconds)
@@ -88,14 +88,20 @@ def describe_processor() -> str:
     return ", ".join(filter(None, (model[1].strip() if model else platform.machine(), vector)))
 
 
-def _open_session(model: bytes, profile_prefix: Path | None = None) -> onnxruntime.InferenceSession:
+def open_session(model: bytes, profile_prefix: Path | None = None) -> onnxruntime.InferenceSession:
+    """Return a session on the CPU with one thread; with `profile_prefix`, one that writes a profile to such a file."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     if profile_prefix is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile_prefix)
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _load(model: bytes, profile_prefix: Path | None = None) -> onnxruntime.InferenceSession:
+    """Open a session. Raises: ProfileError."""
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return open_session(model, profile_prefix)
     except Exception as error:  # onnxruntime's errors have no base class
         raise ProfileError(f"onnxruntime cannot load the model: {error}") from error
 
