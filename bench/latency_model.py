@@ -137,7 +137,7 @@ def main() -> int:
     families = [network.config.family for network in test]
     print_errors(predicted, [network.ms for network in test], families)
     print_rounds([records[seed]["rounds"] for seed in held_out])
-    print(f"left out of the fit in turn: {model.error}")
+    print(f"{'left out of the fit in turn':34}{_format(model.error)}")
     print(f"{SCALE_NETWORKS} networks of efficientnet_b0: {1000 * time_batch(restored):.1f} ms")
     return 0
 
@@ -155,8 +155,12 @@ def print_errors(predicted: dict[str, list[float]], measured: list[float], famil
         chosen = [i for i, name in enumerate(families) if family in ("all", name)]
         for method, values in predicted.items():
             error = LatencyError.of(np.array(values)[chosen], np.array(measured)[chosen])
-            numbers = f"{error.networks:>10}{error.within_10:>13.0%}{error.median:>9.1%}{error.p90:>8.1%}"
-            print(f"{family:18}{method:16}{numbers}{error.spearman:>10.3f}")
+            print(f"{family:18}{method:16}{_format(error)}")
+
+
+def _format(error: LatencyError) -> str:
+    numbers = f"{error.networks:>10}{error.within_10:>13.0%}{error.median:>9.1%}{error.p90:>8.1%}"
+    return f"{numbers}{error.spearman:>10.3f}"
 
 
 def print_rounds(rounds: list[list[float]]) -> None:
