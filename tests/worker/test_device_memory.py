@@ -13,6 +13,7 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import GraphProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from app.scaling.families import baseline, baselines, network_cost
@@ -21,11 +22,11 @@ from tests.scaling.baselines import SMALLEST_NAMES
 from tests.support import example_count
 from tests.worker.onnx_memory import convert_random_network, count_weights, export_for_one_image, peak_elements
 from tests.worker.test_measuring import NO_SHRINKING
+from tests.worker.test_operators import check_operators
 
 
-def check_against_graph(config: Config) -> None:
-    cost, graph = network_cost(config), export_for_one_image(config)
-    peak, weights = peak_elements(graph), count_weights(graph)
+def check_memory(config: Config, graph: GraphProto) -> None:
+    cost, peak, weights = network_cost(config), peak_elements(graph), count_weights(graph)
 
     assert cost.activation_bytes("float32") == 4 * peak
     assert cost.activation_bytes("int8") == peak
@@ -35,13 +36,18 @@ def check_against_graph(config: Config) -> None:
 
 @pytest.mark.parametrize("name", SMALLEST_NAMES)
 def test_memory_is_that_of_the_exported_graph(name: str) -> None:
-    check_against_graph(baseline(name).baseline)
+    config = baseline(name).baseline
+    check_memory(config, export_for_one_image(config))
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", sorted(baselines()))
-def test_memory_of_every_baseline_is_that_of_the_exported_graph(name: str) -> None:
-    check_against_graph(replace(baseline(name).baseline, resolution=96))
+def test_memory_and_operators_of_every_baseline_are_those_of_the_exported_graph(name: str) -> None:
+    config = replace(baseline(name).baseline, resolution=96)
+    graph = export_for_one_image(config)
+
+    check_memory(config, graph)
+    check_operators(config, graph)
 
 
 @settings(max_examples=example_count(5), phases=NO_SHRINKING)
@@ -57,7 +63,8 @@ def test_memory_of_scaled_networks_is_that_of_the_exported_graph(
     name: str, px: int, d: float, w: float, channels: int, classes: int
 ) -> None:
     scaled = baseline(name).scale(Multipliers(1, d, w))
-    check_against_graph(replace(scaled, resolution=px, in_chans=channels, num_classes=classes))
+    config = replace(scaled, resolution=px, in_chans=channels, num_classes=classes)
+    check_memory(config, export_for_one_image(config))
 
 
 class RandomImages(CalibrationDataReader):  # type: ignore[misc]
