@@ -1,4 +1,7 @@
-"""A study is deleted or archived between any two statements of another transaction, and the other way round."""
+"""A study is deleted or archived between any two statements of another transaction, and the other way round.
+
+On SQLite a transaction locks the database, so that only its beginning and its end are tried.
+"""
 
 from __future__ import annotations
 
@@ -137,7 +140,10 @@ def scenes(work: Open, settings: Settings) -> Callable[[bool], Scene]:
 
 
 class Pause:
-    """Stops a thread before its statement of this number, commits included, until it is released."""
+    """Stops a thread before its statement of this number, commits included, until it is released.
+
+    On SQLite the statements are `BEGIN` and `COMMIT` alone.
+    """
 
     def __init__(self, at: int) -> None:
         self._at, self._thread = at, -1
@@ -161,14 +167,15 @@ class Pause:
 
 @contextmanager
 def listening(database: str, pause: Pause) -> Iterator[None]:
-    names = ("before_cursor_execute", "commit")
+    engine = engine_for(database)
+    names = ("begin" if engine.dialect.name == "sqlite" else "before_cursor_execute", "commit")
     for name in names:
-        event.listen(engine_for(database), name, pause.count)
+        event.listen(engine, name, pause.count, insert=True)  # before the listener that emits `BEGIN`
     try:
         yield
     finally:
         for name in names:
-            event.remove(engine_for(database), name, pause.count)
+            event.remove(engine, name, pause.count)
 
 
 def interleave(database: str, at: int, first: Callable[[], Any], second: Callable[[], Any]) -> tuple[int, list[Any]]:
