@@ -72,6 +72,14 @@ def test_new_service_answers_from_recorded_studies(client: TestClient, body: dic
     assert answer["warnings"] == []
 
 
+def test_residual_baseline_is_answered_from_its_own_studies(client: TestClient) -> None:
+    answer = scale(client, architecture="small-regnet")
+
+    assert answer["rule"] == "surrogate"
+    assert answer["predictor"]["id"] == "small-regnet.typefaces.recorded"
+    assert answer["warnings"] == []
+
+
 def test_recorded_predictors_have_passed_the_gate_and_cannot_be_changed(client: TestClient) -> None:
     items = {item["id"]: item for item in client.get("/v1/predictors").json()["items"]}
 
