@@ -1,6 +1,7 @@
 """A study is deleted or archived between any two statements of another transaction, and the other way round.
 
-On SQLite a transaction locks the database, so that only its beginning and its end are tried.
+On SQLite a writing transaction locks the database and a reading one sees a snapshot, so that only their beginnings and
+ends are tried.
 """
 
 from __future__ import annotations
